@@ -1,0 +1,318 @@
+"""Distances between images: LPIPS, SSIM and PSNR, the measures of the OTCache paper.
+
+Every function takes two batches in ComfyUI's IMAGE layout, `(N, H, W, 3)`, floating point in
+[0, 1], and returns one float32 number per image, `(N,)`, on the device of `image`. A video is a
+batch of its frames: it gives one number per frame, and the caller averages.
+
+LPIPS: Zhang et al. 2018, arXiv 1801.03924. SSIM: Wang et al. 2004, IEEE TIP 13(4).
+"""
+
+import functools
+import logging
+import math
+import warnings
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from otcache_core.errors import OTCacheError
+
+_CHUNK_PIXELS = 2**20
+_SSIM_WINDOW = 11
+_SSIM_SIGMA = 1.5
+_SSIM_K1 = 0.01
+_SSIM_K2 = 0.03
+
+_logger = logging.getLogger("otcache")
+
+
+@dataclass(frozen=True)
+class _Trunk:
+    """The ImageNet network under one LPIPS variant, by torchvision's published names."""
+
+    name: str
+    published_file: str
+    weights_enum: str
+    minimum_size: int  # shortest side that still leaves one pixel in the deepest layer
+
+    @property
+    def file_names(self) -> tuple[str, str]:
+        return (f"{self.name}.safetensors", self.published_file)
+
+
+_TRUNKS = {
+    "alex": _Trunk("alexnet", "alexnet-owt-7be5be79.pth", "AlexNet_Weights", 31),
+    "squeeze": _Trunk("squeezenet1_1", "squeezenet1_1-b8a52dc0.pth", "SqueezeNet1_1_Weights", 17),
+    "vgg": _Trunk("vgg16", "vgg16-397923af.pth", "VGG16_Weights", 16),
+}
+
+
+class LPIPS:
+    """Learned perceptual distance with its true weights (Zhang et al. 2018, version 0.1).
+
+    The weights of the trunk are taken from the first of `trunk_directories` that holds
+    `alexnet.safetensors` or `alexnet-owt-7be5be79.pth` (`vgg16`, `squeezenet1_1` likewise; keys as
+    torchvision names them); without such a file, the `lpips` package downloads them once into
+    torch's hub folder. Networks stay loaded for the life of the process and are shared.
+
+    Args:
+        net: "alex" (the variant of published results), "squeeze" or "vgg".
+        trunk_directories: folders to search, in order, such as ComfyUI's `models/lpips`.
+        device: where the network runs; inputs are moved there chunk by chunk.
+        chunk_pixels: how many pixels of each batch are measured at once; bounds memory.
+
+    Raises:
+        OTCacheError: `net` is unknown, a weight file is damaged or of another network, the weights
+            can be neither found nor downloaded, or `lpips` cannot be imported.
+    """
+
+    def __init__(
+        self,
+        net: str = "alex",
+        *,
+        trunk_directories: Sequence[str | Path] = (),
+        device: str | torch.device = "cpu",
+        chunk_pixels: int = _CHUNK_PIXELS,
+    ) -> None:
+        if net not in _TRUNKS:
+            raise OTCacheError(f"net must be one of {', '.join(_TRUNKS)} but got {net!r}")
+        self.net = net
+        self._device = torch.device(device)
+        self._chunk_pixels = chunk_pixels
+        directories = tuple(Path(directory) for directory in trunk_directories)
+        self._network = _load_network(net, directories, _find_trunk(net, directories), self._device)
+
+    def __call__(self, image: Tensor, reference: Tensor) -> Tensor:
+        """Returns the distance of each image from its reference, `(N,)`; 0 means identical.
+
+        Args:
+            image: `(N, H, W, 3)` in [0, 1].
+            reference: same shape.
+
+        Raises:
+            OTCacheError: layouts or shapes do not fit, a value is NaN or infinite, or the images
+                are smaller than the network can see (31 pixels for "alex").
+        """
+        _check(image, reference, minimum_size=_TRUNKS[self.net].minimum_size, measure="LPIPS")
+
+        def measure(first: Tensor, second: Tensor) -> Tensor:
+            distance: Tensor = self._network(
+                first.to(self._device), second.to(self._device), normalize=True
+            )
+            return distance.flatten().to(image.device)
+
+        return _measure_in_chunks(measure, image, reference, self._chunk_pixels)
+
+
+def ssim(image: Tensor, reference: Tensor) -> Tensor:
+    """Structural similarity (Wang et al. 2004, Eq. 13), `(N,)`; 1 means identical.
+
+    11x11 Gaussian window with sigma 1.5, K1 = 0.01, K2 = 0.03, data range 1, windows that lie
+    wholly inside the image only; the mean over windows and the three channels.
+
+    Args:
+        image: `(N, H, W, 3)` in [0, 1].
+        reference: same shape.
+
+    Raises:
+        OTCacheError: layouts or shapes do not fit, a value is NaN or infinite, or a side is shorter
+            than 11 pixels.
+    """
+    _check(image, reference, minimum_size=_SSIM_WINDOW, measure="SSIM")
+    return _measure_in_chunks(_ssim_chunk, image, reference, _CHUNK_PIXELS)
+
+
+def psnr(image: Tensor, reference: Tensor) -> Tensor:
+    """Peak signal-to-noise ratio in dB for a peak of 1, `(N,)`; infinite when identical.
+
+    Args:
+        image: `(N, H, W, 3)` in [0, 1].
+        reference: same shape.
+
+    Raises:
+        OTCacheError: layouts or shapes do not fit, or a value is NaN or infinite.
+    """
+    _check(image, reference, minimum_size=1, measure="PSNR")
+    return _measure_in_chunks(
+        lambda first, second: -10.0 * (first - second).square().mean(dim=(1, 2, 3)).log10(),
+        image,
+        reference,
+        _CHUNK_PIXELS,
+    )
+
+
+def _check(image: Tensor, reference: Tensor, *, minimum_size: int, measure: str) -> None:
+    _check_layout("image", image)
+    _check_layout("reference", reference)
+    if image.shape != reference.shape:
+        raise OTCacheError(
+            f"image and reference must have one shape but have {tuple(image.shape)} and "
+            f"{tuple(reference.shape)}; resize or select frames first"
+        )
+    height, width = image.shape[1:3]
+    if min(height, width) < minimum_size:
+        raise OTCacheError(
+            f"{measure} needs images of at least {minimum_size} pixels a side but got "
+            f"{width}x{height}; compare larger images"
+        )
+    for name, batch in (("image", image), ("reference", reference)):
+        finite = batch.isfinite().flatten(1).all(dim=1)
+        if not bool(finite.all()):
+            frame = int((~finite).nonzero()[0])
+            raise OTCacheError(
+                f"{name} must be finite but frame {frame} of {len(finite)} holds NaN or infinity; "
+                "look for the cause where it was sampled or decoded"
+            )
+
+
+def _check_layout(name: str, batch: Tensor) -> None:
+    shape = tuple(batch.shape)
+    if batch.ndim != 4 or 0 in shape:
+        raise OTCacheError(
+            f"{name} must be a non-empty batch (N, H, W, 3) but has shape {shape}; "
+            "pass a video as its frames, a single image as a batch of one"
+        )
+    if shape[-1] != 3:
+        remedy = {
+            1: "repeat its grey channel three times",
+            4: f"drop its alpha channel: {name}[..., :3]",
+        }.get(shape[-1], "channels come last, in the order red, green, blue")
+        raise OTCacheError(f"{name} must have 3 channels but has shape {shape}; {remedy}")
+    if not batch.is_floating_point():
+        raise OTCacheError(
+            f"{name} must be floating point in [0, 1] but is {batch.dtype}; divide by 255"
+        )
+
+
+def _measure_in_chunks(
+    measure: Callable[[Tensor, Tensor], Tensor],
+    image: Tensor,
+    reference: Tensor,
+    chunk_pixels: int,
+) -> Tensor:
+    """Applies `measure` to float32 `(n, 3, H, W)` pairs of at most `chunk_pixels`, or one frame."""
+
+    def channels_first(batch: Tensor) -> Iterator[Tensor]:
+        frames = max(1, chunk_pixels // (batch.shape[1] * batch.shape[2]))
+        for chunk in torch.split(batch, frames):
+            yield chunk.to(device=image.device, dtype=torch.float32).movedim(-1, 1)
+
+    with torch.no_grad():
+        pairs = zip(channels_first(image), channels_first(reference), strict=True)
+        return torch.cat([measure(first, second) for first, second in pairs])
+
+
+def _ssim_chunk(first: Tensor, second: Tensor) -> Tensor:
+    mean_1, mean_2 = _blur(first), _blur(second)
+    # Moments about 1/2 rather than 0 lose fewer digits to cancellation in float32.
+    first, second = first - 0.5, second - 0.5
+    variance_1 = _blur(first * first) - (mean_1 - 0.5).square()
+    variance_2 = _blur(second * second) - (mean_2 - 0.5).square()
+    covariance = _blur(first * second) - (mean_1 - 0.5) * (mean_2 - 0.5)
+    c_1, c_2 = _SSIM_K1**2, _SSIM_K2**2
+    luminance = (2 * mean_1 * mean_2 + c_1) / (mean_1.square() + mean_2.square() + c_1)
+    structure = (2 * covariance + c_2) / (variance_1 + variance_2 + c_2)
+    return (luminance * structure).mean(dim=(1, 2, 3))
+
+
+def _blur(x: Tensor) -> Tensor:
+    """Gaussian mean over valid windows, `(n, c, H, W)` -> `(n, c, H - 10, W - 10)`.
+
+    Sums of shifted slices, not a convolution: GPUs run those in TF32, whose 10 bits would drown
+    the variances that SSIM subtracts from each other.
+    """
+    centre = _SSIM_WINDOW // 2
+    weights = [math.exp(-0.5 * ((i - centre) / _SSIM_SIGMA) ** 2) for i in range(_SSIM_WINDOW)]
+    for axis in (2, 3):
+        length = x.shape[axis] - _SSIM_WINDOW + 1
+        blurred = torch.zeros_like(x.narrow(axis, 0, length))
+        for offset, weight in enumerate(weights):
+            blurred.add_(x.narrow(axis, offset, length), alpha=weight / sum(weights))
+        x = blurred
+    return x
+
+
+def _find_trunk(net: str, directories: Sequence[Path]) -> Path | None:
+    candidates = (folder / name for folder in directories for name in _TRUNKS[net].file_names)
+    return next((path for path in candidates if path.is_file()), None)
+
+
+@functools.lru_cache(maxsize=4)
+def _load_network(
+    net: str, directories: tuple[Path, ...], trunk_file: Path | None, device: torch.device
+) -> Any:
+    """Builds `lpips.LPIPS` with its true weights; a failure is not cached, so it can be mended."""
+    lpips = _import_lpips()
+    # ComfyUI runs nodes in inference mode, but a cached network may later meet autograd; and the
+    # random weights that loading replaces must not move the global generator of a sampling run.
+    with (
+        torch.inference_mode(False),
+        torch.random.fork_rng(devices=[]),
+        warnings.catch_warnings(),
+    ):
+        warnings.simplefilter("ignore")  # lpips calls torchvision by its deprecated arguments
+        if trunk_file is None:
+            network = _download(lpips, net, directories)
+        else:
+            network = lpips.LPIPS(net=net, pnet_rand=True, verbose=False)
+            _fill_trunk(network.net, net, trunk_file)
+    return network.train(False).requires_grad_(False).to(device=device, dtype=torch.float32)
+
+
+def _import_lpips() -> Any:
+    try:
+        import lpips
+    except Exception as error:  # torchvision raises RuntimeError where it does not fit torch
+        raise OTCacheError(
+            f"LPIPS needs the packages lpips and torchvision, but importing them failed: {error}; "
+            "install lpips, and the torchvision that belongs to the installed torch"
+        ) from error
+    return lpips
+
+
+def _download(lpips: Any, net: str, directories: Sequence[Path]) -> Any:
+    """Lets `lpips` fetch the trunk through torch's hub, which keeps it for later runs."""
+    trunk = _TRUNKS[net]
+    hub_folder = Path(torch.hub.get_dir()) / "checkpoints"
+    if not (hub_folder / trunk.published_file).is_file():
+        _logger.info("LPIPS (%s): no local weights, downloading %s", net, trunk.published_file)
+    try:
+        return lpips.LPIPS(net=net, verbose=False)
+    except Exception as error:  # no network, a broken transfer, a wrong checksum, a damaged file
+        import torchvision
+
+        url = getattr(torchvision.models, trunk.weights_enum).DEFAULT.url
+        searched = directories or (hub_folder,)
+        raise OTCacheError(
+            f"LPIPS ({net}) needs the weights of {trunk.name} but torch's hub gave none "
+            f"({error}); put {' or '.join(trunk.file_names)} (from {url}) into {searched[0]}"
+            + "".join(f" or {folder}" for folder in searched[1:])
+        ) from error
+
+
+def _fill_trunk(trunk: Any, net: str, path: Path) -> None:
+    """Copies torchvision's `features.*` into the slices of lpips' trunk; every key is required."""
+    try:
+        weights = _read_weights(path)
+        # lpips cuts `features` into `slice1.*`, `slice2.*`, ... and keeps the layer numbers.
+        trunk.load_state_dict(
+            {key: weights[f"features.{key.partition('.')[2]}"] for key in trunk.state_dict()}
+        )
+    except Exception as error:  # each reader has exceptions of its own for a damaged file
+        raise OTCacheError(
+            f"{path} must hold torchvision's {_TRUNKS[net].name} weights but could not be loaded "
+            f"({type(error).__name__}: {error}); replace the file"
+        ) from error
+
+
+def _read_weights(path: Path) -> dict[str, Tensor]:
+    if path.suffix == ".safetensors":
+        from safetensors.torch import load_file
+
+        return load_file(path)
+    weights: dict[str, Tensor] = torch.load(path, map_location="cpu", weights_only=True)
+    return weights
