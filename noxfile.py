@@ -1,0 +1,144 @@
+"""Everything one does with the checkout, each in an environment of its own making.
+
+    pip install nox
+    nox -s demo      the whole method in a real ComfyUI: pictures and a table in demo_output/
+    nox -s tests     all tests (the default); arguments after -- go to pytest
+    nox -l           the other sessions
+
+The sessions that need torch share one environment, `.nox/host-X.Y`. A session installs only when
+what it needs has changed, so that later runs start at once and need no network.
+"""
+
+import hashlib
+import os
+import shutil
+import sys
+from pathlib import Path
+
+import nox
+
+nox.needs_version = ">=2024.4.15"
+nox.options.sessions = ["tests"]
+nox.options.reuse_venv = "yes"
+nox.options.default_venv_backend = "virtualenv"
+
+ROOT = Path(__file__).absolute().parent
+
+# Exactly these: a looser specifier lets pip leave a CPU build of the same version for a newer,
+# far larger CUDA build. pip's own settings (an extra index, find-links) choose another build of
+# these versions; nothing here does.
+TORCH = ["torch==2.13.0", "torchvision==0.28.0"]
+HOST_EXTRAS = ["torchsde", "requests"]
+TEST_TOOLS = ["hypothesis", "mypy==2.4.1", "pytest", "pytest-timeout"]
+RUFF = "ruff==0.17.6"
+JUDGES = ["comfy-cli", "comfy-test", "nodesafe"]
+
+
+def _fresh(folder: Path, requirements: list[str]) -> bool:
+    """Tell whether an environment already has just these requirements."""
+    stamp = folder / "otcache-installed"
+    return stamp.is_file() and stamp.read_text(encoding="utf-8") == _digest(requirements)
+
+
+def _mark(folder: Path, requirements: list[str]) -> None:
+    (folder / "otcache-installed").write_text(_digest(requirements), encoding="utf-8")
+
+
+def _digest(requirements: list[str]) -> str:
+    return hashlib.sha256("\n".join([sys.version, *requirements]).encode()).hexdigest()
+
+
+def _install(session: nox.Session, *requirements: str) -> None:
+    """Install into the session's own environment, once."""
+    folder = Path(session.virtualenv.location)
+    if not _fresh(folder, list(requirements)):
+        session.install(*requirements)
+        _mark(folder, list(requirements))
+
+
+def _host_requirements(host: Path) -> list[str]:
+    """Return what ComfyUI in `host` and the pack need, less torch and its kin (pinned above)."""
+    lines = []
+    for source in (host / "requirements.txt", ROOT / "requirements.txt"):
+        for line in source.read_text(encoding="utf-8").splitlines():
+            requirement = line.partition("#")[0].strip()
+            if requirement and not requirement.startswith("torch"):
+                lines.append(requirement)
+    return [*TORCH, *HOST_EXTRAS, *lines, *TEST_TOOLS]
+
+
+def _host_environment(session: nox.Session) -> tuple[str, dict[str, str]]:
+    """Make the shared environment; return its Python and the variables that name the host."""
+    folder = ROOT / ".nox" / "host-{}.{}".format(*sys.version_info)
+    python = str(folder / ("Scripts/python.exe" if os.name == "nt" else "bin/python"))
+    if not Path(python).exists():  # also when the Python that it was made from is gone
+        shutil.rmtree(folder, ignore_errors=True)
+        session.run(sys.executable, "-m", "virtualenv", str(folder), external=True, silent=True)
+    found = session.run(python, "-m", "scripts.host", external=True, silent=True)
+    host = Path(str(found).strip().splitlines()[-1])
+    requirements = _host_requirements(host)
+    if not _fresh(folder, requirements):
+        pip = [python, "-m", "pip", "install"]
+        session.run(*pip, *TORCH, external=True)
+        session.run(*pip, *requirements, external=True)
+        _mark(folder, requirements)
+    session.run(python, "-m", "scripts.lpips_trunk", external=True)
+    return python, {"COMFYUI_PATH": str(host)}
+
+
+@nox.session(python=False)
+def demo(session: nox.Session) -> None:
+    """Run the bundled workflow in a real ComfyUI; leave pictures and a table."""
+    python, variables = _host_environment(session)
+    session.run(python, "-m", "scripts.demo", *session.posargs, env=variables, external=True)
+
+
+@nox.session(python=False)
+def tests(session: nox.Session) -> None:
+    """Run the tests; arguments after -- go to pytest."""
+    python, variables = _host_environment(session)
+    session.run(python, "-m", "pytest", *session.posargs, env=variables, external=True)
+
+
+@nox.session
+def lint(session: nox.Session) -> None:
+    """Check the code's style and form."""
+    _install(session, RUFF)
+    session.run("ruff", "check", ".")
+    session.run("ruff", "format", "--check", ".")
+
+
+@nox.session(python=False)
+def types(session: nox.Session) -> None:
+    """Check the types of the core, strictly."""
+    python, _ = _host_environment(session)
+    session.run(python, "-m", "mypy", *session.posargs, external=True)
+
+
+@nox.session(python=False)
+def serve(session: nox.Session) -> None:
+    """Start a ComfyUI with the pack and leave it running; its files stay in .serve/."""
+    python, variables = _host_environment(session)
+    # Time to end the server on Ctrl-C before nox ends us.
+    patience = {"interrupt_timeout": 20.0, "terminate_timeout": 20.0}
+    session.run(
+        *(python, "-m", "scripts.server", *session.posargs),
+        env=variables,
+        external=True,
+        **patience,
+    )
+
+
+@nox.session(python=False)
+def bench(session: nox.Session) -> None:
+    """Run a benchmark by its name: nox -s bench -- fidelity."""
+    python, variables = _host_environment(session)
+    session.run(python, "-m", "benchmarks", *session.posargs, env=variables, external=True)
+
+
+@nox.session(python=False)
+def train(session: nox.Session) -> None:
+    """Train the demo model anew."""
+    python, variables = _host_environment(session)
+    script = str(Path("training", "train.py"))
+    session.run(python, script, *session.posargs, env=variables, external=True)
