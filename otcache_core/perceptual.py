@@ -51,6 +51,179 @@ _TRUNKS = {
 }
 
 
+def _check_layout(name: str, batch: Tensor) -> None:
+    shape = tuple(batch.shape)
+    if batch.ndim != 4 or 0 in shape:
+        raise OTCacheError(
+            f"{name} must be a non-empty batch (N, H, W, 3) but has shape {shape}; "
+            "pass a video as its frames, a single image as a batch of one"
+        )
+    if shape[-1] != 3:
+        remedy = {
+            1: "repeat its grey channel three times",
+            4: f"drop its alpha channel: {name}[..., :3]",
+        }.get(shape[-1], "channels come last, in the order red, green, blue")
+        raise OTCacheError(f"{name} must have 3 channels but has shape {shape}; {remedy}")
+    if not batch.is_floating_point():
+        raise OTCacheError(
+            f"{name} must be floating point in [0, 1] but is {batch.dtype}; divide by 255"
+        )
+
+
+def _check(image: Tensor, reference: Tensor, *, minimum_size: int, measure: str) -> None:
+    _check_layout("image", image)
+    _check_layout("reference", reference)
+    if image.shape != reference.shape:
+        raise OTCacheError(
+            f"image and reference must have one shape but have {tuple(image.shape)} and "
+            f"{tuple(reference.shape)}; resize or select frames first"
+        )
+    height, width = image.shape[1:3]
+    if min(height, width) < minimum_size:
+        raise OTCacheError(
+            f"{measure} needs images of at least {minimum_size} pixels a side but got "
+            f"{width}x{height}; compare larger images"
+        )
+    for name, batch in (("image", image), ("reference", reference)):
+        finite = batch.isfinite().flatten(1).all(dim=1)
+        if not bool(finite.all()):
+            frame = int((~finite).nonzero()[0])
+            raise OTCacheError(
+                f"{name} must be finite but frame {frame} of {len(finite)} holds NaN or infinity; "
+                "look for the cause where it was sampled or decoded"
+            )
+
+
+def _measure_in_chunks(
+    measure: Callable[[Tensor, Tensor], Tensor],
+    image: Tensor,
+    reference: Tensor,
+    chunk_pixels: int,
+) -> Tensor:
+    """Applies `measure` to float32 `(n, 3, H, W)` pairs of at most `chunk_pixels`, or one frame."""
+
+    def channels_first(batch: Tensor) -> Iterator[Tensor]:
+        frames = max(1, chunk_pixels // (batch.shape[1] * batch.shape[2]))
+        for chunk in torch.split(batch, frames):
+            yield chunk.to(device=image.device, dtype=torch.float32).movedim(-1, 1)
+
+    with torch.no_grad():
+        pairs = zip(channels_first(image), channels_first(reference), strict=True)
+        return torch.cat([measure(first, second) for first, second in pairs])
+
+
+def _blur(x: Tensor) -> Tensor:
+    """Gaussian mean over valid windows, `(n, c, H, W)` -> `(n, c, H - 10, W - 10)`.
+
+    Sums of shifted slices, not a convolution: GPUs run those in TF32, whose 10 bits would drown
+    the variances that SSIM subtracts from each other.
+    """
+    centre = _SSIM_WINDOW // 2
+    weights = [math.exp(-0.5 * ((i - centre) / _SSIM_SIGMA) ** 2) for i in range(_SSIM_WINDOW)]
+    for axis in (2, 3):
+        length = x.shape[axis] - _SSIM_WINDOW + 1
+        blurred = torch.zeros_like(x.narrow(axis, 0, length))
+        for offset, weight in enumerate(weights):
+            blurred.add_(x.narrow(axis, offset, length), alpha=weight / sum(weights))
+        x = blurred
+    return x
+
+
+def _ssim_chunk(first: Tensor, second: Tensor) -> Tensor:
+    mean_1, mean_2 = _blur(first), _blur(second)
+    # Moments about 1/2 rather than 0 lose fewer digits to cancellation in float32.
+    first, second = first - 0.5, second - 0.5
+    variance_1 = _blur(first * first) - (mean_1 - 0.5).square()
+    variance_2 = _blur(second * second) - (mean_2 - 0.5).square()
+    covariance = _blur(first * second) - (mean_1 - 0.5) * (mean_2 - 0.5)
+    c_1, c_2 = _SSIM_K1**2, _SSIM_K2**2
+    luminance = (2 * mean_1 * mean_2 + c_1) / (mean_1.square() + mean_2.square() + c_1)
+    structure = (2 * covariance + c_2) / (variance_1 + variance_2 + c_2)
+    return (luminance * structure).mean(dim=(1, 2, 3))
+
+
+def _find_trunk(net: str, directories: Sequence[Path]) -> Path | None:
+    candidates = (folder / name for folder in directories for name in _TRUNKS[net].file_names)
+    return next((path for path in candidates if path.is_file()), None)
+
+
+def _read_weights(path: Path) -> dict[str, Tensor]:
+    if path.suffix == ".safetensors":
+        from safetensors.torch import load_file
+
+        return load_file(path)
+    weights: dict[str, Tensor] = torch.load(path, map_location="cpu", weights_only=True)
+    return weights
+
+
+def _fill_trunk(trunk: Any, net: str, path: Path) -> None:
+    """Copies torchvision's `features.*` into the slices of lpips' trunk; every key is required."""
+    try:
+        weights = _read_weights(path)
+        # lpips cuts `features` into `slice1.*`, `slice2.*`, ... and keeps the layer numbers.
+        trunk.load_state_dict(
+            {key: weights[f"features.{key.partition('.')[2]}"] for key in trunk.state_dict()}
+        )
+    except Exception as error:  # each reader has exceptions of its own for a damaged file
+        raise OTCacheError(
+            f"{path} must hold torchvision's {_TRUNKS[net].name} weights but could not be loaded "
+            f"({type(error).__name__}: {error}); replace the file"
+        ) from error
+
+
+def _import_lpips() -> Any:
+    try:
+        import lpips
+    except Exception as error:  # torchvision raises RuntimeError where it does not fit torch
+        raise OTCacheError(
+            f"LPIPS needs the packages lpips and torchvision, but importing them failed: {error}; "
+            "install lpips, and the torchvision that belongs to the installed torch"
+        ) from error
+    return lpips
+
+
+def _download(lpips: Any, net: str, directories: Sequence[Path]) -> Any:
+    """Lets `lpips` fetch the trunk through torch's hub, which keeps it for later runs."""
+    trunk = _TRUNKS[net]
+    hub_folder = Path(torch.hub.get_dir()) / "checkpoints"
+    if not (hub_folder / trunk.published_file).is_file():
+        _logger.info("LPIPS (%s): no local weights, downloading %s", net, trunk.published_file)
+    try:
+        return lpips.LPIPS(net=net, verbose=False)
+    except Exception as error:  # no network, a broken transfer, a wrong checksum, a damaged file
+        import torchvision
+
+        url = getattr(torchvision.models, trunk.weights_enum).DEFAULT.url
+        searched = directories or (hub_folder,)
+        raise OTCacheError(
+            f"LPIPS ({net}) needs the weights of {trunk.name} but torch's hub gave none "
+            f"({error}); put {' or '.join(trunk.file_names)} (from {url}) into {searched[0]}"
+            + "".join(f" or {folder}" for folder in searched[1:])
+        ) from error
+
+
+@functools.lru_cache(maxsize=4)
+def _load_network(
+    net: str, directories: tuple[Path, ...], trunk_file: Path | None, device: torch.device
+) -> Any:
+    """Builds `lpips.LPIPS` with its true weights; a failure is not cached, so it can be mended."""
+    lpips = _import_lpips()
+    # ComfyUI runs nodes in inference mode, but a cached network may later meet autograd; and the
+    # random weights that loading replaces must not move the global generator of a sampling run.
+    with (
+        torch.inference_mode(False),
+        torch.random.fork_rng(devices=[]),
+        warnings.catch_warnings(),
+    ):
+        warnings.simplefilter("ignore")  # lpips calls torchvision by its deprecated arguments
+        if trunk_file is None:
+            network = _download(lpips, net, directories)
+        else:
+            network = lpips.LPIPS(net=net, pnet_rand=True, verbose=False)
+            _fill_trunk(network.net, net, trunk_file)
+    return network.train(False).requires_grad_(False).to(device=device, dtype=torch.float32)
+
+
 class LPIPS:
     """Learned perceptual distance with its true weights (Zhang et al. 2018, version 0.1).
 
@@ -143,176 +316,3 @@ def psnr(image: Tensor, reference: Tensor) -> Tensor:
         reference,
         _CHUNK_PIXELS,
     )
-
-
-def _check(image: Tensor, reference: Tensor, *, minimum_size: int, measure: str) -> None:
-    _check_layout("image", image)
-    _check_layout("reference", reference)
-    if image.shape != reference.shape:
-        raise OTCacheError(
-            f"image and reference must have one shape but have {tuple(image.shape)} and "
-            f"{tuple(reference.shape)}; resize or select frames first"
-        )
-    height, width = image.shape[1:3]
-    if min(height, width) < minimum_size:
-        raise OTCacheError(
-            f"{measure} needs images of at least {minimum_size} pixels a side but got "
-            f"{width}x{height}; compare larger images"
-        )
-    for name, batch in (("image", image), ("reference", reference)):
-        finite = batch.isfinite().flatten(1).all(dim=1)
-        if not bool(finite.all()):
-            frame = int((~finite).nonzero()[0])
-            raise OTCacheError(
-                f"{name} must be finite but frame {frame} of {len(finite)} holds NaN or infinity; "
-                "look for the cause where it was sampled or decoded"
-            )
-
-
-def _check_layout(name: str, batch: Tensor) -> None:
-    shape = tuple(batch.shape)
-    if batch.ndim != 4 or 0 in shape:
-        raise OTCacheError(
-            f"{name} must be a non-empty batch (N, H, W, 3) but has shape {shape}; "
-            "pass a video as its frames, a single image as a batch of one"
-        )
-    if shape[-1] != 3:
-        remedy = {
-            1: "repeat its grey channel three times",
-            4: f"drop its alpha channel: {name}[..., :3]",
-        }.get(shape[-1], "channels come last, in the order red, green, blue")
-        raise OTCacheError(f"{name} must have 3 channels but has shape {shape}; {remedy}")
-    if not batch.is_floating_point():
-        raise OTCacheError(
-            f"{name} must be floating point in [0, 1] but is {batch.dtype}; divide by 255"
-        )
-
-
-def _measure_in_chunks(
-    measure: Callable[[Tensor, Tensor], Tensor],
-    image: Tensor,
-    reference: Tensor,
-    chunk_pixels: int,
-) -> Tensor:
-    """Applies `measure` to float32 `(n, 3, H, W)` pairs of at most `chunk_pixels`, or one frame."""
-
-    def channels_first(batch: Tensor) -> Iterator[Tensor]:
-        frames = max(1, chunk_pixels // (batch.shape[1] * batch.shape[2]))
-        for chunk in torch.split(batch, frames):
-            yield chunk.to(device=image.device, dtype=torch.float32).movedim(-1, 1)
-
-    with torch.no_grad():
-        pairs = zip(channels_first(image), channels_first(reference), strict=True)
-        return torch.cat([measure(first, second) for first, second in pairs])
-
-
-def _ssim_chunk(first: Tensor, second: Tensor) -> Tensor:
-    mean_1, mean_2 = _blur(first), _blur(second)
-    # Moments about 1/2 rather than 0 lose fewer digits to cancellation in float32.
-    first, second = first - 0.5, second - 0.5
-    variance_1 = _blur(first * first) - (mean_1 - 0.5).square()
-    variance_2 = _blur(second * second) - (mean_2 - 0.5).square()
-    covariance = _blur(first * second) - (mean_1 - 0.5) * (mean_2 - 0.5)
-    c_1, c_2 = _SSIM_K1**2, _SSIM_K2**2
-    luminance = (2 * mean_1 * mean_2 + c_1) / (mean_1.square() + mean_2.square() + c_1)
-    structure = (2 * covariance + c_2) / (variance_1 + variance_2 + c_2)
-    return (luminance * structure).mean(dim=(1, 2, 3))
-
-
-def _blur(x: Tensor) -> Tensor:
-    """Gaussian mean over valid windows, `(n, c, H, W)` -> `(n, c, H - 10, W - 10)`.
-
-    Sums of shifted slices, not a convolution: GPUs run those in TF32, whose 10 bits would drown
-    the variances that SSIM subtracts from each other.
-    """
-    centre = _SSIM_WINDOW // 2
-    weights = [math.exp(-0.5 * ((i - centre) / _SSIM_SIGMA) ** 2) for i in range(_SSIM_WINDOW)]
-    for axis in (2, 3):
-        length = x.shape[axis] - _SSIM_WINDOW + 1
-        blurred = torch.zeros_like(x.narrow(axis, 0, length))
-        for offset, weight in enumerate(weights):
-            blurred.add_(x.narrow(axis, offset, length), alpha=weight / sum(weights))
-        x = blurred
-    return x
-
-
-def _find_trunk(net: str, directories: Sequence[Path]) -> Path | None:
-    candidates = (folder / name for folder in directories for name in _TRUNKS[net].file_names)
-    return next((path for path in candidates if path.is_file()), None)
-
-
-@functools.lru_cache(maxsize=4)
-def _load_network(
-    net: str, directories: tuple[Path, ...], trunk_file: Path | None, device: torch.device
-) -> Any:
-    """Builds `lpips.LPIPS` with its true weights; a failure is not cached, so it can be mended."""
-    lpips = _import_lpips()
-    # ComfyUI runs nodes in inference mode, but a cached network may later meet autograd; and the
-    # random weights that loading replaces must not move the global generator of a sampling run.
-    with (
-        torch.inference_mode(False),
-        torch.random.fork_rng(devices=[]),
-        warnings.catch_warnings(),
-    ):
-        warnings.simplefilter("ignore")  # lpips calls torchvision by its deprecated arguments
-        if trunk_file is None:
-            network = _download(lpips, net, directories)
-        else:
-            network = lpips.LPIPS(net=net, pnet_rand=True, verbose=False)
-            _fill_trunk(network.net, net, trunk_file)
-    return network.train(False).requires_grad_(False).to(device=device, dtype=torch.float32)
-
-
-def _import_lpips() -> Any:
-    try:
-        import lpips
-    except Exception as error:  # torchvision raises RuntimeError where it does not fit torch
-        raise OTCacheError(
-            f"LPIPS needs the packages lpips and torchvision, but importing them failed: {error}; "
-            "install lpips, and the torchvision that belongs to the installed torch"
-        ) from error
-    return lpips
-
-
-def _download(lpips: Any, net: str, directories: Sequence[Path]) -> Any:
-    """Lets `lpips` fetch the trunk through torch's hub, which keeps it for later runs."""
-    trunk = _TRUNKS[net]
-    hub_folder = Path(torch.hub.get_dir()) / "checkpoints"
-    if not (hub_folder / trunk.published_file).is_file():
-        _logger.info("LPIPS (%s): no local weights, downloading %s", net, trunk.published_file)
-    try:
-        return lpips.LPIPS(net=net, verbose=False)
-    except Exception as error:  # no network, a broken transfer, a wrong checksum, a damaged file
-        import torchvision
-
-        url = getattr(torchvision.models, trunk.weights_enum).DEFAULT.url
-        searched = directories or (hub_folder,)
-        raise OTCacheError(
-            f"LPIPS ({net}) needs the weights of {trunk.name} but torch's hub gave none "
-            f"({error}); put {' or '.join(trunk.file_names)} (from {url}) into {searched[0]}"
-            + "".join(f" or {folder}" for folder in searched[1:])
-        ) from error
-
-
-def _fill_trunk(trunk: Any, net: str, path: Path) -> None:
-    """Copies torchvision's `features.*` into the slices of lpips' trunk; every key is required."""
-    try:
-        weights = _read_weights(path)
-        # lpips cuts `features` into `slice1.*`, `slice2.*`, ... and keeps the layer numbers.
-        trunk.load_state_dict(
-            {key: weights[f"features.{key.partition('.')[2]}"] for key in trunk.state_dict()}
-        )
-    except Exception as error:  # each reader has exceptions of its own for a damaged file
-        raise OTCacheError(
-            f"{path} must hold torchvision's {_TRUNKS[net].name} weights but could not be loaded "
-            f"({type(error).__name__}: {error}); replace the file"
-        ) from error
-
-
-def _read_weights(path: Path) -> dict[str, Tensor]:
-    if path.suffix == ".safetensors":
-        from safetensors.torch import load_file
-
-        return load_file(path)
-    weights: dict[str, Tensor] = torch.load(path, map_location="cpu", weights_only=True)
-    return weights
