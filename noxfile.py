@@ -31,7 +31,7 @@ TORCH = ["torch==2.13.0", "torchvision==0.28.0"]
 HOST_EXTRAS = ["torchsde", "requests"]
 TEST_TOOLS = ["hypothesis", "mypy==2.4.1", "pytest", "pytest-timeout"]
 RUFF = "ruff==0.17.6"
-JUDGES = ["comfy-cli", "comfy-test", "nodesafe"]
+JUDGES = ["comfy-cli==1.23.0", "comfy-test==0.4.15", "nodesafe==0.6.0"]
 
 
 def _fresh(folder: Path, requirements: list[str]) -> bool:
@@ -106,6 +106,27 @@ def lint(session: nox.Session) -> None:
     _install(session, RUFF)
     session.run("ruff", "check", ".")
     session.run("ruff", "format", "--check", ".")
+
+
+@nox.session
+def judges(session: nox.Session) -> None:
+    """Let the registry's own checks and two outside linters judge the package as published."""
+    _install(session, *JUDGES)
+    variables = {"DO_NOT_TRACK": "1", "PYTHONUTF8": "1"}
+    comfy = ("comfy", "--skip-prompt", "node")
+    archive = ROOT / "node.zip"  # comfy-cli gives no choice of the name
+    session.run(*comfy, "pack", env=variables, silent=True)
+    package = Path(session.create_tmp()) / "package"
+    shutil.rmtree(package, ignore_errors=True)
+    shutil.unpack_archive(archive, package)
+    archive.unlink()
+    session.chdir(package)
+    verdict = str(session.run(*comfy, "validate", env=variables, silent=True))
+    if "All validation checks passed" not in verdict:  # it ends with status 0 on warnings, too
+        session.error(verdict)
+    session.run("comfy-test", "lint", ".", "--strict", env=variables)
+    scan = ("nodesafe", "scan", ".", "--format", "json", "--fail-on", "suspicious")
+    session.run(*scan, env=variables, silent=True)
 
 
 @nox.session(python=False)

@@ -68,7 +68,7 @@ class ComfyClient:
         """Tell whether ComfyUI is up; it listens only once all nodes are loaded."""
         try:
             self._request("/system_stats", timeout=5)
-        except (PromptError, OSError):
+        except (RuntimeError, OSError):  # refused, or known to have ended
             return False
         return True
 

@@ -187,6 +187,8 @@ class ComfyServer(ComfyClient):
         command = [sys.executable, str(launcher), str(self.host)]
         command += ["--listen", "127.0.0.1", "--port", str(self.port)]
         command += ["--base-directory", str(self.base)]
+        # By default this one file would lie in the host itself.
+        command += ["--database-url", f"sqlite:///{(self.base / 'user/comfyui.db').as_posix()}"]
         command += [*self._device_arguments, *self._extra_arguments]
         with self.log_path.open("wb") as log:
             self._process = subprocess.Popen(
