@@ -28,7 +28,7 @@ class _RunsACommand:
         return os.system, ("echo evil",)
 
 
-@pytest.mark.parametrize("protocol", range(3, 6))  # the file is written in 3
+@pytest.mark.parametrize("protocol", [3, 4])  # the file is written in 3
 def test_arrays_are_read(protocol):
     wanted = {"kernel": np.arange(6, dtype=np.float32).reshape(2, 3)}
     found = lpips_trunk.read_arrays(pickle.dumps(wanted, protocol))
