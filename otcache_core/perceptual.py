@@ -1,10 +1,8 @@
 """Distances between images: LPIPS, SSIM and PSNR, the measures of the OTCache paper.
 
-Every function takes two batches in ComfyUI's IMAGE layout, `(N, H, W, 3)`, floating point in
-[0, 1], and returns one float32 number per image, `(N,)`, on the device of `image`. A video is a
-batch of its frames: it gives one number per frame, and the caller averages.
-
-LPIPS: Zhang et al. 2018, arXiv 1801.03924. SSIM: Wang et al. 2004, IEEE TIP 13(4).
+All take two batches of images in the layout of ComfyUI, with values from zero to one, and return
+one number for each image, on the device of the first batch. A video is the batch of its frames:
+it gives one number for each frame, and the caller takes the mean.
 """
 
 import functools
@@ -32,11 +30,10 @@ _logger = logging.getLogger("otcache")
 
 @dataclass(frozen=True)
 class _Trunk:
-    """The ImageNet network under one LPIPS variant, by torchvision's published names."""
+    """The image classifier below one variant of LPIPS, by the names that torchvision gives."""
 
     name: str
     published_file: str
-    weights_enum: str
     minimum_size: int  # shortest side that still leaves one pixel in the deepest layer
 
     @property
@@ -45,9 +42,9 @@ class _Trunk:
 
 
 _TRUNKS = {
-    "alex": _Trunk("alexnet", "alexnet-owt-7be5be79.pth", "AlexNet_Weights", 31),
-    "squeeze": _Trunk("squeezenet1_1", "squeezenet1_1-b8a52dc0.pth", "SqueezeNet1_1_Weights", 17),
-    "vgg": _Trunk("vgg16", "vgg16-397923af.pth", "VGG16_Weights", 16),
+    "alex": _Trunk("alexnet", "alexnet-owt-7be5be79.pth", 31),
+    "squeeze": _Trunk("squeezenet1_1", "squeezenet1_1-b8a52dc0.pth", 17),
+    "vgg": _Trunk("vgg16", "vgg16-397923af.pth", 16),
 }
 
 
@@ -113,11 +110,9 @@ def _measure_in_chunks(
 
 
 def _blur(x: Tensor) -> Tensor:
-    """Gaussian mean over valid windows, `(n, c, H, W)` -> `(n, c, H - 10, W - 10)`.
-
-    Sums of shifted slices, not a convolution: GPUs run those in TF32, whose 10 bits would drown
-    the variances that SSIM subtracts from each other.
-    """
+    """Gaussian mean over valid windows; both sides become 10 pixels shorter."""
+    # Sums of shifted slices, not a convolution: GPUs may run that in TF32, whose 10 bits would
+    # drown the variances that SSIM takes as differences.
     centre = _SSIM_WINDOW // 2
     weights = [math.exp(-0.5 * ((i - centre) / _SSIM_SIGMA) ** 2) for i in range(_SSIM_WINDOW)]
     for axis in (2, 3):
@@ -193,7 +188,7 @@ def _download(lpips: Any, net: str, directories: Sequence[Path]) -> Any:
     except Exception as error:  # no network, a broken transfer, a wrong checksum, a damaged file
         import torchvision
 
-        url = getattr(torchvision.models, trunk.weights_enum).DEFAULT.url
+        url = torchvision.models.get_model_weights(trunk.name).DEFAULT.url
         searched = directories or (hub_folder,)
         raise OTCacheError(
             f"LPIPS ({net}) needs the weights of {trunk.name} but torch's hub gave none "
@@ -225,12 +220,12 @@ def _load_network(
 
 
 class LPIPS:
-    """Learned perceptual distance with its true weights (Zhang et al. 2018, version 0.1).
+    """Learned perceptual distance (Zhang et al. 2018, arXiv 1801.03924) with its true weights.
 
-    The weights of the trunk are taken from the first of `trunk_directories` that holds
-    `alexnet.safetensors` or `alexnet-owt-7be5be79.pth` (`vgg16`, `squeezenet1_1` likewise; keys as
-    torchvision names them); without such a file, the `lpips` package downloads them once into
-    torch's hub folder. Networks stay loaded for the life of the process and are shared.
+    The weights of the trunk come from the first of the given folders that has them, as a
+    safetensors file such as `alexnet.safetensors` or as the file that torchvision publishes, both
+    with the keys of torchvision. Without such a file, the lpips package downloads them once into
+    the hub folder of torch. Networks stay loaded for the life of the process and are shared.
 
     Args:
         net: "alex" (the variant of published results), "squeeze" or "vgg".

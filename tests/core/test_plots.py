@@ -232,7 +232,7 @@ def test_contact_sheet_shows_every_image_enlarged(scale: int) -> None:
     for grey in (10, 12, 14, 16):
         y, x = np.nonzero(_is(sheet, (grey, grey, grey)))
         assert len(y) == 4 * 6 * scale**2
-        assert (np.ptp(y) + 1, np.ptp(x) + 1) == (4 * scale, 6 * scale)
+        assert (int(np.ptp(y)) + 1, int(np.ptp(x)) + 1) == (4 * scale, 6 * scale)
         positions[grey] = (y.min(), x.min())
     assert positions[10][0] == positions[12][0] < positions[14][0] == positions[16][0]
     assert positions[10][1] == positions[14][1] < positions[12][1] == positions[16][1]
