@@ -1,5 +1,7 @@
-"""The one exception that `otcache_core` raises for bad input."""
+"""The one exception type that every part of the pack raises for bad input."""
+
+from __future__ import annotations
 
 
 class OTCacheError(ValueError):
-    """A value that breaks a rule; the message states the rule, the value and what to do."""
+    """Bad input; the message states the rule, the value that broke it and what to do."""

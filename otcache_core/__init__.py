@@ -1,0 +1,1 @@
+"""The OTCache method, without a host: numpy, scipy, torch, optuna and lpips, never ComfyUI."""

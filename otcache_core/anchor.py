@@ -1,0 +1,316 @@
+"""The anchor document: what calibration learned about one model, as plain JSON."""
+
+from __future__ import annotations
+
+import json
+import os
+import tempfile
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+from .documents import MAX_BYTES, Fields, parse_document
+from .errors import OTCacheError
+from .schedule import MAX_LOOK_BACK, MAX_STEPS, Schedule, check_sigmas
+
+FORMAT = "otcache-anchor"
+VERSION = 1
+SUFFIX = ".otanchor.json"
+
+
+@dataclass(frozen=True)
+class Sampling:
+    """The sampling an anchor was calibrated under.
+
+    Attributes:
+        sampler: ComfyUI's sampler name, such as ``"euler"``.
+        scheduler: ComfyUI's scheduler name, such as ``"simple"``.
+        cfg: Classifier-free guidance scale.
+        guidance: Distilled guidance of the conditioning (FLUX), where it had any.
+        width, height: Picture size in pixels.
+        frames: Frames of a video, 1 for a picture.
+        sigmas: The ``steps + 1`` noise levels of the run, or ``None`` if they were not recorded.
+    """
+
+    sampler: str = ""
+    scheduler: str = ""
+    cfg: float = 1.0
+    guidance: float | None = None
+    width: int = 0
+    height: int = 0
+    frames: int = 1
+    sigmas: tuple[float, ...] | None = None
+
+    @classmethod
+    def from_fields(cls, fields: Fields) -> Sampling:
+        """Reads the ``sampling`` object of an anchor."""
+        return cls(
+            fields.text("sampler", ""),
+            fields.text("scheduler", ""),
+            fields.number("cfg", 0.0, 1000.0) if "cfg" in fields else 1.0,
+            fields.number("guidance", 0.0, 1000.0) if "guidance" in fields else None,
+            fields.integer("width", 0, 1 << 20) if "width" in fields else 0,
+            fields.integer("height", 0, 1 << 20) if "height" in fields else 0,
+            fields.integer("frames", 1, 1 << 20) if "frames" in fields else 1,
+            fields.numbers("sigmas", 0.0, 1e6) if "sigmas" in fields else None,
+        )
+
+
+@dataclass(frozen=True)
+class Objective:
+    """What the search minimised, and what it reached.
+
+    Attributes:
+        metric: Name of the measure, such as ``"lpips-alex"``; lower is better.
+        warm_start: Its value for the stage-1 schedule at the anchor's budget.
+        best: Its value for the anchor.
+    """
+
+    metric: str
+    warm_start: float
+    best: float
+
+    @classmethod
+    def from_fields(cls, fields: Fields) -> Objective:
+        """Reads the ``objective`` object of an anchor."""
+        return cls(
+            fields.text("metric"),
+            fields.number("warm_start", 0.0, 1e9),
+            fields.number("best", 0.0, 1e9),
+        )
+
+
+@dataclass(frozen=True)
+class Calibration:
+    """How much the calibration saw: prompts, trials, guided predictions, seed."""
+
+    prompts: int = 0
+    trials: int = 0
+    model_calls: int = 0
+    seed: int = 0
+
+    @classmethod
+    def from_fields(cls, fields: Fields) -> Calibration:
+        """Reads the ``calibration`` object of an anchor."""
+        high = {
+            "prompts": 1 << 30,
+            "trials": 1 << 30,
+            "model_calls": 1 << 50,
+            "seed": (1 << 64) - 1,
+        }
+        return cls(**{k: fields.integer(k, 0, top) for k, top in high.items() if k in fields})
+
+
+LookBackTable = tuple[tuple[int, ...], ...]
+"""Row t holds MeanCache's K for the edges ``t -> t+1, t -> t+2, ..., t -> T-1``."""
+
+
+@dataclass(frozen=True)
+class Anchor:
+    """Two calibrated schedules of one model, and all that says where they hold.
+
+    Attributes:
+        name: The model's name, for people.
+        architecture: The model's class in ComfyUI, such as ``"Flux"``.
+        reference: Stage 1's schedule at a conservative budget.
+        anchor: Stage 2's schedule at a low budget.
+        sampling: The sampling it was calibrated under.
+        rho: Recommended power-law exponent, or ``None`` if none was calibrated.
+        look_back_table: MeanCache's K per edge, or ``None``; see ``LookBackTable``.
+        objective: What the search reached, or ``None`` if nothing was searched.
+        calibration: How much the calibration saw.
+        provenance: Where the schedules come from, in words.
+        versions: Versions of the software that made it.
+
+    Raises:
+        OTCacheError: If the two schedules do not fit together, or a value is out of range.
+    """
+
+    name: str
+    architecture: str
+    reference: Schedule
+    anchor: Schedule
+    sampling: Sampling = Sampling()
+    rho: float | None = None
+    look_back_table: LookBackTable | None = field(default=None, repr=False)
+    objective: Objective | None = None
+    calibration: Calibration = Calibration()
+    provenance: str = ""
+    versions: Mapping[str, str] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        if self.reference.steps != self.anchor.steps:
+            raise OTCacheError(
+                "`reference` and `anchor` must have the same steps but have "
+                f"{self.reference.steps} and {self.anchor.steps}."
+            )
+        if self.anchor.budget < 2 or self.reference.budget <= self.anchor.budget:
+            raise OTCacheError(
+                "budgets must satisfy 2 <= anchor < reference but are "
+                f"{self.anchor.budget} and {self.reference.budget}."
+            )
+        if self.reference.estimator != self.anchor.estimator:
+            raise OTCacheError(
+                "`reference` and `anchor` must have one estimator but have "
+                f"{self.reference.estimator!r} and {self.anchor.estimator!r}."
+            )
+        if self.rho is not None and not 1.0 <= self.rho <= 2.0:
+            raise OTCacheError(f"`rho` must be from 1 to 2 but got {self.rho}.")
+        if self.sampling.sigmas is not None:
+            check_sigmas(self.sampling.sigmas, self.steps)
+        if self.look_back_table is not None:
+            _check_look_back_table(self.look_back_table, self.steps)
+
+    @property
+    def steps(self) -> int:
+        """Step count the schedules were calibrated at."""
+        return self.anchor.steps
+
+    @property
+    def estimator(self) -> str:
+        """Estimator the schedules were calibrated with."""
+        return self.anchor.estimator
+
+    def look_back_for(self, computed_steps: tuple[int, ...], steps: int) -> tuple[int, ...]:
+        """MeanCache's K for each edge of a schedule over ``steps`` steps; empty without a table."""
+        if self.look_back_table is None or min(steps, self.steps) < 2:
+            return ()
+        scale = (self.steps - 1) / (steps - 1)
+        nodes = [round(t * scale) for t in computed_steps]
+        table = self.look_back_table
+        return tuple(
+            table[t][min(s - t, len(table[t])) - 1] if s > t else 1
+            for t, s in zip(nodes, nodes[1:], strict=False)
+        )
+
+    def to_document(self) -> dict[str, Any]:
+        """The anchor as plain JSON values."""
+        document: dict[str, Any] = {"format": FORMAT, "version": VERSION}
+        document |= {"name": self.name, "architecture": self.architecture, "steps": self.steps}
+        document["estimator"] = self.estimator
+        document["rho"] = self.rho
+        for key, schedule in (("reference", self.reference), ("anchor", self.anchor)):
+            document[key] = {
+                "computed_steps": list(schedule.computed_steps),
+                "look_back": list(schedule.look_back),
+            }
+        document["objective"] = None if self.objective is None else asdict(self.objective)
+        document["calibration"] = asdict(self.calibration)
+        document["provenance"] = self.provenance
+        document["versions"] = dict(self.versions)
+        document["sampling"] = asdict(self.sampling)
+        if self.look_back_table is not None:
+            document["look_back_table"] = ["".join(map(str, row)) for row in self.look_back_table]
+        return document
+
+    def to_json(self) -> str:
+        """The anchor as JSON text, readable and stable."""
+        return json.dumps(self.to_document(), allow_nan=False, indent=1)
+
+    @classmethod
+    def from_json(cls, text: str | bytes, name: str = "anchor") -> Anchor:
+        """Reads an anchor from untrusted text.
+
+        Args:
+            text: The document.
+            name: What to call it in errors.
+
+        Raises:
+            OTCacheError: If it is damaged, of an unknown version or breaks any rule; the message
+                names the field.
+        """
+        fields = parse_document(text, name)
+        if fields.text("format", "") != FORMAT:
+            raise OTCacheError(f'{name}.format must be "{FORMAT}": this is not an OTCache anchor.')
+        version = fields.integer("version", 1, 1 << 30)
+        if version != VERSION:
+            raise OTCacheError(
+                f"{name}.version must be {VERSION} but got {version}: update OTCache to read it."
+            )
+        try:
+            return cls._from_fields(fields)
+        except OTCacheError as error:
+            prefix = "" if str(error).startswith(name) else f"{name}: "
+            raise OTCacheError(f"{prefix}{error}") from None
+
+    @classmethod
+    def _from_fields(cls, fields: Fields) -> Anchor:
+        steps = fields.integer("steps", 2, MAX_STEPS)
+        estimator = fields.text("estimator")
+        sampling = Sampling.from_fields(fields.nested("sampling"))
+
+        def schedule(key: str) -> Schedule:
+            part = fields.nested(key)
+            nodes = part.integers("computed_steps", 0, steps - 1)
+            edges = part.integers("look_back", 1, MAX_LOOK_BACK) if "look_back" in part else ()
+            return Schedule(steps, nodes, estimator, edges, sampling.sigmas)
+
+        return cls(
+            name=fields.text("name"),
+            architecture=fields.text("architecture"),
+            reference=schedule("reference"),
+            anchor=schedule("anchor"),
+            sampling=sampling,
+            rho=fields.number("rho", 1.0, 2.0) if "rho" in fields else None,
+            look_back_table=_read_look_back_table(fields, steps),
+            objective=Objective.from_fields(fields.nested("objective"))
+            if "objective" in fields
+            else None,
+            calibration=Calibration.from_fields(fields.nested("calibration"))
+            if "calibration" in fields
+            else Calibration(),
+            provenance=fields.text("provenance", ""),
+            versions=fields.texts("versions") if "versions" in fields else {},
+        )
+
+
+def _check_look_back_table(table: LookBackTable, steps: int) -> None:
+    lengths = [len(row) for row in table]
+    if lengths != [steps - 1 - t for t in range(steps - 1)]:
+        raise OTCacheError(
+            f"`look_back_table` must have steps - 1 = {steps - 1} rows, row t with steps - 1 - t "
+            f"values, but has rows of {lengths[:8]}..."
+        )
+    if any(not 1 <= k <= MAX_LOOK_BACK for row in table for k in row):
+        raise OTCacheError(f"`look_back_table` values must be from 1 to {MAX_LOOK_BACK}.")
+
+
+def _read_look_back_table(fields: Fields, steps: int) -> LookBackTable | None:
+    if "look_back_table" not in fields:
+        return None
+    rows = fields.strings("look_back_table")
+    if any(not row.isascii() or not row.isdigit() for row in rows):
+        raise OTCacheError("`look_back_table` must be rows of digits.")
+    table = tuple(tuple(int(k) for k in row) for row in rows)
+    _check_look_back_table(table, steps)
+    return table
+
+
+def load_anchor(path: Path) -> Anchor:
+    """Reads an anchor file.
+
+    Raises:
+        OTCacheError: If it is missing, too large, damaged or of an unknown version.
+    """
+    try:
+        with path.open("rb") as file:
+            content = file.read(MAX_BYTES + 1)
+    except OSError as error:
+        raise OTCacheError(f"anchor {path.name} must be readable but is not: {error}.") from error
+    return Anchor.from_json(content, path.name)
+
+
+def save_anchor(anchor: Anchor, path: Path) -> None:
+    """Writes an anchor file in one step: a reader sees the old file or the new one, never half."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    handle, partial = tempfile.mkstemp(dir=path.parent, prefix=".", suffix=".partial")
+    try:
+        with os.fdopen(handle, "w", encoding="utf-8", newline="\n") as file:
+            file.write(anchor.to_json())
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(partial, path)
+    except BaseException:
+        Path(partial).unlink(missing_ok=True)
+        raise

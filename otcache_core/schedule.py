@@ -1,0 +1,162 @@
+"""A cache schedule: which sampler steps run the model, and how the others are estimated."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from itertools import pairwise
+from typing import Any
+
+from .documents import Fields, parse_document
+from .errors import OTCacheError
+
+MAX_STEPS = 1_000
+MAX_LOOK_BACK = 6
+
+ESTIMATORS = ("slope", "meancache", "reuse")
+"""How a skipped step's velocity is estimated; see ``otcache_core.velocity``."""
+
+DEFAULT_ESTIMATOR = "slope"
+
+
+def _check_computed_steps(computed_steps: Sequence[int], steps: int) -> None:
+    if not 1 <= steps <= MAX_STEPS:
+        raise OTCacheError(f"`steps` must be from 1 to {MAX_STEPS} but got {steps}.")
+    if not computed_steps or computed_steps[0] != 0 or computed_steps[-1] != steps - 1:
+        raise OTCacheError(
+            f"`computed_steps` must begin with 0 and end with steps - 1 = {steps - 1} "
+            f"but got {list(computed_steps)}."
+        )
+    if any(later <= earlier for earlier, later in pairwise(computed_steps)):
+        raise OTCacheError(
+            f"`computed_steps` must be strictly increasing but got {list(computed_steps)}."
+        )
+
+
+@dataclass(frozen=True)
+class Schedule:
+    """An immutable, validated schedule over ``steps`` sampler steps.
+
+    Attributes:
+        steps: Number of sampler steps, T.
+        computed_steps: Step indices at which the model runs, ``t_0 = 0 < ... < t_{B-1} = T-1``.
+        estimator: One of ``ESTIMATORS``.
+        look_back: MeanCache's K for each edge ``t_i -> t_{i+1}``, ``B - 1`` values from 1 to 6;
+            left empty it is filled with 1 (plain reuse).
+        sigmas: The ``T + 1`` descending noise levels the schedule was made for, or ``None``.
+
+    Raises:
+        OTCacheError: If any of the rules above is broken.
+    """
+
+    steps: int
+    computed_steps: tuple[int, ...]
+    estimator: str = DEFAULT_ESTIMATOR
+    look_back: tuple[int, ...] = ()
+    sigmas: tuple[float, ...] | None = field(default=None, repr=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "computed_steps", tuple(int(t) for t in self.computed_steps))
+        _check_computed_steps(self.computed_steps, self.steps)
+        edges = len(self.computed_steps) - 1
+        object.__setattr__(self, "look_back", tuple(self.look_back) or (1,) * edges)
+        if self.estimator not in ESTIMATORS:
+            raise OTCacheError(
+                f"`estimator` must be one of {', '.join(ESTIMATORS)} but got {self.estimator!r}."
+            )
+        if len(self.look_back) != edges:
+            raise OTCacheError(
+                f"`look_back` must have one value per edge ({edges}) but has {len(self.look_back)}."
+            )
+        if any(not 1 <= k <= MAX_LOOK_BACK for k in self.look_back):
+            raise OTCacheError(
+                f"`look_back` values must be from 1 to {MAX_LOOK_BACK} but got {self.look_back}."
+            )
+        if self.sigmas is not None:
+            object.__setattr__(self, "sigmas", check_sigmas(self.sigmas, self.steps))
+
+    @classmethod
+    def full(cls, steps: int) -> Schedule:
+        """The schedule that computes every step; sampling with it is the plain sampler."""
+        return cls(steps, tuple(range(steps)))
+
+    @property
+    def budget(self) -> int:
+        """Number of computed steps, B."""
+        return len(self.computed_steps)
+
+    @property
+    def nfe(self) -> int:
+        """Guided predictions in one run under a one-evaluation sampler; the same as ``budget``."""
+        return self.budget
+
+    @property
+    def gaps(self) -> tuple[int, ...]:
+        """First differences of ``computed_steps``: positive, they sum to ``steps - 1``."""
+        return tuple(later - earlier for earlier, later in pairwise(self.computed_steps))
+
+    @property
+    def mask(self) -> tuple[bool, ...]:
+        """For each of the ``steps`` steps, whether it is computed."""
+        computed = frozenset(self.computed_steps)
+        return tuple(step in computed for step in range(self.steps))
+
+    @property
+    def is_full(self) -> bool:
+        """Whether every step is computed."""
+        return self.budget == self.steps
+
+    def to_document(self) -> dict[str, Any]:
+        """The schedule as plain JSON values; ``from_fields`` reads it back."""
+        document: dict[str, Any] = {
+            "steps": self.steps,
+            "computed_steps": list(self.computed_steps),
+            "estimator": self.estimator,
+            "look_back": list(self.look_back),
+        }
+        if self.sigmas is not None:
+            document["sigmas"] = list(self.sigmas)
+        return document
+
+    @classmethod
+    def from_fields(cls, fields: Fields) -> Schedule:
+        """Reads a schedule from untrusted JSON.
+
+        Raises:
+            OTCacheError: If a field is missing, of the wrong type or breaks a rule.
+        """
+        steps = fields.integer("steps", 1, MAX_STEPS)
+        sigmas = fields.numbers("sigmas", 0.0, 1e6) if "sigmas" in fields else None
+        return cls(
+            steps,
+            fields.integers("computed_steps", 0, steps - 1),
+            fields.text("estimator", DEFAULT_ESTIMATOR),
+            fields.integers("look_back", 1, MAX_LOOK_BACK) if "look_back" in fields else (),
+            sigmas,
+        )
+
+    def to_json(self) -> str:
+        """The schedule as JSON text."""
+        return json.dumps(self.to_document(), allow_nan=False)
+
+    @classmethod
+    def from_json(cls, text: str) -> Schedule:
+        """Reads ``to_json``'s text back; raises ``OTCacheError`` on anything else."""
+        return cls.from_fields(parse_document(text, "schedule"))
+
+
+def check_sigmas(sigmas: Sequence[float], steps: int) -> tuple[float, ...]:
+    """The noise levels as a tuple, once checked: ``steps + 1``, never rising, not negative.
+
+    Raises:
+        OTCacheError: If they are not.
+    """
+    values = tuple(float(s) for s in sigmas)
+    if len(values) != steps + 1:
+        raise OTCacheError(
+            f"`sigmas` must have steps + 1 = {steps + 1} values but has {len(values)}."
+        )
+    if any(not later <= earlier for earlier, later in pairwise(values)) or not values[-1] >= 0:
+        raise OTCacheError(f"`sigmas` must never rise and not be negative but got {values}.")
+    return values

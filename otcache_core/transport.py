@@ -1,0 +1,228 @@
+"""Stage 3: schedules for any budget by quantile interpolation (OTCache, Sec. 3.3, Eq. 8-10).
+
+A schedule with its nodes at uniform progress is a quantile function, so the straight line between
+two of them is the one-dimensional Wasserstein geodesic between their measures.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.interpolate import PchipInterpolator
+
+from .anchor import Anchor
+from .errors import OTCacheError
+from .schedule import MAX_STEPS, Schedule
+
+Curve: TypeAlias = NDArray[np.float64]
+"""A warping curve: share of the run done, 0 to 1, at uniform progress; ``(RESOLUTION,)``."""
+
+RESOLUTION = 1_001
+MIN_RHO, MAX_RHO = 1.0, 2.0
+DEFAULT_RHO = 1.3
+"""The paper's exponent, for anchors that bring none of their own."""
+
+_PROGRESS = np.linspace(0.0, 1.0, RESOLUTION)
+
+
+@dataclass(frozen=True)
+class Endpoint:
+    """A known schedule on the geodesic: its budget and its warping curve."""
+
+    name: str
+    budget: int
+    curve: Curve
+
+
+@dataclass(frozen=True)
+class Prediction:
+    """A predicted schedule with the curves it came from.
+
+    Attributes:
+        schedule: The schedule, ready to sample with.
+        curves: Warping curves by name, each ``(RESOLUTION,)`` in step indices 0 to T-1.
+        rho: The power-law exponent that was used.
+    """
+
+    schedule: Schedule
+    curves: dict[str, Curve]
+    rho: float
+
+
+@lru_cache(maxsize=64)
+def warping_curve(computed_steps: tuple[int, ...], steps: int) -> Curve:
+    """Lifts a schedule to a monotone curve by PCHIP (Sec. 3.3, "Continuous Representation").
+
+    Args:
+        computed_steps: Strictly increasing, from 0 to ``steps - 1``.
+        steps: The run's step count, T.
+
+    Returns:
+        Step index over T-1 at ``RESOLUTION`` uniform progress values; read-only.
+    """
+    if len(computed_steps) < 2:
+        return np.zeros(RESOLUTION)
+    nodes = np.linspace(0.0, 1.0, len(computed_steps))
+    curve: Curve = PchipInterpolator(nodes, np.asarray(computed_steps) / (steps - 1))(_PROGRESS)
+    curve.flags.writeable = False
+    return curve
+
+
+def geodesic_weights(budget: int, budgets: tuple[int, int]) -> tuple[float, float]:
+    """Locality times confidence, normalised: Eq. 9, ``log(B_k) / (|B_k - B| + 1)``."""
+    raw = [math.log(known) / (abs(known - budget) + 1) for known in budgets]
+    return raw[0] / sum(raw), raw[1] / sum(raw)
+
+
+def realise(curve: Curve, budget: int, steps: int, rho: float) -> tuple[int, ...]:
+    """Samples a curve at ``(i / (B - 1))^rho`` and projects to integers (Eq. 10).
+
+    Args:
+        curve: A warping curve, ``(RESOLUTION,)``.
+        budget: Number of computed steps wanted, from 2 to ``steps`` (1 if ``steps`` is 1).
+        steps: The run's step count.
+        rho: Exponent; above 1 it puts more computed steps early.
+
+    Returns:
+        Exactly ``budget`` step indices, strictly increasing from 0 to ``steps - 1``.
+    """
+    if steps == 1:
+        return (0,)
+    progress = np.linspace(0.0, 1.0, budget) ** rho
+    return project_to_steps(np.interp(progress, _PROGRESS, curve) * (steps - 1), steps)
+
+
+def project_to_steps(positions: Sequence[float] | Curve, steps: int) -> tuple[int, ...]:
+    """The projection of Eq. 10: round, keep every gap at least 1, take the excess off large gaps.
+
+    Args:
+        positions: Non-decreasing real step positions from 0 to ``steps - 1``, at most ``steps``.
+        steps: The run's step count.
+    """
+    gaps = np.maximum(np.diff(np.rint(np.asarray(positions)).astype(int)), 1)
+    for _ in range(int(gaps.sum()) - (steps - 1)):
+        gaps[np.argmax(gaps)] -= 1
+    return (0, *np.cumsum(gaps).tolist())
+
+
+def retime(schedule: Schedule, steps: int) -> Schedule:
+    """The same schedule for another step count: its curve sampled again, at no more than ``steps``.
+
+    The budget stays (it is what the user asked for) unless the run is shorter than the budget.
+    """
+    if steps == schedule.steps:
+        return schedule
+    budget = min(max(schedule.budget, 2), steps)
+    curve = warping_curve(schedule.computed_steps, schedule.steps)
+    nodes = realise(curve, budget, steps, rho=1.0)
+    # Look-backs belong to edges; edge i of the new schedule stands where edge i stood.
+    look_back = schedule.look_back[: len(nodes) - 1]
+    return Schedule(steps, nodes, schedule.estimator, look_back)
+
+
+def _endpoints(anchor: Anchor, steps: int) -> list[Endpoint]:
+    """Anchor, reference and the full schedule, as far as they lie below ``steps``, by budget."""
+    known = [
+        Endpoint(name, s.budget, warping_curve(s.computed_steps, s.steps))
+        for name, s in (("anchor", anchor.anchor), ("reference", anchor.reference))
+        if s.budget < steps
+    ]
+    return [*known, Endpoint("full", steps, _PROGRESS)]
+
+
+def _between(endpoints: Sequence[Endpoint], budget: int) -> tuple[Endpoint, Endpoint]:
+    """The two neighbouring endpoints that enclose ``budget``."""
+    for low, high in zip(endpoints, endpoints[1:], strict=False):
+        if budget <= high.budget:
+            return low, high
+    return endpoints[-1], endpoints[-1]
+
+
+def _check(anchor: Anchor, budget: int, steps: int, rho: float, below_anchor: bool) -> None:
+    lowest = 2 if below_anchor else anchor.anchor.budget
+    if not 1 <= steps <= MAX_STEPS:
+        raise OTCacheError(f"`steps` must be from 1 to {MAX_STEPS} but got {steps}.")
+    if not MIN_RHO <= rho <= MAX_RHO:
+        raise OTCacheError(f"`rho` must be from {MIN_RHO} to {MAX_RHO} but got {rho}.")
+    if budget > steps:
+        raise OTCacheError(
+            f"`budget` must be at most `steps` = {steps} but got {budget}: "
+            "lower the budget or raise the steps."
+        )
+    if budget < min(lowest, steps):
+        raise OTCacheError(
+            f"`budget` must be at least {min(lowest, steps)} for this anchor but got {budget}: it "
+            f"was searched at {anchor.anchor.budget} model calls and says nothing below that. "
+            "Raise the budget or calibrate an anchor at a lower one."
+        )
+
+
+def _stored(anchor: Anchor, budget: int, steps: int) -> Schedule | None:
+    """The stored schedule when budget and step count are an endpoint's own, else ``None``."""
+    for schedule in (anchor.anchor, anchor.reference):
+        if (budget, steps) == (schedule.budget, schedule.steps):
+            return schedule
+    return None
+
+
+def predict_schedule(
+    anchor: Anchor,
+    budget: int,
+    *,
+    steps: int | None = None,
+    rho: float | None = None,
+    below_anchor: bool = False,
+) -> Prediction:
+    """Predicts the schedule for a budget in closed form (OTCache, stage 3).
+
+    At the anchor's and the reference's own budget the stored schedule is the answer: the formula
+    would bend what was searched. Above the reference the geodesic goes on to the full schedule, and
+    rho fades to 1 on the way, so that budget T is the identity.
+
+    Args:
+        anchor: The calibrated endpoints.
+        budget: Model calls wanted, from the anchor's budget to ``steps``.
+        steps: The run's step count; the anchor's own by default.
+        rho: Power-law exponent from 1 to 2; the anchor's own by default, else 1.3.
+        below_anchor: Allow budgets down to 2 by the anchor's curve alone, unvouched for.
+
+    Raises:
+        OTCacheError: If budget, steps or rho is out of range.
+    """
+    steps = anchor.steps if steps is None else steps
+    rho = (DEFAULT_RHO if anchor.rho is None else anchor.rho) if rho is None else rho
+    _check(anchor, budget, steps, rho, below_anchor)
+    low, high = _between(_endpoints(anchor, steps), budget)
+    if budget <= low.budget:
+        curve = low.curve
+    else:
+        at_low, at_high = geodesic_weights(budget, (low.budget, high.budget))
+        curve = at_low * low.curve + at_high * high.curve
+    if high.name == "full" and high.budget > low.budget:
+        rho = 1.0 + (rho - 1.0) * (steps - max(budget, low.budget)) / (steps - low.budget)
+    schedule = _stored(anchor, budget, steps)
+    if schedule is None:
+        nodes = realise(curve, budget, steps, rho)
+        sigmas = anchor.sampling.sigmas if steps == anchor.steps else None
+        schedule = Schedule(
+            steps, nodes, anchor.estimator, anchor.look_back_for(nodes, steps), sigmas
+        )
+    return Prediction(schedule, _named_curves(anchor, schedule), rho)
+
+
+def _named_curves(anchor: Anchor, schedule: Schedule) -> dict[str, Curve]:
+    """Reference, anchor and prediction in step indices, named with their budgets."""
+    last = schedule.steps - 1
+    ends = {"reference": anchor.reference, "anchor": anchor.anchor}
+    named = {
+        f"{name} (B={end.budget})": warping_curve(end.computed_steps, end.steps) * last
+        for name, end in ends.items()
+    }
+    own = warping_curve(schedule.computed_steps, schedule.steps)
+    return named | {f"prediction (B={schedule.budget})": own * last}

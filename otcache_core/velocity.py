@@ -1,0 +1,229 @@
+"""Run time: estimates the velocity at skipped steps from what earlier steps left behind.
+
+Three estimators, each a small class with the same two methods. ``meancache`` is the paper's own
+(MeanCache, arXiv 2601.19961: average velocity with look-back K); ``slope`` extrapolates linearly in
+sigma from the last two computed velocities (TaylorSeer's first order, arXiv 2503.06923, applied to
+the velocity); ``reuse`` holds the last one.
+
+Everything here takes sigmas as Python floats, so that nothing on the skip path waits for a device.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from dataclasses import dataclass
+from typing import Protocol
+
+from torch import Tensor
+
+from .errors import OTCacheError
+from .schedule import MAX_LOOK_BACK, Schedule
+
+_NOTHING_HELD = "the first step of a run must be computed but was asked to be skipped."
+
+
+def velocity_from_denoised(x: Tensor, denoised: Tensor, sigma: float) -> Tensor:
+    """The derivative dx/dsigma of the sampling ODE: ``(x - denoised) / sigma``, a new tensor.
+
+    It is the flow velocity of flow-matching models and is equally defined for eps, v-prediction and
+    EDM models, so that one definition serves every model ComfyUI samples.
+    """
+    return (x - denoised).div_(sigma)
+
+
+def denoised_from_velocity(x: Tensor, velocity: Tensor, sigma: float) -> Tensor:
+    """The inverse of ``velocity_from_denoised``: ``x - sigma * velocity``, a new tensor."""
+    return x.sub(velocity, alpha=sigma)
+
+
+class Estimator(Protocol):
+    """What a skipped step asks for. Tensors handed in are kept, never written to."""
+
+    def observe(self, sigma: float, x: Tensor, velocity: Tensor, look_back: int) -> None:
+        """Stores a computed step; ``look_back`` is K of the edge that begins here."""
+
+    def estimate(self, sigma: float, sigma_next: float, x: Tensor) -> Tensor:
+        """The velocity of a skipped step that leads from ``sigma`` to ``sigma_next``."""
+
+    def tensors(self) -> list[Tensor]:
+        """Everything held, for the memory count."""
+
+
+class Reuse:
+    """Holds the last computed velocity: under Euler, one large step (look-back 1)."""
+
+    def __init__(self) -> None:
+        self._velocity: Tensor | None = None
+
+    def observe(self, sigma: float, x: Tensor, velocity: Tensor, look_back: int) -> None:
+        self._velocity = velocity
+
+    def estimate(self, sigma: float, sigma_next: float, x: Tensor) -> Tensor:
+        if self._velocity is None:
+            raise OTCacheError(
+                "the first step of a run must be computed but was asked to be skipped."
+            )
+        return self._velocity
+
+    def tensors(self) -> list[Tensor]:
+        return [] if self._velocity is None else [self._velocity]
+
+
+class Slope:
+    """Extrapolates linearly in sigma from the last two computed velocities."""
+
+    def __init__(self) -> None:
+        self._sigma = 0.0
+        self._velocity: Tensor | None = None
+        self._slope: Tensor | None = None
+
+    def observe(self, sigma: float, x: Tensor, velocity: Tensor, look_back: int) -> None:
+        if self._velocity is None or sigma == self._sigma:
+            self._slope = None
+        else:
+            self._slope = (velocity - self._velocity).div_(sigma - self._sigma)
+        self._sigma, self._velocity = sigma, velocity
+
+    def estimate(self, sigma: float, sigma_next: float, x: Tensor) -> Tensor:
+        if self._velocity is None:
+            raise OTCacheError(
+                "the first step of a run must be computed but was asked to be skipped."
+            )
+        if self._slope is None:
+            return self._velocity
+        return self._velocity.add(self._slope, alpha=sigma - self._sigma)
+
+    def tensors(self) -> list[Tensor]:
+        return [t for t in (self._velocity, self._slope) if t is not None]
+
+
+@dataclass(frozen=True)
+class _Step:
+    sigma: float
+    x: Tensor
+    velocity: Tensor
+
+
+class MeanCache:
+    """MeanCache's estimate: the last velocity, corrected by the average velocity over K steps.
+
+    With r the K-th last stored step (computed or skipped): ``u = (x_i - x_r) / (sigma_i - sigma_r)``,
+    ``JVP = (u - v_r) / (sigma_i - sigma_r)`` and
+    ``v_hat = v_last + JVP * (sigma_{i+1} - sigma_i)``; K = 1 is plain reuse. Estimates are stored like computed velocities.
+    """
+
+    def __init__(self) -> None:
+        self._history: deque[_Step] = deque(maxlen=MAX_LOOK_BACK)
+        self._look_back = 1
+
+    def observe(self, sigma: float, x: Tensor, velocity: Tensor, look_back: int) -> None:
+        self._look_back = look_back
+        # The sampler may go on writing into x, so its value at this step is copied.
+        self._history.append(_Step(sigma, x.clone(), velocity))
+
+    def estimate(self, sigma: float, sigma_next: float, x: Tensor) -> Tensor:
+        if not self._history:
+            raise OTCacheError(
+                "the first step of a run must be computed but was asked to be skipped."
+            )
+        velocity = self._history[-1].velocity
+        if self._look_back > 1:
+            origin = self._history[-min(self._look_back, len(self._history))]
+            span = sigma - origin.sigma
+            if span != 0.0:
+                average = (x - origin.x).div_(span)
+                jvp = average.sub_(origin.velocity).div_(span)
+                velocity = velocity.add(jvp, alpha=sigma_next - sigma)
+        self._history.append(_Step(sigma, x.clone(), velocity))
+        return velocity
+
+    def tensors(self) -> list[Tensor]:
+        return [t for step in self._history for t in (step.x, step.velocity)]
+
+
+_ESTIMATORS: dict[str, type[Reuse] | type[Slope] | type[MeanCache]] = {
+    "reuse": Reuse,
+    "slope": Slope,
+    "meancache": MeanCache,
+}
+
+
+class VelocityCache:
+    """The run-time state of one sampling run: what was computed, and estimates from it.
+
+    Args:
+        schedule: The schedule of this very run, ``schedule.steps`` steps long.
+        sigmas: The run's ``steps + 1`` noise levels, as Python floats.
+        stochastic: Whether the sampler adds noise between steps. Then ``x_i - x_r`` is no integral
+            of the velocity, and the last ``denoised`` is reused instead.
+    """
+
+    def __init__(
+        self, schedule: Schedule, sigmas: tuple[float, ...], *, stochastic: bool = False
+    ) -> None:
+        if len(sigmas) != schedule.steps + 1:
+            raise OTCacheError(
+                f"`sigmas` must have steps + 1 = {schedule.steps + 1} values but has {len(sigmas)}."
+            )
+        self._sigmas = sigmas
+        self._mask = schedule.mask
+        self._look_back = dict(zip(schedule.computed_steps, (*schedule.look_back, 1), strict=True))
+        self._stochastic = stochastic
+        self._build = Reuse if stochastic else _ESTIMATORS[schedule.estimator]
+        self._estimator: Estimator = self._build()
+        self._like: tuple[object, ...] | None = None
+        self.peak_bytes = 0
+
+    def must_compute(self, step_index: int, x: Tensor) -> bool:
+        """Whether this step runs the model: by schedule, or because nothing held fits ``x``.
+
+        The first step seen in a run is always computed, and so is any step whose shape, dtype or
+        device differs from what is held.
+        """
+        return self._mask[step_index] or self._like != (x.shape, x.dtype, x.device)
+
+    def observe(self, step_index: int, sigma: float, x: Tensor, denoised: Tensor) -> None:
+        """Stores a computed step.
+
+        Args:
+            step_index: The step's index.
+            sigma: Its noise level, above 0.
+            x: Noisy state, any shape; not kept by reference.
+            denoised: The model's prediction of the clean latent, shaped like ``x``; not kept.
+        """
+        if sigma <= 0.0:
+            return
+        like = (x.shape, x.dtype, x.device)
+        if self._like != like:
+            self._estimator, self._like = self._build(), like
+        kept = denoised.clone() if self._stochastic else velocity_from_denoised(x, denoised, sigma)
+        self._estimator.observe(sigma, x, kept, self._look_back.get(step_index, 1))
+        self._count()
+
+    def estimate(self, step_index: int, sigma: float, x: Tensor) -> Tensor:
+        """The ``denoised`` that a skipped step returns instead of running the model.
+
+        Args:
+            step_index: The step's index.
+            sigma: Noise level of this evaluation.
+            x: Noisy state, shaped like the computed ones.
+
+        Returns:
+            A new tensor shaped like ``x``.
+        """
+        sigma_next = self._sigmas[step_index + 1]
+        kept = self._estimator.estimate(sigma, sigma_next, x)
+        self._count()
+        if self._stochastic:
+            return kept.clone()
+        return denoised_from_velocity(x, kept, sigma)
+
+    def clear(self) -> None:
+        """Frees every tensor held."""
+        self._estimator = self._build()
+        self._like = None
+
+    def _count(self) -> None:
+        # Held tensors may share storage (an estimate that is a plain reuse): count each once.
+        held = {t.data_ptr(): t.nbytes for t in self._estimator.tensors()}
+        self.peak_bytes = max(self.peak_bytes, sum(held.values()))
