@@ -32,7 +32,7 @@ class WordTokenizer:
         self._index = {word: i + 1 for i, word in enumerate(self.vocabulary)}
 
     def encode(self, text: str) -> list[int]:
-        """Exactly ``MAX_WORDS`` indices of the known words in ``text``, padded with 0."""
+        """Indices of the known words in a prompt, cut or padded with 0 to the one length."""
         known = [self._index[w] for w in split_words(text) if w in self._index][:MAX_WORDS]
         return known + [PAD] * (MAX_WORDS - len(known))
 
@@ -54,7 +54,7 @@ class WordEncoder(nn.Module):
         Returns:
             Per-word vectors ``(N, MAX_WORDS, TEXT_DIM)`` and pooled vectors ``(N, TEXT_DIM)``.
         """
-        vectors = self.word(indices) + self.position
-        real = (indices != PAD).unsqueeze(-1).to(vectors.dtype)
-        pooled = (self.word(indices) * real).sum(1) / real.sum(1).clamp(min=1.0)
-        return vectors, pooled
+        words = nn.functional.embedding(indices, self.word.weight)
+        real = (indices != PAD).unsqueeze(-1).to(words.dtype)
+        pooled = (words * real).sum(1) / real.sum(1).clamp(min=1.0)
+        return words + self.position, pooled

@@ -39,7 +39,7 @@ class Runner(Protocol):
     prompts: int
     model_calls: int
 
-    def record(self, prompt: int) -> Trajectory:
+    def full_run(self, prompt: int) -> Trajectory:
         """Runs all steps on one prompt, keeps its picture as the reference, returns the run."""
 
     def loss(self, schedule: Schedule) -> float:
@@ -160,7 +160,7 @@ def calibrate(
     progress = on_progress or (lambda stage, done, total: None)
     graphs = _Graphs(settings)
     for prompt in range(runner.prompts):
-        graphs.add(runner.record(prompt))
+        graphs.add(runner.full_run(prompt))
         progress("full runs", prompt + 1, runner.prompts)
     table = graphs.look_back_table()
 

@@ -1,11 +1,12 @@
-"""Stage 1: edge costs from full runs, and the cheapest path with B computed nodes (Eq. 3-5).
+"""Stage 1: edge costs from full runs, and the cheapest path with a given number of computed nodes.
 
-Two graphs. Over *pairs* (t, s), MeanCache's: the cost of covering [t, s] from one computed step t
-with look-back K (arXiv 2601.19961). Over *triples* (r, t, s), for the slope estimator: the cost of
-covering [t, s] depends on the computed step r before t as well. Both shortest paths are exact, by
-dynamic programming, with costs raised to gamma so that one large jump counts for more than several
-small ones (Eq. 4).
+There are two graphs. Over pairs of steps, as in MeanCache: the cost of covering the way from one
+step to another with the first one computed and some look-back. Over triples, for the slope
+estimator: the cost depends on the computed step before these two as well. Both shortest paths are
+exact, by dynamic programming, with costs raised to the power of gamma so that one large jump counts
+for more than several small ones.
 """
+# Sources: OTCache, Eq. 3-5; the costs over pairs are MeanCache's (arXiv 2601.19961).
 
 from __future__ import annotations
 
@@ -32,12 +33,16 @@ CHUNK = 1 << 14
 class PairCosts:
     """MeanCache's edge costs, averaged over trajectories.
 
-    ``L_K(t, s) = mean |u(t, s) - v_t - (sigma_s - sigma_t) JVP_K(t)|`` with
-    ``u(t, s) = (x_s - x_t) / (sigma_s - sigma_t)`` and ``JVP_K`` from the step ``K - 1`` before t.
+    The cost of an edge is how far the average velocity between its two steps lies from what the
+    first step and its look-back predict.
 
     Args:
         steps: Step count of the trajectories, T.
     """
+
+    # L_K(t, s) = mean |u(t, s) - v_t - (sigma_s - sigma_t) JVP_K(t)|
+    # u(t, s)   = (x_s - x_t) / (sigma_s - sigma_t)
+    # JVP_K(t)  = (u(r, t) - v_r) / (sigma_t - sigma_r), with r the step K - 1 before t
 
     def __init__(self, steps: int) -> None:
         self.steps = steps
@@ -159,7 +164,7 @@ def _check_steps(trajectory: Trajectory, steps: int) -> None:
 
 def _divide(values: NDArray[np.float32], spans: NDArray[np.float32] | float) -> NDArray[np.float32]:
     """Division that leaves 0 where two steps share a sigma."""
-    safe = np.where(np.equal(spans, 0.0), np.float32(np.inf), spans)
+    safe = np.where(np.equal(spans, 0.0), np.inf, spans).astype(np.float32)
     result: NDArray[np.float32] = values / safe
     return result
 
@@ -182,11 +187,11 @@ def _slope_errors(
     """Absolute errors summed over elements for each s > t, ``(T - t,)``."""
     span = sigmas[t] - sigmas[r]
     if span == 0.0:
-        totals: Costs = np.abs(residual).sum(axis=1, dtype=np.float64)
-        return totals
+        held: Costs = np.abs(residual).sum(axis=1, dtype=np.float64)
+        return held
     slope = (v[t] - v[r]) / np.float32(span)
-    totals = np.abs(residual + moments[:, None] * slope).sum(axis=1, dtype=np.float64)
-    return totals
+    sloped: Costs = np.abs(residual + moments[:, None] * slope).sum(axis=1, dtype=np.float64)
+    return sloped
 
 
 def _check_budget(budget: int, steps: int) -> None:
@@ -197,10 +202,10 @@ def _check_budget(budget: int, steps: int) -> None:
 def shortest_path_over_pairs(
     costs: Costs, budget: int, *, gamma: float = DEFAULT_GAMMA
 ) -> tuple[int, ...]:
-    """The path 0 -> T-1 with ``budget`` computed nodes that minimises the sum of cost^gamma (Eq. 4).
+    """The path with ``budget`` computed nodes that minimises the sum of cost^gamma (Eq. 4).
 
-    Exact, by dynamic programming over (nodes used, last node). The last step is always computed,
-    as in all published schedules.
+    Exact, by dynamic programming over nodes used and last node. The first and the last step are
+    always computed, as in all published schedules.
 
     Args:
         costs: ``(T, T + 1)`` from ``PairCosts.mean``.
@@ -231,7 +236,7 @@ def shortest_path_over_triples(
 ) -> tuple[int, ...]:
     """Like ``shortest_path_over_pairs`` for costs that depend on the previous computed node too.
 
-    Exact, by dynamic programming over (nodes used, last two nodes).
+    Exact, by dynamic programming over nodes used and the last two nodes.
 
     Args:
         costs: ``(T, T, T + 1)`` from ``TripleCosts.mean``.

@@ -40,11 +40,13 @@ class Schedule:
 
     Attributes:
         steps: Number of sampler steps, T.
-        computed_steps: Step indices at which the model runs, ``t_0 = 0 < ... < t_{B-1} = T-1``.
+        computed_steps: Step indices at which the model runs, strictly increasing; the first and
+            the last step are among them.
         estimator: One of ``ESTIMATORS``.
-        look_back: MeanCache's K for each edge ``t_i -> t_{i+1}``, ``B - 1`` values from 1 to 6;
-            left empty it is filled with 1 (plain reuse).
-        sigmas: The ``T + 1`` descending noise levels the schedule was made for, or ``None``.
+        look_back: MeanCache's look-back for each edge from one computed step to the next, values
+            from 1 to 6; left empty it is filled with 1, plain reuse.
+        sigmas: The descending noise levels the schedule was made for, one more than there are
+            steps, or ``None``.
 
     Raises:
         OTCacheError: If any of the rules above is broken.

@@ -1,8 +1,8 @@
-"""Stage 2: the anchor, found by black-box search on the end-to-end objective (OTCache, Eq. 6-7).
+"""Stage 2: the anchor, found by black-box search on the end-to-end objective (Eq. 6 and 7).
 
-CMA-ES in gap space by Optuna, after every cheap candidate has had its turn (the warm starts, the
-stage-1 schedule first), and a local polish after it: moving one computed step at a time by 1 or 2.
-All three phases are trials of one Optuna study.
+First every cheap candidate has its turn, the schedule of stage 1 leading. Then the evolution
+strategy of Optuna searches the space of gaps. Last comes a local polish, which moves one computed
+step at a time by one or two. All three phases are trials of one study.
 """
 
 from __future__ import annotations

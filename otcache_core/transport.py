@@ -1,8 +1,9 @@
-"""Stage 3: schedules for any budget by quantile interpolation (OTCache, Sec. 3.3, Eq. 8-10).
+"""Stage 3: schedules for any budget by quantile interpolation, in closed form.
 
 A schedule with its nodes at uniform progress is a quantile function, so the straight line between
 two of them is the one-dimensional Wasserstein geodesic between their measures.
 """
+# Source: OTCache, Sec. 3.3, Eq. 8-10.
 
 from __future__ import annotations
 
@@ -21,7 +22,8 @@ from .errors import OTCacheError
 from .schedule import MAX_STEPS, Schedule
 
 Curve: TypeAlias = NDArray[np.float64]
-"""A warping curve: share of the run done, 0 to 1, at uniform progress; ``(RESOLUTION,)``."""
+"""A warping curve: the share of the run that is done, at uniform progress."""
+# Shape (RESOLUTION,), values from 0 to 1.
 
 RESOLUTION = 1_001
 MIN_RHO, MAX_RHO = 1.0, 2.0
@@ -57,15 +59,16 @@ class Prediction:
 
 @lru_cache(maxsize=64)
 def warping_curve(computed_steps: tuple[int, ...], steps: int) -> Curve:
-    """Lifts a schedule to a monotone curve by PCHIP (Sec. 3.3, "Continuous Representation").
+    """Lifts a schedule to a monotone curve by a monotone cubic.
 
     Args:
         computed_steps: Strictly increasing, from 0 to ``steps - 1``.
-        steps: The run's step count, T.
+        steps: The run's step count.
 
     Returns:
-        Step index over T-1 at ``RESOLUTION`` uniform progress values; read-only.
+        Step index as a share of the last one, at uniform progress values; read-only.
     """
+    # "Continuous Representation" in Sec. 3.3.
     if len(computed_steps) < 2:
         return np.zeros(RESOLUTION)
     nodes = np.linspace(0.0, 1.0, len(computed_steps))
@@ -75,17 +78,18 @@ def warping_curve(computed_steps: tuple[int, ...], steps: int) -> Curve:
 
 
 def geodesic_weights(budget: int, budgets: tuple[int, int]) -> tuple[float, float]:
-    """Locality times confidence, normalised: Eq. 9, ``log(B_k) / (|B_k - B| + 1)``."""
+    """Weights of the two endpoints at a budget: locality times confidence, normalised (Eq. 9)."""
+    # w_conf = log(B_k), w_dist = 1 / (|B_k - B| + 1)
     raw = [math.log(known) / (abs(known - budget) + 1) for known in budgets]
     return raw[0] / sum(raw), raw[1] / sum(raw)
 
 
 def realise(curve: Curve, budget: int, steps: int, rho: float) -> tuple[int, ...]:
-    """Samples a curve at ``(i / (B - 1))^rho`` and projects to integers (Eq. 10).
+    """Samples a curve along a power law of progress and projects to integers (Eq. 10).
 
     Args:
         curve: A warping curve, ``(RESOLUTION,)``.
-        budget: Number of computed steps wanted, from 2 to ``steps`` (1 if ``steps`` is 1).
+        budget: Number of computed steps wanted, from 2 to ``steps``, or 1 if that is 1.
         steps: The run's step count.
         rho: Exponent; above 1 it puts more computed steps early.
 
@@ -94,7 +98,7 @@ def realise(curve: Curve, budget: int, steps: int, rho: float) -> tuple[int, ...
     """
     if steps == 1:
         return (0,)
-    progress = np.linspace(0.0, 1.0, budget) ** rho
+    progress = np.linspace(0.0, 1.0, budget) ** rho  # (i / (B - 1))^rho
     return project_to_steps(np.interp(progress, _PROGRESS, curve) * (steps - 1), steps)
 
 

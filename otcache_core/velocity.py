@@ -1,12 +1,13 @@
 """Run time: estimates the velocity at skipped steps from what earlier steps left behind.
 
-Three estimators, each a small class with the same two methods. ``meancache`` is the paper's own
-(MeanCache, arXiv 2601.19961: average velocity with look-back K); ``slope`` extrapolates linearly in
-sigma from the last two computed velocities (TaylorSeer's first order, arXiv 2503.06923, applied to
-the velocity); ``reuse`` holds the last one.
+There are three estimators, small classes with the same methods. The meancache one is the paper's
+own: average velocity with a look-back. The slope one extrapolates linearly in sigma from the last
+two computed velocities. The reuse one holds the last velocity.
 
-Everything here takes sigmas as Python floats, so that nothing on the skip path waits for a device.
+Everything here takes sigmas as plain floats, so that nothing on the skip path waits for a device.
 """
+# Sources: MeanCache (arXiv 2601.19961); slope is the first order of TaylorSeer (arXiv 2503.06923),
+# applied to the velocity.
 
 from __future__ import annotations
 
@@ -60,9 +61,7 @@ class Reuse:
 
     def estimate(self, sigma: float, sigma_next: float, x: Tensor) -> Tensor:
         if self._velocity is None:
-            raise OTCacheError(
-                "the first step of a run must be computed but was asked to be skipped."
-            )
+            raise OTCacheError(_NOTHING_HELD)
         return self._velocity
 
     def tensors(self) -> list[Tensor]:
@@ -86,9 +85,7 @@ class Slope:
 
     def estimate(self, sigma: float, sigma_next: float, x: Tensor) -> Tensor:
         if self._velocity is None:
-            raise OTCacheError(
-                "the first step of a run must be computed but was asked to be skipped."
-            )
+            raise OTCacheError(_NOTHING_HELD)
         if self._slope is None:
             return self._velocity
         return self._velocity.add(self._slope, alpha=sigma - self._sigma)
@@ -107,10 +104,13 @@ class _Step:
 class MeanCache:
     """MeanCache's estimate: the last velocity, corrected by the average velocity over K steps.
 
-    With r the K-th last stored step (computed or skipped): ``u = (x_i - x_r) / (sigma_i - sigma_r)``,
-    ``JVP = (u - v_r) / (sigma_i - sigma_r)`` and
-    ``v_hat = v_last + JVP * (sigma_{i+1} - sigma_i)``; K = 1 is plain reuse. Estimates are stored like computed velocities.
+    Estimates are stored like computed velocities. A look-back of 1 is plain reuse.
     """
+
+    # With r the K-th last stored step, computed or skipped, as far back as the history goes:
+    # u     = (x_i - x_r) / (sigma_i - sigma_r)
+    # JVP   = (u - v_r) / (sigma_i - sigma_r)
+    # v_hat = v_last + JVP * (sigma_{i+1} - sigma_i)
 
     def __init__(self) -> None:
         self._history: deque[_Step] = deque(maxlen=MAX_LOOK_BACK)
@@ -123,9 +123,7 @@ class MeanCache:
 
     def estimate(self, sigma: float, sigma_next: float, x: Tensor) -> Tensor:
         if not self._history:
-            raise OTCacheError(
-                "the first step of a run must be computed but was asked to be skipped."
-            )
+            raise OTCacheError(_NOTHING_HELD)
         velocity = self._history[-1].velocity
         if self._look_back > 1:
             origin = self._history[-min(self._look_back, len(self._history))]

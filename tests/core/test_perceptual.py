@@ -10,7 +10,7 @@ import torch
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
-from otcache_core import perceptual
+from otcache_core import lpips_weights, perceptual
 from otcache_core.errors import OTCacheError
 from otcache_core.perceptual import LPIPS, psnr, ssim
 
@@ -20,7 +20,7 @@ Metric = Callable[[Tensor, Tensor], Tensor]
 @pytest.fixture
 def nothing_loaded() -> None:
     """A process that has not loaded any network yet."""
-    perceptual._load_network.cache_clear()
+    lpips_weights.load_network.cache_clear()
 
 
 @pytest.fixture
