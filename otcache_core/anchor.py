@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import json
 import os
-import tempfile
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
+from uuid import uuid4
 
 from .documents import MAX_BYTES, Fields, parse_document
 from .errors import OTCacheError
@@ -205,8 +205,14 @@ class Anchor:
         return document
 
     def to_json(self) -> str:
-        """The anchor as JSON text, readable and stable."""
-        return json.dumps(self.to_document(), allow_nan=False, indent=1)
+        """The anchor as JSON text, readable and stable.
+
+        Raises:
+            OTCacheError: If it holds what ``from_json`` refuses, such as NaN or an overlong name.
+        """
+        text = json.dumps(self.to_document(), indent=1)
+        Anchor.from_json(text)
+        return text
 
     @classmethod
     def from_json(cls, text: str | bytes, name: str = "anchor") -> Anchor:
@@ -302,15 +308,20 @@ def load_anchor(path: Path) -> Anchor:
 
 
 def save_anchor(anchor: Anchor, path: Path) -> None:
-    """Writes an anchor file in one step: a reader sees the old file or the new one, never half."""
+    """Writes an anchor file in one step: a reader sees the old file or the new one, never half.
+
+    Raises:
+        OTCacheError: If the anchor could not be read back.
+    """
+    content = anchor.to_json()
     path.parent.mkdir(parents=True, exist_ok=True)
-    handle, partial = tempfile.mkstemp(dir=path.parent, prefix=".", suffix=".partial")
+    # Not by `tempfile`, whose files only their owner may read: model folders are often shared.
+    partial = path.with_name(f".{uuid4().hex}.partial")
     try:
-        with os.fdopen(handle, "w", encoding="utf-8", newline="\n") as file:
-            file.write(anchor.to_json())
+        with partial.open("x", encoding="utf-8", newline="\n") as file:
+            file.write(content)
             file.flush()
             os.fsync(file.fileno())
         os.replace(partial, path)
-    except BaseException:
-        Path(partial).unlink(missing_ok=True)
-        raise
+    finally:
+        partial.unlink(missing_ok=True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import reprlib
 from collections.abc import Mapping
 from typing import Any, NoReturn
 
@@ -18,23 +19,19 @@ MAX_ITEMS = 1_001
 def parse_document(text: str | bytes, name: str) -> Fields:
     """Parses one JSON object.
 
+    NaN and infinity pass here, so that the field that holds them can be named when it is read.
+
     Args:
         text: The document.
         name: What to call it in errors, such as a file name.
 
     Raises:
-        OTCacheError: If it is too large, not JSON, not an object, or holds NaN or infinity.
+        OTCacheError: If it is too large, not JSON or not an object.
     """
     if len(text) > MAX_BYTES:
         raise OTCacheError(f"{name} must be at most {MAX_BYTES} bytes but has {len(text)}.")
-
-    def refuse(constant: str) -> NoReturn:
-        raise OTCacheError(f"{name} must hold finite numbers only but has {constant}.")
-
     try:
-        document = json.loads(text, parse_constant=refuse)
-    except OTCacheError:
-        raise
+        document = json.loads(text)
     except (ValueError, RecursionError) as error:
         raise OTCacheError(f"{name} must be valid JSON but is damaged: {error}.") from error
     if not isinstance(document, dict):
@@ -63,9 +60,8 @@ class Fields:
         return self._values[key]
 
     def _refuse(self, key: str, rule: str, value: object) -> NoReturn:
-        shown = repr(value)
-        shown = shown if len(shown) <= 80 else shown[:77] + "..."
-        raise OTCacheError(f"{self._path}.{key} must be {rule} but got {shown}.")
+        # The plain repr of a deeply nested value may exceed the recursion limit.
+        raise OTCacheError(f"{self._path}.{key} must be {rule} but got {reprlib.repr(value)}.")
 
     def nested(self, key: str) -> Fields:
         """A nested object."""
@@ -76,7 +72,9 @@ class Fields:
 
     def text(self, key: str, default: str | None = None) -> str:
         """A string of at most ``MAX_TEXT`` characters."""
-        value = self._get(key) if default is None or key in self else default
+        return self._text(key, self._get(key) if default is None or key in self else default)
+
+    def _text(self, key: str, value: object) -> str:
         if not isinstance(value, str) or len(value) > MAX_TEXT:
             self._refuse(key, f"a text of at most {MAX_TEXT} characters", value)
         return value
@@ -120,10 +118,8 @@ class Fields:
 
     def strings(self, key: str) -> tuple[str, ...]:
         """A list of strings of at most ``MAX_TEXT`` characters."""
-        inner = Fields(
-            {f"[{i}]": item for i, item in enumerate(self._list(key))}, f"{self._path}.{key}"
-        )
-        return tuple(inner.text(index) for index in inner._values)
+        items = enumerate(self._list(key))
+        return tuple(self._text(f"{key}[{i}]", item) for i, item in items)
 
     def texts(self, key: str) -> dict[str, str]:
         """An object of strings."""

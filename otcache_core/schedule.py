@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from itertools import pairwise
@@ -149,7 +150,7 @@ class Schedule:
 
 
 def check_sigmas(sigmas: Sequence[float], steps: int) -> tuple[float, ...]:
-    """The noise levels as a tuple, once checked: ``steps + 1``, never rising, not negative.
+    """The noise levels as a tuple, once checked: finite, never rising, not negative.
 
     Raises:
         OTCacheError: If they are not.
@@ -159,6 +160,9 @@ def check_sigmas(sigmas: Sequence[float], steps: int) -> tuple[float, ...]:
         raise OTCacheError(
             f"`sigmas` must have steps + 1 = {steps + 1} values but has {len(values)}."
         )
-    if any(not later <= earlier for earlier, later in pairwise(values)) or not values[-1] >= 0:
-        raise OTCacheError(f"`sigmas` must never rise and not be negative but got {values}.")
+    falling = all(later <= earlier for earlier, later in pairwise(values))
+    if not falling or not 0.0 <= values[-1] <= values[0] < math.inf:
+        raise OTCacheError(
+            f"`sigmas` must be finite, never rise and not be negative but got {values}."
+        )
     return values
