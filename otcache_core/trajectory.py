@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from typing import NoReturn
 
 import numpy as np
 import torch
@@ -64,8 +65,20 @@ class TrajectoryRecorder:
             flat = flat[self._pick]
         return flat.to("cpu", torch.float32, copy=True)
 
+    def _refuse(self, evaluations: str) -> NoReturn:
+        raise OTCacheError(
+            f"a trajectory must have one evaluation per step ({len(self.sigmas) - 1}) but has "
+            f'{evaluations}: calibrate with a one-evaluation sampler such as "euler".'
+        )
+
     def add(self, x: Tensor, denoised: Tensor) -> None:
-        """Records the next step: its state and the model's ``denoised``, of one shape."""
+        """Records the next step: its state and the model's ``denoised``, of one shape.
+
+        Raises:
+            OTCacheError: If every step has been recorded already.
+        """
+        if len(self._x) == len(self.sigmas) - 1:
+            self._refuse(f"more than {len(self._x)}")
         sigma = self.sigmas[len(self._x)]
         self._x.append(self._sample(x))
         self._velocity.append(self._sample(velocity_from_denoised(x, denoised, sigma)))
@@ -80,10 +93,7 @@ class TrajectoryRecorder:
         """
         steps = len(self.sigmas) - 1
         if len(self._x) != steps:
-            raise OTCacheError(
-                f"a trajectory must have one evaluation per step ({steps}) but has {len(self._x)}: "
-                'calibrate with a one-evaluation sampler such as "euler".'
-            )
+            self._refuse(str(len(self._x)))
         last = self._x[-1] + self._velocity[-1] * (self.sigmas[-1] - self.sigmas[-2])
         x = torch.stack([*self._x, last]).numpy()
         velocity = torch.stack(self._velocity).numpy()
