@@ -10,6 +10,7 @@ for more than several small ones.
 
 from __future__ import annotations
 
+import math
 from typing import Literal, TypeAlias
 
 import numpy as np
@@ -194,9 +195,11 @@ def _slope_errors(
     return sloped
 
 
-def _check_budget(budget: int, steps: int) -> None:
+def _check_path(budget: int, steps: int, gamma: float) -> None:
     if not 2 <= budget <= steps:
         raise OTCacheError(f"`budget` must be from 2 to steps = {steps} but got {budget}.")
+    if not 1.0 <= gamma < math.inf:
+        raise OTCacheError(f"`gamma` must be at least 1 and finite but got {gamma}.")
 
 
 def shortest_path_over_pairs(
@@ -216,7 +219,7 @@ def shortest_path_over_pairs(
         The computed steps.
     """
     steps = len(costs)
-    _check_budget(budget, steps)
+    _check_path(budget, steps, gamma)
     powered = costs[:, :steps] ** gamma
     value = np.full(steps, np.inf)
     value[0] = 0.0
@@ -247,7 +250,7 @@ def shortest_path_over_triples(
         The computed steps.
     """
     steps = len(costs)
-    _check_budget(budget, steps)
+    _check_path(budget, steps, gamma)
     powered = costs[:, :, :steps] ** gamma
     # value[t, s]: cheapest way whose last two computed nodes are t and s.
     value = np.full((steps, steps), np.inf)
