@@ -141,6 +141,7 @@ def calibrate(
     versions: dict[str, str] | None = None,
     on_progress: Progress | None = None,
     on_trial: Callable[[Trial, SearchResult], None] | None = None,
+    on_better: Callable[[Anchor], None] | None = None,
 ) -> tuple[Anchor, Report]:
     """Calibrates an anchor for one model.
 
@@ -150,6 +151,8 @@ def calibrate(
         name, architecture, sampling, provenance, versions: Go into the anchor as they are.
         on_progress: Told how far each stage is.
         on_trial: Told of each new candidate of stage 2.
+        on_better: Given the anchor so far whenever stage 2 finds a better one, so that nothing is
+            lost when the calibration is cut short.
 
     Returns:
         The anchor, with calibrated rho, and what was found on the way.
@@ -173,11 +176,30 @@ def calibrate(
             sampling.sigmas,
         )
 
+    def build(found: SearchResult) -> Anchor:
+        return Anchor(
+            name=name,
+            architecture=architecture,
+            reference=reference,
+            anchor=schedule(found.best),
+            sampling=sampling,
+            look_back_table=table,
+            objective=_objective(settings.metric, found),
+            calibration=Calibration(
+                runner.prompts, len(found.trials), runner.model_calls, settings.seed
+            ),
+            provenance=provenance,
+            versions=versions or {},
+        )
+
     def observed(trial: Trial, result: SearchResult) -> None:
-        progress("anchor search", len(result.trials), settings.trials)
+        if on_better is not None and trial.computed_steps == result.best:
+            on_better(build(result))
         if on_trial is not None:
             on_trial(trial, result)
+        progress("anchor search", len(result.trials), settings.trials)
 
+    reference = schedule(graphs.path(settings.reference_budget, settings.gamma))
     found = search_anchor(
         lambda steps: runner.loss(schedule(steps)),
         steps=settings.steps,
@@ -192,21 +214,9 @@ def calibrate(
         "OTCache anchor search: %s %.4f -> %.4f in %d trials",
         settings.metric, found.warm_start_loss, found.best_loss, len(found.trials),
     )  # fmt: skip
-    anchor = Anchor(
-        name=name,
-        architecture=architecture,
-        reference=schedule(graphs.path(settings.reference_budget, settings.gamma)),
-        anchor=schedule(found.best),
-        sampling=sampling,
-        look_back_table=table,
-        objective=_objective(settings.metric, found),
-        provenance=provenance,
-        versions=versions or {},
-    )
-    report = Report(found, calibrate_rho(runner, anchor, progress))
-    calibration = Calibration(runner.prompts, len(found.trials), runner.model_calls, settings.seed)
+    report = Report(found, calibrate_rho(runner, build(found), progress))
     rho = min(report.rho_losses, key=lambda r: report.rho_losses[r])
-    return replace(anchor, rho=rho, calibration=calibration), report
+    return replace(build(found), rho=rho), report
 
 
 def _look_backs(table: LookBackTable | None, computed_steps: Steps) -> tuple[int, ...]:

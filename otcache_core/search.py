@@ -26,7 +26,7 @@ logger = logging.getLogger("otcache")
 
 Steps = tuple[int, ...]
 Objective = Callable[[Steps], float]
-"""Computed steps -> loss, lower is better; NaN marks a failed candidate."""
+"""Computed steps -> loss, lower is better; NaN or infinity marks a failed candidate."""
 
 POLISH_MOVES = (-1, 1, -2, 2)
 
@@ -123,13 +123,16 @@ class _Search:
         gaps = [trial.suggest_float(f"gap_{i}", 1.0, high) for i in range(self.edges)]
         return steps_from_gaps(gaps, self.steps)
 
+    def _loss(self, candidate: Steps) -> float:
+        loss = float(self.objective(candidate))
+        return loss if math.isfinite(loss) else math.nan
+
     def _evaluate(self, trial: optuna.Trial) -> float:
         candidate = self._suggest(trial)
         trial.set_user_attr("computed_steps", list(candidate))
         trial.set_user_attr("phase", self.phase)
         if candidate not in self.losses:
-            loss = float(self.objective(candidate))
-            self.losses[candidate] = loss
+            loss = self.losses[candidate] = self._loss(candidate)
             self.record.append(Trial(candidate, loss, self.phase))
             if self.on_trial is not None and not all(math.isnan(v) for v in self.losses.values()):
                 self.on_trial(self.record[-1], self.result())

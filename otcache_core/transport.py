@@ -31,6 +31,7 @@ DEFAULT_RHO = 1.3
 """The paper's exponent, for anchors that bring none of their own."""
 
 _PROGRESS = np.linspace(0.0, 1.0, RESOLUTION)
+_PROGRESS.flags.writeable = False
 
 
 @dataclass(frozen=True)
@@ -70,7 +71,7 @@ def warping_curve(computed_steps: tuple[int, ...], steps: int) -> Curve:
     """
     # "Continuous Representation" in Sec. 3.3.
     if len(computed_steps) < 2:
-        return np.zeros(RESOLUTION)
+        return _PROGRESS
     nodes = np.linspace(0.0, 1.0, len(computed_steps))
     curve: Curve = PchipInterpolator(nodes, np.asarray(computed_steps) / (steps - 1))(_PROGRESS)
     curve.flags.writeable = False

@@ -1,0 +1,36 @@
+"""The pack's nodes, one file per family."""
+
+from __future__ import annotations
+
+from comfy_api.latest import ComfyExtension, io
+
+from .anchors import LoadAnchor, SaveAnchor
+from .calibrate import CalibrateAnchor, CalibrationPrompts
+from .compare import CompareImages
+from .demo_model import DemoModel
+from .library import register_folders
+from .sampler import ApplySchedule, Sampler
+from .schedule import PredictSchedule
+
+NODES: list[type[io.ComfyNode]] = [
+    LoadAnchor,
+    PredictSchedule,
+    Sampler,
+    ApplySchedule,
+    CalibrationPrompts,
+    CalibrateAnchor,
+    SaveAnchor,
+    CompareImages,
+    DemoModel,
+]
+
+
+class OTCacheExtension(ComfyExtension):
+    """What ComfyUI loads."""
+
+    async def on_load(self) -> None:
+        register_folders()
+
+    async def get_node_list(self) -> list[type[io.ComfyNode]]:
+        register_folders()
+        return NODES

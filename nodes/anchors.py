@@ -1,0 +1,106 @@
+"""Load OT Anchor and Save OT Anchor."""
+
+from __future__ import annotations
+
+import hashlib
+from typing import Any
+
+from comfy_api.latest import io
+
+from ..otcache_core.anchor import Anchor
+from ..otcache_core.errors import OTCacheError
+from .library import anchor_names, find_anchor, new_anchor_path, open_anchor, store_anchor
+from .types import CATEGORY, AnchorType, show_text
+
+
+def describe(anchor: Anchor) -> str:
+    """What an anchor is, in a few lines for people."""
+    lines = [
+        f"{anchor.name} ({anchor.architecture}), {anchor.steps} steps",
+        f"anchor at {anchor.anchor.budget} calls, reference at {anchor.reference.budget}",
+    ]
+    if anchor.objective is not None:
+        goal = anchor.objective
+        lines.append(f"{goal.metric}: {goal.warm_start:.4f} -> {goal.best:.4f} by search")
+    if anchor.provenance:
+        lines.append(anchor.provenance)
+    return "\n".join(lines)
+
+
+class LoadAnchor(io.ComfyNode):
+    """Loads an anchor by name."""
+
+    @classmethod
+    def define_schema(cls) -> io.Schema:
+        return io.Schema(
+            node_id="OTCacheLoadAnchor",
+            display_name="Load OT Anchor",
+            category=CATEGORY,
+            description="Loads a calibrated anchor from models/otcache, or a preset of the pack.",
+            inputs=[
+                io.Combo.Input(
+                    "anchor_name",
+                    options=anchor_names(),
+                    tooltip="An anchor file in ComfyUI's models/otcache folder, or a preset.",
+                ),
+            ],
+            outputs=[AnchorType.Output("anchor")],
+            hidden=[io.Hidden.unique_id],
+        )
+
+    @classmethod
+    def validate_inputs(cls, anchor_name: str) -> bool | str:
+        try:
+            find_anchor(anchor_name)
+        except OTCacheError as error:
+            return str(error)
+        return True
+
+    @classmethod
+    def fingerprint_inputs(cls, anchor_name: str) -> str:
+        return hashlib.sha256(find_anchor(anchor_name).read_bytes()).hexdigest()
+
+    @classmethod
+    def execute(cls, anchor_name: str) -> io.NodeOutput:
+        anchor = open_anchor(anchor_name)
+        text = describe(anchor)
+        show_text(text, cls.hidden.unique_id)
+        return io.NodeOutput(anchor, ui={"text": (text,)})
+
+
+class SaveAnchor(io.ComfyNode):
+    """Saves an anchor under a name."""
+
+    @classmethod
+    def define_schema(cls) -> io.Schema:
+        return io.Schema(
+            node_id="OTCacheSaveAnchor",
+            display_name="Save OT Anchor",
+            category=CATEGORY,
+            description="Saves an anchor into models/otcache, where Load OT Anchor finds it.",
+            inputs=[
+                AnchorType.Input("anchor"),
+                io.String.Input(
+                    "filename",
+                    default="my model",
+                    tooltip="A plain name; .otanchor.json is added. Letters, digits, space, . _ -",
+                ),
+                io.Boolean.Input(
+                    "overwrite",
+                    default=False,
+                    tooltip="Replace a file of that name. Off: a number is added to the name.",
+                ),
+            ],
+            outputs=[],
+            hidden=[io.Hidden.unique_id],
+            is_output_node=True,
+        )
+
+    @classmethod
+    def execute(cls, anchor: Anchor, filename: str, overwrite: bool) -> io.NodeOutput:
+        path = new_anchor_path(filename, overwrite=overwrite)
+        store_anchor(anchor, path)
+        text = f"saved as {path.name}"
+        show_text(text, cls.hidden.unique_id)
+        ui: dict[str, Any] = {"text": (text,), "otcache": [{"saved": path.name}]}
+        return io.NodeOutput(ui=ui)

@@ -1,0 +1,86 @@
+"""Compare Images: how far two pictures or videos are apart."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import comfy.model_management
+import torch
+from comfy_api.latest import io
+
+from ..otcache_core.perceptual import LPIPS, psnr, ssim
+from .library import lpips_folders
+from .types import CATEGORY, show_text
+
+NETS = ["alex", "squeeze", "vgg"]
+
+
+def load_lpips(net: str = "alex") -> LPIPS:
+    """LPIPS on ComfyUI's device, its trunk from ``models/lpips`` where it is there."""
+    device = comfy.model_management.get_torch_device()
+    return LPIPS(net, trunk_directories=lpips_folders(), device=device)
+
+
+def finite_or_none(value: float) -> float | None:
+    """JSON has no infinity: the PSNR of identical pictures is null there."""
+    return value if math.isfinite(value) else None
+
+
+class CompareImages(io.ComfyNode):
+    """LPIPS, SSIM and PSNR, and where the difference lies."""
+
+    @classmethod
+    def define_schema(cls) -> io.Schema:
+        return io.Schema(
+            node_id="OTCacheCompareImages",
+            display_name="Compare Images (LPIPS, SSIM, PSNR)",
+            category=CATEGORY,
+            description="Distance of images or video frames to a reference, averaged over the batch.",
+            inputs=[
+                io.Image.Input("image"),
+                io.Image.Input("reference", tooltip="As many images of the same size."),
+                io.Combo.Input(
+                    "net", options=NETS, default="alex", tooltip="Network behind LPIPS."
+                ),
+                io.Float.Input(
+                    "amplify",
+                    default=4.0,
+                    min=1.0,
+                    max=64.0,
+                    tooltip="Factor on the absolute difference in the difference image.",
+                ),
+            ],
+            outputs=[
+                io.Float.Output("lpips"),
+                io.Float.Output("ssim"),
+                io.Float.Output("psnr"),
+                io.Image.Output("difference"),
+            ],
+            hidden=[io.Hidden.unique_id],
+            is_output_node=True,
+        )
+
+    @classmethod
+    def execute(
+        cls, image: torch.Tensor, reference: torch.Tensor, net: str, amplify: float
+    ) -> io.NodeOutput:
+        image, reference = image[..., :3], reference[..., :3]
+        # Each measure checks its input and says what is wrong with it.
+        per_image = {
+            "lpips": load_lpips(net)(image, reference).tolist(),
+            "ssim": ssim(image, reference).tolist(),
+            "psnr": psnr(image, reference).tolist(),
+        }
+        mean = {name: sum(values) / len(values) for name, values in per_image.items()}
+        difference = ((image - reference).abs() * amplify).clamp(0.0, 1.0)
+        text = (
+            f"LPIPS {mean['lpips']:.4f} ({net}, lower is closer)\n"
+            f"SSIM {mean['ssim']:.4f}\nPSNR {mean['psnr']:.2f} dB"
+        )
+        show_text(text, cls.hidden.unique_id)
+        values: dict[str, Any] = {
+            name: [finite_or_none(value) for value in values] for name, values in per_image.items()
+        }
+        ui = {"text": (text,), "otcache": [values]}
+        return io.NodeOutput(mean["lpips"], mean["ssim"], mean["psnr"], difference, ui=ui)

@@ -1,0 +1,140 @@
+"""OTCache Sampler and Apply OTCache: two ways into the same sampling."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from typing import Any
+
+import comfy.samplers
+import nodes as comfy_nodes
+from comfy_api.latest import io
+
+from ..otcache_core.schedule import Schedule
+from .host import RunStatistics, apply_schedule
+from .types import CATEGORY, ScheduleType, show_text
+
+
+def report(done: RunStatistics) -> dict[str, Any]:
+    """Statistics as plain values, for the front end and for scripts over the API."""
+    values = asdict(done)
+    del values["computed_seconds"]
+    return values | {"speedup": done.speedup}
+
+
+class Sampler(io.ComfyNode):
+    """KSampler with a schedule."""
+
+    @classmethod
+    def define_schema(cls) -> io.Schema:
+        return io.Schema(
+            node_id="OTCacheSampler",
+            display_name="OTCache Sampler",
+            category=CATEGORY,
+            description="KSampler that runs the model at the schedule's steps only. "
+            "Without a schedule it is the plain KSampler.",
+            inputs=[
+                io.Model.Input("model"),
+                io.Int.Input(
+                    "seed",
+                    default=0,
+                    min=0,
+                    max=0xFFFFFFFFFFFFFFFF,
+                    control_after_generate=True,
+                    tooltip="Seed of the noise.",
+                ),
+                io.Int.Input("steps", default=50, min=1, max=1000, tooltip="Sampler steps."),
+                io.Float.Input(
+                    "cfg",
+                    default=1.0,
+                    min=0.0,
+                    max=100.0,
+                    step=0.1,
+                    round=0.01,
+                    tooltip="Classifier-free guidance scale; 1 turns it off.",
+                ),
+                io.Combo.Input(
+                    "sampler_name",
+                    options=comfy.samplers.KSampler.SAMPLERS,
+                    default="euler",
+                    tooltip="Anchors are calibrated with euler, and it gains most from a schedule.",
+                ),
+                io.Combo.Input(
+                    "scheduler",
+                    options=comfy.samplers.KSampler.SCHEDULERS,
+                    default="simple",
+                    tooltip="How noise falls over the steps; best the one the anchor was made with.",
+                ),
+                io.Conditioning.Input("positive"),
+                io.Conditioning.Input("negative"),
+                io.Latent.Input("latent_image"),
+                io.Float.Input(
+                    "denoise",
+                    default=1.0,
+                    min=0.0,
+                    max=1.0,
+                    step=0.01,
+                    tooltip="Share of the noise range that is sampled; below 1 keeps the input.",
+                ),
+                ScheduleType.Input(
+                    "schedule",
+                    optional=True,
+                    tooltip="From Predict Cache Schedule; left open, every step runs the model.",
+                ),
+            ],
+            outputs=[io.Latent.Output("latent"), io.String.Output("statistics")],
+            hidden=[io.Hidden.unique_id],
+        )
+
+    @classmethod
+    def execute(
+        cls,
+        model: Any,
+        seed: int,
+        steps: int,
+        cfg: float,
+        sampler_name: str,
+        scheduler: str,
+        positive: Any,
+        negative: Any,
+        latent_image: dict[str, Any],
+        denoise: float,
+        schedule: Schedule | None = None,
+    ) -> io.NodeOutput:
+        finished: list[RunStatistics] = []
+        # A full schedule is the plain sampler, and brings the same statistics.
+        plan = Schedule.full(steps) if schedule is None else schedule
+        cached = apply_schedule(model, plan, finished.append)
+        (latent,) = comfy_nodes.common_ksampler(
+            cached, seed, steps, cfg, sampler_name, scheduler, positive, negative, latent_image,
+            denoise=denoise,
+        )  # fmt: skip
+        text = finished[-1].summary() if finished else "nothing was sampled"
+        show_text(text, cls.hidden.unique_id)
+        ui = {"text": (text,), "otcache": [report(done) for done in finished]}
+        return io.NodeOutput(latent, text, ui=ui)
+
+
+class ApplySchedule(io.ComfyNode):
+    """A MODEL that samples by a schedule in any sampler node."""
+
+    @classmethod
+    def define_schema(cls) -> io.Schema:
+        return io.Schema(
+            node_id="OTCacheApply",
+            display_name="Apply OTCache",
+            category=CATEGORY,
+            description="Makes a model sample by a schedule, in SamplerCustomAdvanced or any other "
+            "sampler node. Statistics are logged after each run.",
+            inputs=[io.Model.Input("model"), ScheduleType.Input("schedule")],
+            outputs=[io.Model.Output("cached_model")],
+            hidden=[io.Hidden.unique_id],
+        )
+
+    @classmethod
+    def execute(cls, model: Any, schedule: Schedule) -> io.NodeOutput:
+        node_id = cls.hidden.unique_id
+
+        def show(done: RunStatistics) -> None:
+            show_text(done.summary(), node_id)
+
+        return io.NodeOutput(apply_schedule(model, schedule, show))

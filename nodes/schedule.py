@@ -1,0 +1,90 @@
+"""Predict Cache Schedule: stage 3 on two sliders."""
+
+from __future__ import annotations
+
+from comfy_api.latest import io
+
+from ..otcache_core.anchor import Anchor
+from ..otcache_core.plots import render_schedule
+from ..otcache_core.transport import DEFAULT_RHO, MAX_RHO, MIN_RHO, Prediction, predict_schedule
+from .types import CATEGORY, AnchorType, ScheduleType, image_from_picture, show_text
+
+
+def caption(prediction: Prediction) -> str:
+    """One line under the picture: budget, steps, rho and what to expect."""
+    schedule = prediction.schedule
+    return (
+        f"{schedule.budget} of {schedule.steps} steps run the model, "
+        f"{schedule.steps / schedule.budget:.1f}x fewer model calls, rho {prediction.rho:.2f}, "
+        f"{schedule.estimator}"
+    )
+
+
+class PredictSchedule(io.ComfyNode):
+    """Predicts the schedule for a budget from an anchor."""
+
+    @classmethod
+    def define_schema(cls) -> io.Schema:
+        return io.Schema(
+            node_id="OTCachePredictSchedule",
+            display_name="Predict Cache Schedule",
+            category=CATEGORY,
+            description="Predicts which steps run the model, for any budget, from a calibrated anchor.",
+            inputs=[
+                AnchorType.Input("anchor"),
+                io.Int.Input(
+                    "budget",
+                    default=10,
+                    min=2,
+                    max=100,
+                    display_mode=io.NumberDisplay.slider,
+                    tooltip="Model calls per run: fewer is faster, more is closer to the full run. "
+                    "From the anchor's own budget up to the number of steps.",
+                ),
+                io.Float.Input(
+                    "rho",
+                    default=DEFAULT_RHO,
+                    min=MIN_RHO,
+                    max=MAX_RHO,
+                    step=0.05,
+                    display_mode=io.NumberDisplay.slider,
+                    tooltip="Power-law exponent: above 1, more model calls early in the run. "
+                    "Used when `anchor_rho` is off or the anchor has no exponent of its own.",
+                ),
+                io.Boolean.Input(
+                    "anchor_rho",
+                    default=True,
+                    tooltip="Use the exponent that was calibrated with the anchor, if it has one.",
+                ),
+                io.Int.Input(
+                    "steps",
+                    default=50,
+                    min=2,
+                    max=1000,
+                    tooltip="Steps of the sampler that will use the schedule.",
+                ),
+            ],
+            outputs=[ScheduleType.Output("schedule"), io.Image.Output("picture")],
+            hidden=[io.Hidden.unique_id],
+        )
+
+    @classmethod
+    def execute(
+        cls, anchor: Anchor, budget: int, rho: float, anchor_rho: bool, steps: int
+    ) -> io.NodeOutput:
+        own = anchor.rho if anchor_rho and anchor.rho is not None else round(rho, 4)
+        prediction = predict_schedule(anchor, budget, steps=steps, rho=own)
+        schedule = prediction.schedule
+        text = caption(prediction)
+        picture = render_schedule(
+            steps=schedule.steps,
+            computed_steps=schedule.computed_steps,
+            curves={name: curve.tolist() for name, curve in prediction.curves.items()},
+            caption=text,
+        )
+        show_text(text, cls.hidden.unique_id)
+        return io.NodeOutput(
+            schedule,
+            image_from_picture(picture),
+            ui={"text": (text,), "otcache": [schedule.to_document()]},
+        )

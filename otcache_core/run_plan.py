@@ -1,0 +1,88 @@
+"""Fits a schedule to the sampling run at hand, and finds the step that an evaluation belongs to."""
+
+from __future__ import annotations
+
+import logging
+from bisect import bisect_left
+from collections.abc import Sequence
+
+from .schedule import Schedule
+from .transport import retime
+
+logger = logging.getLogger("otcache")
+
+SIGMA_TOLERANCE = 1e-4
+"""Relative difference under which two noise levels are the same."""
+
+
+def same_sigma(a: float, b: float) -> bool:
+    """Whether two noise levels are equal up to rounding in the host's casts."""
+    return abs(a - b) <= SIGMA_TOLERANCE * max(abs(a), abs(b), SIGMA_TOLERANCE)
+
+
+def step_of_sigma(sigma: float, sigmas: Sequence[float]) -> int:
+    """The step that an evaluation at ``sigma`` belongs to.
+
+    Step i reaches from ``sigmas[i]`` down to, but not including, ``sigmas[i + 1]``; evaluations that
+    a sampler makes in between belong to it as well.
+
+    Args:
+        sigma: Noise level of the evaluation.
+        sigmas: The run's ``steps + 1`` noise levels, never rising.
+
+    Returns:
+        A step index from 0 to ``steps - 1``.
+    """
+    last = len(sigmas) - 2
+    # First level that is not above sigma, up to rounding.
+    above = sigma + SIGMA_TOLERANCE * max(abs(sigma), SIGMA_TOLERANCE)
+    first = bisect_left(sigmas, -above, key=lambda level: -level)
+    if first <= last and same_sigma(sigmas[first], sigma):
+        return first
+    return min(max(first - 1, 0), last)
+
+
+def fit_to_run(schedule: Schedule, sigmas: Sequence[float]) -> Schedule:
+    """The schedule for one run: as it is, a part of it, or placed again.
+
+    A run of as many steps takes the schedule as it is. A run over a part of the very sigmas that the
+    schedule was made for (split sigmas, start and end steps, two experts) takes that part; its first
+    and last step are computed in any case. Any other run takes the schedule's curve over its own
+    steps, with the same budget.
+
+    Args:
+        schedule: The schedule that the user made.
+        sigmas: The run's noise levels, at least 2.
+    """
+    steps = len(sigmas) - 1
+    if steps == schedule.steps:
+        return schedule
+    offset = _find_part(schedule.sigmas, sigmas)
+    if offset is not None:
+        return _part(schedule, offset, steps)
+    fitted = retime(schedule, steps)
+    logger.info(
+        "OTCache: the schedule is for %d steps and this run has %d; placed again with %d model calls",
+        schedule.steps, steps, fitted.budget,
+    )  # fmt: skip
+    return fitted
+
+
+def _find_part(whole: Sequence[float] | None, part: Sequence[float]) -> int | None:
+    """Where ``part`` begins in ``whole``, or ``None`` if it is no run of it."""
+    if whole is None or len(part) > len(whole):
+        return None
+    for offset in range(len(whole) - len(part) + 1):
+        window = whole[offset : offset + len(part)]
+        if all(same_sigma(a, b) for a, b in zip(window, part, strict=True)):
+            return offset
+    return None
+
+
+def _part(schedule: Schedule, offset: int, steps: int) -> Schedule:
+    """Steps ``offset`` to ``offset + steps - 1`` of a schedule, as a schedule of their own."""
+    look_back = dict(zip(schedule.computed_steps, (*schedule.look_back, 1), strict=True))
+    inside = [t - offset for t in schedule.computed_steps if offset <= t < offset + steps]
+    nodes = tuple(sorted({0, steps - 1, *inside}))
+    edges = tuple(look_back.get(t + offset, 1) for t in nodes[:-1])
+    return Schedule(steps, nodes, schedule.estimator, edges)
