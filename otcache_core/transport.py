@@ -73,7 +73,10 @@ def warping_curve(computed_steps: tuple[int, ...], steps: int) -> Curve:
     if len(computed_steps) < 2:
         return _PROGRESS
     nodes = np.linspace(0.0, 1.0, len(computed_steps))
-    curve: Curve = PchipInterpolator(nodes, np.asarray(computed_steps) / (steps - 1))(_PROGRESS)
+    spline = PchipInterpolator(nodes, np.asarray(computed_steps) / (steps - 1))
+    # Rounding may leave the end on either side of 1.
+    curve: Curve = np.minimum(spline(_PROGRESS), 1.0)
+    curve[-1] = 1.0
     curve.flags.writeable = False
     return curve
 

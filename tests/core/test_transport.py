@@ -1,0 +1,424 @@
+import itertools
+import math
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+import pytest
+
+from otcache_core.anchor import Anchor, Sampling
+from otcache_core.errors import OTCacheError
+from otcache_core.plots import render_schedule
+from otcache_core.schedule import ESTIMATORS, Schedule
+from otcache_core.transport import (
+    MAX_RHO,
+    RESOLUTION,
+    geodesic_weights,
+    predict_schedule,
+    project_to_steps,
+    realise,
+    retime,
+    warping_curve,
+)
+
+Nodes = tuple[int, ...]
+
+# FLUX-like: 50 steps, 8 and 20 of them computed.
+REFERENCE = (0, 1, 2, 3, 4, 6, 8, 10, 12, 14, 16, 18, 20, 22, 30, 38, 43, 46, 48, 49)
+ANCHOR = (0, 1, 4, 10, 19, 31, 43, 49)
+
+
+def _anchor(**changes: Any) -> Anchor:
+    reference, anchor = Schedule(50, REFERENCE), Schedule(50, ANCHOR)
+    return Anchor(**{"name": "m", "architecture": "Flux", **changes}, **{
+        "reference": reference, "anchor": anchor,
+    })  # fmt: skip
+
+
+def _random_nodes(random: np.random.Generator, budget: int, steps: int) -> Nodes:
+    inner = random.choice(np.arange(1, steps - 1), budget - 2, replace=False)
+    return (0, *np.sort(inner).tolist(), steps - 1)
+
+
+def _random_anchors(count: int, seed: int = 0) -> Iterator[tuple[np.random.Generator, Anchor]]:
+    random = np.random.default_rng(seed)
+    for _ in range(count):
+        steps = int(random.integers(4, 101))
+        low = int(random.integers(2, min(steps - 1, 20)))
+        high = int(random.integers(low + 1, min(steps, 40) + 1))
+        rho = float(random.uniform(1, 2)) if random.random() < 0.8 else None
+        yield random, Anchor(
+            "m", "Flux",
+            Schedule(steps, _random_nodes(random, high, steps)),
+            Schedule(steps, _random_nodes(random, low, steps)),
+            rho=rho,
+        )  # fmt: skip
+
+
+def _is_schedule(nodes: Nodes, budget: int, steps: int) -> bool:
+    return (
+        len(nodes) == budget
+        and (nodes[0], nodes[-1]) == (0, steps - 1)
+        and all(a < b for a, b in itertools.pairwise(nodes))
+    )
+
+
+# Curves
+
+
+def test_curves_are_monotone_and_pass_through_their_nodes() -> None:
+    random = np.random.default_rng(0)
+    for _ in range(2000):
+        steps = int(random.integers(3, 200))
+        # 1000 = 2^3 * 5^3 divides by these, so every node has a sample of its own.
+        budget = int(random.choice([b for b in (2, 3, 5, 6, 9, 11, 21, 26, 41) if b <= steps]))
+        nodes = _random_nodes(random, budget, steps)
+
+        curve = warping_curve(nodes, steps)
+
+        assert curve.shape == (RESOLUTION,)
+        assert (np.diff(curve) >= 0).all()
+        assert (curve[0], curve[-1]) == (0.0, 1.0)
+        at_nodes = curve[:: (RESOLUTION - 1) // (budget - 1)] * (steps - 1)
+        np.testing.assert_allclose(at_nodes, nodes, atol=1e-9)
+
+
+def test_evenly_spaced_nodes_give_a_straight_curve() -> None:
+    curve = warping_curve((0, 4, 8, 12, 16), 17)
+
+    np.testing.assert_allclose(curve, np.linspace(0, 1, RESOLUTION), atol=1e-12)
+
+
+def test_curves_cannot_be_spoilt_for_others() -> None:
+    for nodes, steps in ((ANCHOR, 50), ((0,), 1)):
+        with pytest.raises(ValueError, match="read-only"):
+            warping_curve(nodes, steps)[0] = 0.5
+
+
+# The geodesic
+
+
+@pytest.mark.parametrize(
+    ("budget", "budgets", "raw"),
+    [
+        (8, (8, 20), (math.log(8) / 1, math.log(20) / 13)),
+        (10, (8, 20), (math.log(8) / 3, math.log(20) / 11)),
+        (14, (8, 20), (math.log(8) / 7, math.log(20) / 7)),
+        (20, (8, 20), (math.log(8) / 13, math.log(20) / 1)),
+        (30, (20, 50), (math.log(20) / 11, math.log(50) / 21)),
+    ],
+)
+def test_weights_are_equation_9(
+    budget: int, budgets: tuple[int, int], raw: tuple[float, float]
+) -> None:
+    low, high = geodesic_weights(budget, budgets)
+
+    assert low == pytest.approx(raw[0] / (raw[0] + raw[1]))
+    assert low + high == pytest.approx(1.0)
+
+
+# 17 steps. The anchor is the straight line u * 16; the reference stands at 2, 4, 8 for u = 1/4,
+# 1/2, 3/4, which are nodes of its own.
+LINE = Schedule(17, (0, 8, 16))
+BENT = Schedule(17, (0, 1, 2, 3, 4, 6, 8, 12, 16))
+
+
+def test_a_prediction_by_hand() -> None:
+    """Weights log 3 / (2 + 1) and log 9 / (4 + 1); as log 9 = 2 log 3, they are as 5 to 6."""
+    prediction = predict_schedule(Anchor("m", "Flux", BENT, LINE), 5, rho=1.0)
+
+    # u = 1/4: (5 * 4 + 6 * 2) / 11 = 2.9; 1/2: (5 * 8 + 6 * 4) / 11 = 5.8;
+    # 3/4: (5 * 12 + 6 * 8) / 11 = 9.8
+    assert prediction.schedule == Schedule(17, (0, 3, 6, 10, 16))
+    assert prediction.rho == 1.0
+
+
+def test_rho_by_hand() -> None:
+    """Both endpoints straight, so mu(u) = 12 u: only rho bends."""
+    anchor = Anchor("m", "Flux", Schedule(13, (0, 3, 6, 9, 12)), Schedule(13, (0, 6, 12)))
+
+    # i / 3 = 0, 1/3, 2/3, 1
+    assert predict_schedule(anchor, 4, rho=1.0).schedule.computed_steps == (0, 4, 8, 12)
+    # Squared: 0, 1/9, 4/9, 1, times 12: 0, 1.3, 5.3, 12
+    assert predict_schedule(anchor, 4, rho=2.0).schedule.computed_steps == (0, 1, 5, 12)
+
+
+def test_rho_fades_out_towards_the_full_schedule() -> None:
+    anchor = Anchor("m", "Flux", BENT, LINE, rho=1.5)
+
+    assert predict_schedule(anchor, 5).rho == 1.5
+    # Of the way from 9 to 17, 4 / 8 is left: 1 + 0.5 * 4 / 8
+    assert predict_schedule(anchor, 13).rho == 1.25
+    assert predict_schedule(anchor, 17).rho == 1.0
+
+
+@pytest.mark.parametrize(
+    ("own", "given", "used"), [(None, None, 1.3), (1.1, None, 1.1), (1.1, 1.7, 1.7), (None, 1, 1)]
+)
+def test_rho_comes_from_the_user_or_the_anchor_or_the_paper(
+    own: float | None, given: float | None, used: float
+) -> None:
+    assert predict_schedule(_anchor(rho=own), 12, rho=given).rho == used
+
+
+def test_predictions_of_random_anchors_are_schedules() -> None:
+    for random, anchor in _random_anchors(3000):
+        budget = int(random.integers(anchor.anchor.budget, anchor.steps + 1))
+
+        schedule = predict_schedule(anchor, budget).schedule
+
+        assert _is_schedule(schedule.computed_steps, budget, anchor.steps)
+        assert schedule.budget == budget
+        assert predict_schedule(anchor, budget).schedule == schedule
+
+
+def test_predictions_for_other_step_counts_are_schedules() -> None:
+    for random, anchor in _random_anchors(2000, seed=1):
+        steps = int(random.integers(2, 201))
+        budget = int(random.integers(min(anchor.anchor.budget, steps), steps + 1))
+
+        schedule = predict_schedule(anchor, budget, steps=steps).schedule
+
+        assert schedule.steps == steps
+        assert _is_schedule(schedule.computed_steps, budget, steps)
+
+
+@pytest.mark.parametrize("steps", range(1, 201))
+def test_every_step_count_has_every_budget(steps: int) -> None:
+    for budget in {min(8, steps), min(9, steps), min(20, steps), min(21, steps), steps}:
+        schedule = predict_schedule(_anchor(), budget, steps=steps, rho=2.0).schedule
+        assert _is_schedule(schedule.computed_steps, budget, steps)
+
+
+def test_full_budget_is_the_identity() -> None:
+    for random, anchor in _random_anchors(500, seed=2):
+        steps = int(random.integers(1, 201))
+
+        assert predict_schedule(anchor, anchor.steps, rho=MAX_RHO).schedule.is_full
+        assert predict_schedule(anchor, steps, steps=steps, rho=MAX_RHO).schedule.is_full
+
+
+@pytest.mark.parametrize("rho", [1.0, 1.3, 2.0])
+def test_endpoints_come_back_as_they_are_stored(rho: float) -> None:
+    for _, anchor in _random_anchors(300, seed=3):
+        for stored in (anchor.anchor, anchor.reference):
+            assert predict_schedule(anchor, stored.budget, rho=rho).schedule is stored
+
+
+def test_curves_of_random_anchors_can_be_drawn() -> None:
+    for random, anchor in _random_anchors(300, seed=4):
+        budget = int(random.integers(anchor.anchor.budget, anchor.steps + 1))
+        last = anchor.steps - 1
+
+        curves = predict_schedule(anchor, budget).curves
+
+        assert [*curves] == [
+            f"reference (B={anchor.reference.budget})",
+            f"anchor (B={anchor.anchor.budget})",
+            f"prediction (B={budget})",
+        ]
+        for curve in curves.values():
+            assert curve.shape == (RESOLUTION,)
+            assert (curve[0], curve.min(), curve.max(), curve[-1]) == (0, 0, last, last)
+
+
+def test_a_prediction_is_drawn() -> None:
+    prediction = predict_schedule(_anchor(), 12)
+    nodes = prediction.schedule.computed_steps
+
+    picture = render_schedule(steps=50, computed_steps=nodes, curves=prediction.curves)
+
+    assert picture.shape == (540, 960, 3)
+    # The curve passes through its own nodes: 11 edges divide the samples unevenly, so by value.
+    curve = prediction.curves["prediction (B=12)"]
+    np.testing.assert_allclose(
+        np.interp(np.linspace(0, 1, 12), np.linspace(0, 1, RESOLUTION), curve), nodes, atol=0.01
+    )
+
+
+# Integers
+
+
+@pytest.mark.parametrize(
+    ("positions", "steps", "expected"),
+    [
+        ([0, 1.4, 5.6, 10], 11, (0, 1, 6, 10)),
+        # Rounded 0 0 1 2 3 5, gaps 0 1 1 1 2; the first becomes 1 and the last, largest, pays.
+        ([0, 0.2, 0.8, 1.8, 3.2, 5], 6, (0, 1, 2, 3, 4, 5)),
+        # Rounded 0 0 0 6 9, gaps 0 0 6 3 -> 1 1 6 3 -> 1 1 4 3
+        ([0, 0.1, 0.3, 6, 9], 10, (0, 1, 2, 6, 9)),
+        # Rounded 0 4 8 8 8: gaps 4 4 0 0 -> 4 4 1 1 -> 3 3 1 1
+        ([0, 4, 8, 8, 8], 9, (0, 3, 6, 7, 8)),
+    ],
+)
+def test_projection_by_hand(positions: list[float], steps: int, expected: Nodes) -> None:
+    assert project_to_steps(positions, steps) == expected
+
+
+def test_projection_moves_nodes_no_further_than_it_must() -> None:
+    """Half a step by rounding, and one for each gap that rounding closed."""
+    random, closed_any = np.random.default_rng(5), 0
+    for _ in range(5000):
+        steps = int(random.integers(2, 201))
+        budget = int(random.integers(2, min(steps, 60) + 1))
+        shape = random.uniform(0.2, 4.0)
+        inner = np.sort(random.uniform(0, 1, budget - 2)) ** shape * (steps - 1)
+        positions = np.array([0.0, *inner, steps - 1.0])
+
+        nodes = project_to_steps(positions, steps)
+
+        rounded = np.rint(positions)
+        closed = int((np.diff(rounded) == 0).sum())
+        closed_any += closed > 0
+        assert _is_schedule(nodes, budget, steps)
+        assert np.abs(nodes - positions).max() <= 0.5 + closed
+        if closed == 0:
+            assert nodes == tuple(rounded.astype(int))
+    assert 500 < closed_any < 4500
+
+
+def test_nodes_follow_rho_continuously() -> None:
+    """The real samples move continuously with rho; the nodes stay beside them as above."""
+    for random, anchor in _random_anchors(1000, seed=6):
+        budget = int(random.integers(2, anchor.steps + 1))
+        curve = warping_curve(anchor.anchor.computed_steps, anchor.steps)
+        for rho in random.uniform(1, 2, 2):
+            progress = (np.arange(budget) / (budget - 1)) ** rho
+            samples = np.interp(progress, np.linspace(0, 1, RESOLUTION), curve)
+            positions = samples * (anchor.steps - 1)
+            closed = int((np.diff(np.rint(positions)) == 0).sum())
+
+            nodes = realise(curve, budget, anchor.steps, rho)
+
+            assert _is_schedule(nodes, budget, anchor.steps)
+            assert np.abs(nodes - positions).max() <= 0.5 + closed + 1e-9
+
+
+def test_larger_rho_computes_earlier() -> None:
+    """Up to the step that the projection may shift a node by."""
+    line = np.linspace(0, 1, RESOLUTION)
+
+    nodes = [realise(line, 8, 101, rho) for rho in (1.0, 1.25, 1.5, 1.75, 2.0)]
+
+    for later, earlier in itertools.pairwise(nodes):
+        assert all(a < b for a, b in zip(earlier[1:-1], later[1:-1], strict=True))
+
+
+# Below the anchor
+
+
+def test_budgets_below_the_anchor_are_an_option() -> None:
+    with pytest.raises(OTCacheError, match="`budget` must be at least 8 for this anchor but got 7"):
+        predict_schedule(_anchor(), 7)
+
+    curve = warping_curve(ANCHOR, 50)
+    for budget in range(2, 8):
+        schedule = predict_schedule(_anchor(), budget, rho=1.2, below_anchor=True).schedule
+        assert schedule.computed_steps == realise(curve, budget, 50, 1.2)
+
+
+def test_that_option_changes_nothing_above() -> None:
+    for budget in range(8, 51):
+        allowed = predict_schedule(_anchor(), budget, below_anchor=True).schedule
+        assert allowed == predict_schedule(_anchor(), budget).schedule
+
+
+# What else a prediction carries
+
+
+@pytest.mark.parametrize("estimator", ESTIMATORS)
+def test_the_estimator_is_the_anchors(estimator: str) -> None:
+    anchor = Anchor(
+        "m", "Flux", Schedule(50, REFERENCE, estimator), Schedule(50, ANCHOR, estimator)
+    )
+
+    assert predict_schedule(anchor, 12).schedule.estimator == estimator
+
+
+def test_sigmas_belong_to_the_anchors_own_step_count() -> None:
+    sigmas = tuple(1 - i / 50 for i in range(51))
+    anchor = _anchor(sampling=Sampling(sigmas=sigmas))
+
+    assert predict_schedule(anchor, 12).schedule.sigmas == sigmas
+    assert predict_schedule(anchor, 12, steps=40).schedule.sigmas is None
+
+
+def test_look_backs_come_from_the_table() -> None:
+    table = tuple(tuple(1 + (t + s) % 5 for s in range(t + 1, 17)) for t in range(16))
+    anchor = Anchor("m", "Flux", BENT, LINE, look_back_table=table)
+
+    schedule = predict_schedule(anchor, 5, rho=1.0).schedule
+
+    # Edges 0 -> 3 -> 6 -> 10 -> 16, K = 1 + (t + s) mod 5
+    assert schedule.computed_steps == (0, 3, 6, 10, 16)
+    assert schedule.look_back == (1 + 3, 1 + 4, 1 + 1, 1 + 1)
+    assert len(predict_schedule(anchor, 9, steps=40).schedule.look_back) == 8
+
+
+# Errors
+
+
+@pytest.mark.parametrize(
+    ("budget", "options", "message"),
+    [
+        (12, {"steps": 0}, "`steps` must be from 1 to 1000 but got 0"),
+        (12, {"steps": 1001}, "`steps` must be from 1 to 1000 but got 1001"),
+        (12, {"rho": 0.95}, "`rho` must be from 1.0 to 2.0 but got 0.95"),
+        (12, {"rho": 2.05}, "`rho` must be from 1.0 to 2.0 but got 2.05"),
+        (12, {"rho": math.nan}, "`rho` must be from 1.0 to 2.0 but got nan"),
+        (51, {}, "`budget` must be at most `steps` = 50 but got 51: lower the budget or raise"),
+        (12, {"steps": 11}, "`budget` must be at most `steps` = 11 but got 12"),
+        (7, {}, "at least 8 for this anchor but got 7: it was searched at 8 model calls"),
+        (7, {"steps": 100}, "at least 8 for this anchor but got 7"),
+        (4, {"steps": 5}, "at least 5 for this anchor but got 4"),
+        (1, {"below_anchor": True}, "at least 2 for this anchor but got 1"),
+        (0, {"steps": 1}, "at least 1 for this anchor but got 0"),
+    ],
+)
+def test_predictions_that_cannot_be_made(
+    budget: int, options: dict[str, Any], message: str
+) -> None:
+    with pytest.raises(OTCacheError, match=message):
+        predict_schedule(_anchor(), budget, **options)
+
+
+# Runs of another length
+
+
+def test_the_same_run_keeps_its_schedule() -> None:
+    schedule = Schedule(50, ANCHOR)
+
+    assert retime(schedule, 50) is schedule
+
+
+def test_retiming_by_hand() -> None:
+    schedule = Schedule(11, (0, 2, 4, 10), "meancache", (1, 2, 5))
+
+    # 21 steps: 20 / 10 = 2 times as far.
+    assert retime(schedule, 21) == Schedule(21, (0, 4, 8, 20), "meancache", (1, 2, 5))
+    # 6 steps: half as far.
+    assert retime(schedule, 6) == Schedule(6, (0, 1, 2, 5), "meancache", (1, 2, 5))
+    # 3 steps: shorter than the budget, so all of them.
+    assert retime(schedule, 3).is_full
+    assert retime(schedule, 1) == Schedule(1, (0,), "meancache")
+
+
+def test_retiming_from_a_single_step() -> None:
+    assert retime(Schedule.full(1), 5).computed_steps == (0, 4)
+
+
+def test_retimed_schedules_keep_budget_and_place() -> None:
+    for random, anchor in _random_anchors(1000, seed=7):
+        schedule, steps = anchor.reference, int(random.integers(2, 201))
+        budget = min(schedule.budget, steps)
+
+        retimed = retime(schedule, steps)
+
+        assert _is_schedule(retimed.computed_steps, budget, steps)
+        assert retimed.estimator == schedule.estimator
+        assert retimed.sigmas is None
+        if budget == schedule.budget:
+            scaled = np.array(schedule.computed_steps) * (steps - 1) / (schedule.steps - 1)
+            closed = int((np.diff(np.rint(scaled)) == 0).sum())
+            # The curve is sampled between its 1,001 points, hence the small allowance.
+            assert np.abs(retimed.computed_steps - scaled).max() <= 0.6 + closed
