@@ -15,6 +15,7 @@ from .anchor import Anchor, Calibration, LookBackTable, Objective, Sampling
 from .errors import OTCacheError
 from .graph import (
     DEFAULT_GAMMA,
+    LOOK_BACKS,
     PairCosts,
     TripleCosts,
     shortest_path_over_pairs,
@@ -102,7 +103,8 @@ class _Graphs:
 
     def __init__(self, settings: Settings) -> None:
         self.settings = settings
-        self.pairs = PairCosts(settings.steps)
+        look_backs = (1,) if settings.estimator == "reuse" else LOOK_BACKS
+        self.pairs = PairCosts(settings.steps, look_backs)
         self.triples = TripleCosts(settings.steps) if settings.estimator == "slope" else None
 
     def add(self, trajectory: Trajectory) -> None:
@@ -238,6 +240,7 @@ def calibrate_rho(
 
     Returns:
         Geometric mean of the losses over both budgets, per rho; the smallest is the one to take.
+        It is infinite where a picture failed.
     """
     low, high = anchor.anchor.budget, anchor.reference.budget
     middles = sorted({min(low + 2, high - 1), round(math.sqrt(low * high))} - {low, high})
@@ -248,7 +251,8 @@ def calibrate_rho(
         for budget in middles:
             predicted = predict_schedule(anchor, budget, rho=rho).schedule
             if predicted.computed_steps not in seen:
-                seen[predicted.computed_steps] = runner.loss(predicted)
+                loss = runner.loss(predicted)
+                seen[predicted.computed_steps] = loss if math.isfinite(loss) else math.inf
             logs.append(math.log(max(seen[predicted.computed_steps], 1e-12)))
         losses[rho] = math.exp(sum(logs) / len(logs)) if logs else 0.0
         if progress is not None:

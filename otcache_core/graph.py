@@ -11,6 +11,7 @@ for more than several small ones.
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from typing import Literal, TypeAlias
 
 import numpy as np
@@ -39,16 +40,18 @@ class PairCosts:
 
     Args:
         steps: Step count of the trajectories, T.
+        look_backs: The K to choose from; only 1 for plain reuse.
     """
 
     # L_K(t, s) = mean |u(t, s) - v_t - (sigma_s - sigma_t) JVP_K(t)|
     # u(t, s)   = (x_s - x_t) / (sigma_s - sigma_t)
     # JVP_K(t)  = (u(r, t) - v_r) / (sigma_t - sigma_r), with r the step K - 1 before t
 
-    def __init__(self, steps: int) -> None:
+    def __init__(self, steps: int, look_backs: Sequence[int] = LOOK_BACKS) -> None:
         self.steps = steps
+        self.look_backs = tuple(look_backs)
         self.trajectories = 0
-        self._sum = np.zeros((len(LOOK_BACKS), steps, steps + 1))
+        self._sum = np.zeros((len(self.look_backs), steps, steps + 1))
         self._sigmas = np.zeros(steps + 1)
 
     def add(self, trajectory: Trajectory) -> None:
@@ -68,8 +71,8 @@ class PairCosts:
         sigmas = self._sigmas.astype(np.float32)
         spans = (sigmas[t + 1 :] - sigmas[t])[:, None]
         residual = _divide(x[t + 1 :] - x[t], spans) - v[t]
-        errors = np.empty((len(LOOK_BACKS), self.steps - t))
-        for row, k in enumerate(LOOK_BACKS):
+        errors = np.empty((len(self.look_backs), self.steps - t))
+        for row, k in enumerate(self.look_backs):
             r = max(t - (k - 1), 0)
             if r == t:
                 errors[row] = np.abs(residual).sum(axis=1)
@@ -97,7 +100,7 @@ class PairCosts:
         """The best K of every edge ``t -> s``, for ``Anchor.look_back_table``."""
         best = self._per_look_back().argmin(axis=0)
         rows = (best[t, t + 1 : self.steps] for t in range(self.steps - 1))
-        return tuple(tuple(LOOK_BACKS[int(i)] for i in row) for row in rows)
+        return tuple(tuple(self.look_backs[int(i)] for i in row) for row in rows)
 
     def _per_look_back(self) -> Costs:
         if self.trajectories == 0:

@@ -140,6 +140,17 @@ def test_look_back_table_prefers_reuse_where_k_makes_no_difference() -> None:
     assert costs[np.isfinite(costs)].max() < 1e-6
 
 
+def test_pair_costs_of_plain_reuse() -> None:
+    run = _trajectory(7)
+    costs = PairCosts(7, (1,))
+    costs.add(run)
+
+    for t, s in itertools.combinations(range(8), 2):
+        expected = _pair_cost(run, t, s, 1) if s > t + 1 else 0.0
+        assert costs.mean("velocity")[t, s] == pytest.approx(expected, rel=1e-4)
+    assert {k for row in costs.look_back_table() for k in row} == {1}
+
+
 # Costs over triples
 
 
