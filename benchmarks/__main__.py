@@ -1,0 +1,24 @@
+"""``python -m benchmarks NAME``: runs one benchmark, or lists them."""
+
+from __future__ import annotations
+
+import importlib
+import sys
+
+BENCHMARKS = {"prediction": "time of a stage-3 prediction, by budget and with a cold cache"}
+
+
+def main() -> int:
+    """Command line; the exit code is 2 for an unknown name."""
+    name = sys.argv[1] if len(sys.argv) > 1 else ""
+    if name not in BENCHMARKS:
+        print("usage: python -m benchmarks NAME, with NAME one of")
+        for known, what in BENCHMARKS.items():
+            print(f"  {known:12} {what}")
+        return 2
+    importlib.import_module(f"benchmarks.{name}").main(sys.argv[2:])
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
