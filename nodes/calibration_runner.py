@@ -69,7 +69,7 @@ class HostRunner:
         self._references: list[torch.Tensor] = []
         self._sigmas = job.sigmas()
 
-    def record(self, prompt: int) -> Trajectory:
+    def full_run(self, prompt: int) -> Trajectory:
         """Runs all steps on a prompt, keeps its picture as reference, returns the trajectory."""
         recorder = TrajectoryRecorder(self._sigmas)
         watched = observe_predictions(self.job.model, recorder.add)
