@@ -55,5 +55,6 @@ def main(arguments: Sequence[str]) -> None:
     rows = [measure(b, args.repeats, cold=cold) for cold in (True, False) for b in BUDGETS]
     for row in rows:
         kind = "first on an anchor" if row["cold"] else "slider moved"
-        print(f"B={row['budget']:<3} {kind:20} {row['median_ms']:7.3f} ms (p95 {row['p95_ms']:.3f})")
+        median, tail = row["median_ms"], row["p95_ms"]
+        print(f"B={row['budget']:<3} {kind:20} {median:7.3f} ms (p95 {tail:.3f})")
     print("record:", write_record("prediction", "nox -s bench -- prediction", rows).name)

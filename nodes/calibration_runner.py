@@ -80,7 +80,7 @@ class HostRunner:
         return trajectory
 
     def loss(self, schedule: Schedule) -> float:
-        """Mean LPIPS of the schedule's pictures to the full runs'; NaN if a picture cannot be had."""
+        """Mean LPIPS of the schedule's pictures to the full runs'; NaN if one cannot be had."""
         cached = apply_schedule(self.job.model, schedule, self._count, quiet=True)
         total = 0.0
         try:

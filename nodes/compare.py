@@ -17,7 +17,7 @@ NETS = ["alex", "squeeze", "vgg"]
 
 
 def load_lpips(net: str = "alex") -> LPIPS:
-    """LPIPS on ComfyUI's device, its trunk from ``models/lpips`` where it is there."""
+    """LPIPS on the host's device, its trunk from the models folder where it is there."""
     device = comfy.model_management.get_torch_device()
     return LPIPS(net, trunk_directories=lpips_folders(), device=device)
 
@@ -36,7 +36,7 @@ class CompareImages(io.ComfyNode):
             node_id="OTCacheCompareImages",
             display_name="Compare Images (LPIPS, SSIM, PSNR)",
             category=CATEGORY,
-            description="Distance of images or video frames to a reference, averaged over the batch.",
+            description="Distance of images or frames to a reference, averaged over the batch.",
             inputs=[
                 io.Image.Input("image"),
                 io.Image.Input("reference", tooltip="As many images of the same size."),

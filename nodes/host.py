@@ -1,8 +1,8 @@
 """The meeting point with ComfyUI's sampling: the only place that touches wrappers and patchers.
 
-One OUTER_SAMPLE wrapper on a cloned patcher makes the state of each sampling run and adds a
-PREDICT_NOISE wrapper to that run alone; both are gone when the run ends. PREDICT_NOISE sits above
-guidance, so one decision serves all conds of a step.
+One wrapper around the outer sampling function, on a cloned patcher, makes the state of each run and
+adds a wrapper around the guided prediction to that run alone; state and wrapper are gone when the
+run ends. The guided prediction sits above the conds, so one decision serves all conds of a step.
 """
 
 from __future__ import annotations
@@ -111,7 +111,7 @@ class _Run:
     def predict(
         self, executor: Predict, x: torch.Tensor, timestep: torch.Tensor, *args: Any, **kwargs: Any
     ) -> torch.Tensor:
-        """The PREDICT_NOISE wrapper: runs the model, or returns an estimate of ``denoised``."""
+        """Wraps the guided prediction: runs the model, or returns an estimate of it."""
         sigma = float(timestep.reshape(-1)[0])
         step = step_of_sigma(sigma, self.sigmas)
         if self._off or self.cache.must_compute(step, x):

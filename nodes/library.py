@@ -1,4 +1,4 @@
-"""Where anchors live: ComfyUI's ``models/otcache`` folders and the presets that ship with the pack."""
+"""Where anchors live: the host's model folders, and the presets that ship with the pack."""
 
 from __future__ import annotations
 
@@ -74,7 +74,7 @@ def _check_name(name: str) -> str:
 
 
 def new_anchor_path(name: str, *, overwrite: bool = False) -> Path:
-    """Where to save an anchor: in the first ``models/otcache`` folder, numbered if the name is taken.
+    """Where to save an anchor: in the first anchor folder, numbered if the name is taken.
 
     Raises:
         OTCacheError: If the name is not a plain file name.

@@ -6,8 +6,9 @@ from dataclasses import asdict
 from typing import Any
 
 import comfy.samplers
-import nodes as comfy_nodes
 from comfy_api.latest import io
+
+import nodes as comfy_nodes
 
 from ..otcache_core.schedule import Schedule
 from .host import RunStatistics, apply_schedule
@@ -62,7 +63,7 @@ class Sampler(io.ComfyNode):
                     "scheduler",
                     options=comfy.samplers.KSampler.SCHEDULERS,
                     default="simple",
-                    tooltip="How noise falls over the steps; best the one the anchor was made with.",
+                    tooltip="How noise falls over the steps; best the one of the anchor.",
                 ),
                 io.Conditioning.Input("positive"),
                 io.Conditioning.Input("negative"),

@@ -29,7 +29,7 @@ class PredictSchedule(io.ComfyNode):
             node_id="OTCachePredictSchedule",
             display_name="Predict Cache Schedule",
             category=CATEGORY,
-            description="Predicts which steps run the model, for any budget, from a calibrated anchor.",
+            description="Predicts which steps run the model, for any budget, from an anchor.",
             inputs=[
                 AnchorType.Input("anchor"),
                 io.Int.Input(

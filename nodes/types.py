@@ -19,7 +19,7 @@ ScheduleType = io.Custom("OT_SCHEDULE")
 
 
 def image_from_picture(picture: np.ndarray) -> torch.Tensor:
-    """A picture ``(H, W, 3)`` uint8 as ComfyUI's IMAGE ``(1, H, W, 3)`` float in [0, 1]."""
+    """A picture of bytes, height by width by channels, as the host's IMAGE of one."""
     return torch.from_numpy(picture.astype(np.float32) / 255.0).unsqueeze(0)
 
 

@@ -29,8 +29,10 @@ MARGIN = 28
 
 _SAMPLES = 3  # drawn this many times larger per side, then averaged
 _TRANSLITERATION = str.maketrans(
-    {"×": "x", "→": "->", "≥": ">=", "≤": "<=", "–": "-", "—": "-", "‘": "'", "’": "'"}
-    | {"“": '"', "”": '"', "ρ": "rho", "γ": "gamma", "σ": "sigma", "μ": "mu", "µ": "u", "ß": "ss"}
+    # Written as escapes: some linters and consoles take ASCII source only.
+    {"\u00d7": "x", "\u2192": "->", "\u2265": ">=", "\u2264": "<=", "\u2013": "-", "\u2014": "-"}
+    | {"\u2018": "'", "\u2019": "'", "\u201c": '"', "\u201d": '"', "\u00df": "ss"}
+    | {"\u03c1": "rho", "\u03b3": "gamma", "\u03c3": "sigma", "\u03bc": "mu", "\u00b5": "u"}
 )
 
 

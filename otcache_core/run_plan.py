@@ -23,8 +23,8 @@ def same_sigma(a: float, b: float) -> bool:
 def step_of_sigma(sigma: float, sigmas: Sequence[float]) -> int:
     """The step that an evaluation at ``sigma`` belongs to.
 
-    Step i reaches from ``sigmas[i]`` down to, but not including, ``sigmas[i + 1]``; evaluations that
-    a sampler makes in between belong to it as well.
+    A step reaches from its own level down to, but not including, the next one; evaluations that a
+    sampler makes in between belong to it as well.
 
     Args:
         sigma: Noise level of the evaluation.
@@ -45,10 +45,10 @@ def step_of_sigma(sigma: float, sigmas: Sequence[float]) -> int:
 def fit_to_run(schedule: Schedule, sigmas: Sequence[float]) -> Schedule:
     """The schedule for one run: as it is, a part of it, or placed again.
 
-    A run of as many steps takes the schedule as it is. A run over a part of the very sigmas that the
-    schedule was made for (split sigmas, start and end steps, two experts) takes that part; its first
-    and last step are computed in any case. Any other run takes the schedule's curve over its own
-    steps, with the same budget.
+    A run of as many steps takes the schedule as it is. A run over a part of the very sigmas that
+    the schedule was made for (split sigmas, start and end steps, two experts) takes that part; its
+    first and last step are computed in any case. Any other run takes the schedule's curve over its
+    own steps, with the same budget.
 
     Args:
         schedule: The schedule that the user made.
@@ -62,7 +62,7 @@ def fit_to_run(schedule: Schedule, sigmas: Sequence[float]) -> Schedule:
         return _part(schedule, offset, steps)
     fitted = retime(schedule, steps)
     logger.info(
-        "OTCache: the schedule is for %d steps and this run has %d; placed again with %d model calls",
+        "OTCache: the schedule is for %d steps, this run has %d: placed again with %d model calls",
         schedule.steps, steps, fitted.budget,
     )  # fmt: skip
     return fitted

@@ -1,7 +1,8 @@
 """Trains the demo model: a small text-to-image FLUX on drawn scenes.
 
 ``python training/train.py --minutes 70`` draws the pictures, trains for that long and writes
-``model.safetensors`` (float16) with ``training_log.jsonl`` beside it. Loss: flow matching,
+``model.safetensors`` (float16) with ``training_log.jsonl`` beside it; ``--start`` goes on from such
+a file, with fresh optimizers. Loss: flow matching,
 E |v(x_sigma, sigma, text) - (noise - x0)|^2, with sigma drawn as in Stable Diffusion 3
 (logit-normal), one prompt in ten empty for classifier-free guidance.
 """
@@ -116,6 +117,13 @@ def save(model: DemoModel, path: Path, steps: int) -> None:
     partial.replace(path)
 
 
+def load(model: DemoModel, path: Path) -> None:
+    """Reads what ``save`` wrote."""
+    from safetensors.torch import load_file
+
+    model.load_state_dict({name: value.float() for name, value in load_file(path).items()})
+
+
 class Schedule:
     """Learning rate over time: short warm-up, then a cosine down to a hundredth."""
 
@@ -141,6 +149,8 @@ def train(args: argparse.Namespace) -> None:
     pictures, words = draw_data(args.pictures, args.seed, args.threads)
     logger.info("drew %d pictures", len(pictures))
     model = DemoModel(len(vocabulary()))
+    if args.start is not None:
+        load(model, Path(args.start))
     average = copy.deepcopy(model).requires_grad_(False)
     optimizers = build_optimizers(model, args.rate)
     schedule = Schedule(optimizers, args.minutes * 60)
@@ -191,6 +201,7 @@ def main() -> None:
     parser.add_argument("--rate", type=float, default=2e-3)
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--start", default=None, help="weights to go on from")
     parser.add_argument("--out", default=str(Path(__file__).parent / "runs"))
     args = parser.parse_args()
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s")
