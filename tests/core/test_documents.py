@@ -80,6 +80,16 @@ def test_objects_of_strings() -> None:
     }
 
 
+def test_bounds_are_allowed_themselves() -> None:
+    fields = _document(
+        text="x" * MAX_TEXT, list=[0] * MAX_ITEMS, object={str(i): "" for i in range(MAX_ITEMS)}
+    )
+
+    assert len(fields.text("text")) == MAX_TEXT
+    assert len(fields.integers("list", 0, 0)) == MAX_ITEMS
+    assert len(fields.texts("object")) == MAX_ITEMS
+
+
 def test_null_is_absent() -> None:
     fields = _document(a=None, b=0)
 

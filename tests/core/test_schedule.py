@@ -87,6 +87,7 @@ def test_sigmas_that_no_sampler_has(sigmas: tuple[float, ...]) -> None:
 
 def test_sigmas_may_repeat_and_end_above_zero() -> None:
     assert check_sigmas([2, 1, 1], 2) == (2.0, 1.0, 1.0)
+    assert check_sigmas([1, 1, 1], 2) == (1.0, 1.0, 1.0)
 
 
 # JSON

@@ -192,6 +192,18 @@ def test_peak_bytes_by_hand(kind: str, look_back: tuple[int, ...], latents: int)
     assert cache.peak_bytes == latents * 96
 
 
+@pytest.mark.parametrize(
+    ("kind", "latents"), [("reuse", 1), ("stochastic", 1), ("slope", 1), ("meancache", 2)]
+)
+def test_bytes_are_counted_from_the_first_step(kind: str, latents: int) -> None:
+    cache = _cache(kind)
+    assert cache.peak_bytes == 0
+
+    cache.observe(0, SIGMAS[0], torch.ones(24), torch.zeros(24))
+
+    assert cache.peak_bytes == latents * 96  # there is no slope yet; meancache keeps x too
+
+
 @pytest.mark.parametrize("kind", KINDS)
 def test_peak_bytes_outlive_clear(kind: str) -> None:
     cache = _cache(kind)
