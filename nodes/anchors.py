@@ -19,6 +19,10 @@ def describe(anchor: Anchor) -> str:
         f"{anchor.name} ({anchor.architecture}), {anchor.steps} steps",
         f"anchor at {anchor.anchor.budget} calls, reference at {anchor.reference.budget}",
     ]
+    made = anchor.sampling
+    if made.sampler:
+        size = f", {made.width}x{made.height}" if made.width else ""
+        lines.append(f"made with {made.sampler}, {made.scheduler}, cfg {made.cfg:g}{size}")
     if anchor.objective is not None:
         goal = anchor.objective
         lines.append(f"{goal.metric}: {goal.warm_start:.4f} -> {goal.best:.4f} by search")
@@ -44,7 +48,7 @@ class LoadAnchor(io.ComfyNode):
                     tooltip="An anchor file in ComfyUI's models/otcache folder, or a preset.",
                 ),
             ],
-            outputs=[AnchorType.Output("anchor")],
+            outputs=[AnchorType.Output("anchor", display_name="anchor")],
             hidden=[io.Hidden.unique_id],
         )
 
@@ -79,7 +83,7 @@ class SaveAnchor(io.ComfyNode):
             category=CATEGORY,
             description="Saves an anchor into models/otcache, where Load OT Anchor finds it.",
             inputs=[
-                AnchorType.Input("anchor"),
+                AnchorType.Input("anchor", tooltip="From Calibrate OT Anchor or Load OT Anchor."),
                 io.String.Input(
                     "filename",
                     default="my model",

@@ -61,7 +61,10 @@ class CalibrationPrompts(io.ComfyNode):
                     tooltip="Use at most so many prompts, from the top.",
                 ),
             ],
-            outputs=[io.String.Output("prompts", is_output_list=True), io.Int.Output("count")],
+            outputs=[
+                io.String.Output("prompts", display_name="prompts", is_output_list=True),
+                io.Int.Output("count", display_name="count"),
+            ],
         )
 
     @classmethod
@@ -142,8 +145,8 @@ class CalibrateAnchor(io.ComfyNode):
             is_input_list=True,
             is_output_node=True,
             inputs=[
-                io.Model.Input("model"),
-                io.Vae.Input("vae"),
+                io.Model.Input("model", tooltip="The model to calibrate."),
+                io.Vae.Input("vae", tooltip="Its VAE: the search compares pictures."),
                 io.Conditioning.Input("positive", tooltip="A list: one conditioning per prompt."),
                 io.Conditioning.Input("negative", tooltip="One for all prompts, or a list."),
                 io.Latent.Input("latent_image", tooltip="An empty latent of the size you use."),
@@ -159,7 +162,10 @@ class CalibrateAnchor(io.ComfyNode):
                     tooltip="A sampler with one evaluation per step and no noise of its own.",
                 ),
                 io.Combo.Input(
-                    "scheduler", options=comfy.samplers.KSampler.SCHEDULERS, default="simple"
+                    "scheduler",
+                    options=comfy.samplers.KSampler.SCHEDULERS,
+                    default="simple",
+                    tooltip="How noise falls over the steps; best the one you will use.",
                 ),
                 io.Int.Input(
                     "reference_budget",
@@ -188,18 +194,29 @@ class CalibrateAnchor(io.ComfyNode):
                     default=50,
                     min=1,
                     max=100_000,
-                    tooltip="The random search ends after so many trials without a better one.",
+                    tooltip="The random search ends after so many proposals without a better one; "
+                    "a polish of the best schedule follows.",
                 ),
-                io.Int.Input("seed", default=0, min=0, max=0xFFFFFFFF, tooltip="Seed of noise."),
+                io.Int.Input(
+                    "seed",
+                    default=0,
+                    min=0,
+                    max=0xFFFFFFFF,
+                    control_after_generate=False,
+                    tooltip="Seed of the search and of the noise; prompt i takes seed + i.",
+                ),
                 io.Combo.Input(
                     "estimator",
                     options=list(ESTIMATORS),
                     default=ESTIMATORS[0],
-                    tooltip="How skipped steps are estimated. slope measured best; meancache is "
-                    "the paper's.",
+                    tooltip="How skipped steps are estimated: slope extrapolates from the last two "
+                    "model calls, meancache is the paper's way, reuse repeats the last call.",
                 ),
             ],
-            outputs=[AnchorType.Output("anchor"), io.Image.Output("report")],
+            outputs=[
+                AnchorType.Output("anchor", display_name="anchor"),
+                io.Image.Output("report", display_name="report"),
+            ],
             hidden=[io.Hidden.unique_id],
         )
 

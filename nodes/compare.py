@@ -38,8 +38,11 @@ class CompareImages(io.ComfyNode):
             category=CATEGORY,
             description="Distance of images or frames to a reference, averaged over the batch.",
             inputs=[
-                io.Image.Input("image"),
-                io.Image.Input("reference", tooltip="As many images of the same size."),
+                io.Image.Input("image", tooltip="Images or frames to measure."),
+                io.Image.Input(
+                    "reference",
+                    tooltip="What to measure against: the same number of images of the same size.",
+                ),
                 io.Combo.Input(
                     "net", options=NETS, default="alex", tooltip="Network behind LPIPS."
                 ),
@@ -52,10 +55,10 @@ class CompareImages(io.ComfyNode):
                 ),
             ],
             outputs=[
-                io.Float.Output("lpips"),
-                io.Float.Output("ssim"),
-                io.Float.Output("psnr"),
-                io.Image.Output("difference"),
+                io.Float.Output("lpips", display_name="lpips"),
+                io.Float.Output("ssim", display_name="ssim"),
+                io.Float.Output("psnr", display_name="psnr"),
+                io.Image.Output("difference", display_name="difference"),
             ],
             hidden=[io.Hidden.unique_id],
             is_output_node=True,

@@ -147,10 +147,10 @@ class DemoModel(io.ComfyNode):
                 ),
             ],
             outputs=[
-                io.Model.Output("model"),
-                io.Clip.Output("clip"),
-                io.Vae.Output("vae"),
-                io.Latent.Output("latent"),
+                io.Model.Output("model", display_name="model"),
+                io.Clip.Output("clip", display_name="clip"),
+                io.Vae.Output("vae", display_name="vae"),
+                io.Latent.Output("latent", display_name="latent"),
             ],
         )
 

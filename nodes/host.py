@@ -30,6 +30,11 @@ WRAPPER_KEY = "otcache"
 STOCHASTIC_SAMPLERS = ("ancestral", "sde", "lcm", "ddpm", "seeds", "sa_solver")
 """Parts of sampler names that tell a sampler which adds noise between its steps."""
 
+NOTHING_TO_SKIP = (
+    "Nothing to skip: every step of this run is computed. Caching pays from about 15 steps on; "
+    "models made for few steps gain nothing."
+)
+
 Predict = Callable[..., torch.Tensor]
 
 
@@ -190,7 +195,7 @@ class CacheWrapper:
             result = executor(noise, latent_image, sampler, sigmas, *args, **kwargs)
             steps = max(len(levels) - 1, 0)
             plain = RunStatistics(steps, computed=steps, seconds=time.perf_counter() - start)
-            plain.note = "Nothing to skip: the budget covers every step of this run."
+            plain.note = NOTHING_TO_SKIP
             self._report(plain)
             return result
         run = _Run(plan, levels, is_stochastic(sampler))
@@ -230,6 +235,11 @@ def apply_schedule(
     wrapper = CacheWrapper(schedule, on_finished, quiet=quiet)
     clone.add_wrapper_with_key(WrappersMP.OUTER_SAMPLE, WRAPPER_KEY, wrapper)
     return clone
+
+
+def has_schedule(model: Any) -> bool:
+    """Whether a schedule was applied to a ModelPatcher."""
+    return bool(model.get_wrappers(WrappersMP.OUTER_SAMPLE, WRAPPER_KEY))
 
 
 Observer = Callable[[torch.Tensor, torch.Tensor], None]

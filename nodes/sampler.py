@@ -11,7 +11,7 @@ from comfy_api.latest import io
 import nodes as comfy_nodes
 
 from ..otcache_core.schedule import Schedule
-from .host import RunStatistics, apply_schedule
+from .host import RunStatistics, apply_schedule, has_schedule
 from .types import CATEGORY, ScheduleType, show_text
 
 
@@ -34,7 +34,7 @@ class Sampler(io.ComfyNode):
             description="KSampler that runs the model at the schedule's steps only. "
             "Without a schedule it is the plain KSampler.",
             inputs=[
-                io.Model.Input("model"),
+                io.Model.Input("model", tooltip="Any model that KSampler takes."),
                 io.Int.Input(
                     "seed",
                     default=0,
@@ -65,16 +65,16 @@ class Sampler(io.ComfyNode):
                     default="simple",
                     tooltip="How noise falls over the steps; best the one of the anchor.",
                 ),
-                io.Conditioning.Input("positive"),
-                io.Conditioning.Input("negative"),
-                io.Latent.Input("latent_image"),
+                io.Conditioning.Input("positive", tooltip="What the picture should show."),
+                io.Conditioning.Input("negative", tooltip="What it should not show."),
+                io.Latent.Input("latent_image", tooltip="The latent to denoise."),
                 io.Float.Input(
                     "denoise",
                     default=1.0,
                     min=0.0,
                     max=1.0,
                     step=0.01,
-                    tooltip="Share of the noise range that is sampled; below 1 keeps the input.",
+                    tooltip="Share of the noise range to sample; below 1 keeps part of the input.",
                 ),
                 ScheduleType.Input(
                     "schedule",
@@ -82,7 +82,10 @@ class Sampler(io.ComfyNode):
                     tooltip="From Predict Cache Schedule; left open, every step runs the model.",
                 ),
             ],
-            outputs=[io.Latent.Output("latent"), io.String.Output("statistics")],
+            outputs=[
+                io.Latent.Output("latent", display_name="latent"),
+                io.String.Output("statistics", display_name="statistics"),
+            ],
             hidden=[io.Hidden.unique_id],
         )
 
@@ -102,14 +105,16 @@ class Sampler(io.ComfyNode):
         schedule: Schedule | None = None,
     ) -> io.NodeOutput:
         finished: list[RunStatistics] = []
-        # A full schedule is the plain sampler, and brings the same statistics.
-        plan = Schedule.full(steps) if schedule is None else schedule
-        cached = apply_schedule(model, plan, finished.append)
+        cached = model
+        if schedule is not None or not has_schedule(model):
+            # A full schedule is the plain sampler, and brings the same statistics.
+            plan = Schedule.full(steps) if schedule is None else schedule
+            cached = apply_schedule(model, plan, finished.append)
         (latent,) = comfy_nodes.common_ksampler(
             cached, seed, steps, cfg, sampler_name, scheduler, positive, negative, latent_image,
             denoise=denoise,
         )  # fmt: skip
-        text = finished[-1].summary() if finished else "nothing was sampled"
+        text = finished[-1].summary() if finished else "the schedule of Apply OTCache"
         show_text(text, cls.hidden.unique_id)
         ui = {"text": (text,), "otcache": [report(done) for done in finished]}
         return io.NodeOutput(latent, text, ui=ui)
@@ -125,9 +130,12 @@ class ApplySchedule(io.ComfyNode):
             display_name="Apply OTCache",
             category=CATEGORY,
             description="Makes a model sample by a schedule, in SamplerCustomAdvanced or any other "
-            "sampler node. Statistics are logged after each run.",
-            inputs=[io.Model.Input("model"), ScheduleType.Input("schedule")],
-            outputs=[io.Model.Output("cached_model")],
+            "sampler node. Statistics show here after each run.",
+            inputs=[
+                io.Model.Input("model", tooltip="Any model; it is not altered."),
+                ScheduleType.Input("schedule", tooltip="From Predict Cache Schedule."),
+            ],
+            outputs=[io.Model.Output("cached_model", display_name="cached_model")],
             hidden=[io.Hidden.unique_id],
         )
 

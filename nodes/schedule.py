@@ -10,12 +10,14 @@ from ..otcache_core.transport import DEFAULT_RHO, MAX_RHO, MIN_RHO, Prediction, 
 from .types import CATEGORY, AnchorType, ScheduleType, image_from_picture, show_text
 
 
-def caption(prediction: Prediction) -> str:
+def caption(anchor: Anchor, prediction: Prediction, origin: str) -> str:
     """One line under the picture: budget, steps, rho and what to expect."""
     schedule = prediction.schedule
+    stored = schedule in (anchor.anchor, anchor.reference)
+    placed = "as calibrated" if stored else f"rho {prediction.rho:.2f} {origin}"
     return (
         f"{schedule.budget} of {schedule.steps} steps run the model, "
-        f"{schedule.steps / schedule.budget:.1f}x fewer model calls, rho {prediction.rho:.2f}, "
+        f"{schedule.steps / schedule.budget:.1f}x fewer model calls, {placed}, "
         f"{schedule.estimator}"
     )
 
@@ -31,7 +33,7 @@ class PredictSchedule(io.ComfyNode):
             category=CATEGORY,
             description="Predicts which steps run the model, for any budget, from an anchor.",
             inputs=[
-                AnchorType.Input("anchor"),
+                AnchorType.Input("anchor", tooltip="From Load OT Anchor or Calibrate OT Anchor."),
                 io.Int.Input(
                     "budget",
                     default=10,
@@ -64,7 +66,10 @@ class PredictSchedule(io.ComfyNode):
                     tooltip="Steps of the sampler that will use the schedule.",
                 ),
             ],
-            outputs=[ScheduleType.Output("schedule"), io.Image.Output("picture")],
+            outputs=[
+                ScheduleType.Output("schedule", display_name="schedule"),
+                io.Image.Output("picture", display_name="picture"),
+            ],
             hidden=[io.Hidden.unique_id],
         )
 
@@ -72,10 +77,13 @@ class PredictSchedule(io.ComfyNode):
     def execute(
         cls, anchor: Anchor, budget: int, rho: float, anchor_rho: bool, steps: int
     ) -> io.NodeOutput:
-        own = anchor.rho if anchor_rho and anchor.rho is not None else round(rho, 4)
-        prediction = predict_schedule(anchor, budget, steps=steps, rho=own)
+        if anchor_rho and anchor.rho is not None:
+            rho, origin = anchor.rho, "from the anchor"
+        else:
+            rho, origin = round(rho, 4), "from the slider"
+        prediction = predict_schedule(anchor, budget, steps=steps, rho=rho)
         schedule = prediction.schedule
-        text = caption(prediction)
+        text = caption(anchor, prediction, origin)
         picture = render_schedule(
             steps=schedule.steps,
             computed_steps=schedule.computed_steps,

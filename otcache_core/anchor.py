@@ -29,7 +29,7 @@ class Sampling:
         cfg: Classifier-free guidance scale.
         guidance: Distilled guidance of the conditioning (FLUX), where it had any.
         width, height: Picture size in pixels.
-        frames: Frames of a video, 1 for a picture.
+        frames: Latent frames of a video, 1 for a picture.
         sigmas: The ``steps + 1`` noise levels of the run, or ``None`` if they were not recorded.
     """
 
