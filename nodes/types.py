@@ -24,9 +24,9 @@ def image_from_picture(picture: np.ndarray) -> torch.Tensor:
 
 
 def show_text(text: str, node_id: str | None) -> None:
-    """Shows a text on a node, by the front end's own text preview."""
+    """Shows a text on a node at once; ``web/node_text.js`` draws it."""
     # Looked up, not imported: outside a running server there is nobody to show it to.
     module: Any = sys.modules.get("server")
     server = getattr(getattr(module, "PromptServer", None), "instance", None)
     if server is not None and node_id is not None:
-        server.send_progress_text(text, node_id)
+        server.send_sync("otcache.text", {"node": node_id, "text": text})
