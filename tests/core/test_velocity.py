@@ -204,6 +204,17 @@ def test_bytes_are_counted_from_the_first_step(kind: str, latents: int) -> None:
     assert cache.peak_bytes == latents * 96  # there is no slope yet; meancache keeps x too
 
 
+def test_bytes_of_an_estimate_are_counted_at_once() -> None:
+    cache = _cache("meancache", (1, 2, 1))
+    for step in (0, 1):
+        cache.observe(step, SIGMAS[step], torch.ones(24), torch.zeros(24))
+    assert cache.peak_bytes == 4 * 96
+
+    cache.estimate(2, SIGMAS[2], torch.ones(24))
+
+    assert cache.peak_bytes == 6 * 96
+
+
 @pytest.mark.parametrize("kind", KINDS)
 def test_peak_bytes_outlive_clear(kind: str) -> None:
     cache = _cache(kind)
@@ -386,6 +397,17 @@ def test_meancache_look_back_belongs_to_the_edge() -> None:
     # r = 1, which is a skipped step: u = (4 - 7) / (1 - 3) = 1.5, JVP = (1.5 - 2) / -2 = 0.25,
     # v = 2 + 0.25 * (0.5 - 1) = 1.875; 4 - 1 * 1.875
     assert _estimate(cache, 3, 1.0, x=4) == 2.125
+
+
+def test_meancache_reuses_plainly_after_a_step_that_had_to_be_computed() -> None:
+    """A run may begin at a step that the schedule skips: no edge begins there."""
+    sigmas = (4.0, 3.0, 2.0, 1.0, 0.5, 0.0)
+    cache = VelocityCache(Schedule(5, (0, 4), "meancache", (3,)), sigmas)
+
+    _observe(cache, 1, 3.0, x=8, denoised=2)  # v = 2
+
+    assert _estimate(cache, 2, 2.0, x=5) == 1.0  # 5 - 2 * 2
+    assert _estimate(cache, 3, 1.0, x=4) == 2.0  # 4 - 1 * 2
 
 
 def _euler(
