@@ -41,6 +41,24 @@ def test_a_run_by_hand() -> None:
     assert trajectory.steps == 3
 
 
+@pytest.mark.parametrize("steps", [1, 2, 4, 7])
+def test_the_last_state_follows_by_eulers_rule(steps: int) -> None:
+    sigmas = tuple(2.0 - i * (1.5 / steps) for i in range(steps + 1))
+    recorder = TrajectoryRecorder(sigmas)
+    for sigma in sigmas[:-1]:
+        recorder.add(torch.tensor([3.0]), torch.tensor([3.0 - 2.0 * sigma]))  # v = 2
+
+    # The last step is 1.5 / steps long.
+    assert recorder.finish().x[-1].tolist() == pytest.approx([3.0 - 2.0 * 1.5 / steps])
+
+
+def test_the_usual_bound_keeps_a_picture_whole_and_a_video_small() -> None:
+    for elements, kept in ((16 * 64 * 64, 16 * 64 * 64), (100_000, 65_536)):
+        recorder = TrajectoryRecorder((1.0, 0.0))
+        recorder.add(torch.zeros(elements), torch.zeros(elements))
+        assert recorder.finish().x.shape == (2, kept)
+
+
 @pytest.mark.parametrize("shape", [(5,), (2, 3, 4), (1, 2, 3, 4), (1, 2, 2, 3, 4)])
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64, torch.float16], ids=str)
 def test_every_state_is_kept_as_it_was(shape: tuple[int, ...], dtype: torch.dtype) -> None:
