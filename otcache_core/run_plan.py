@@ -20,6 +20,10 @@ def same_sigma(a: float, b: float) -> bool:
     return abs(a - b) <= SIGMA_TOLERANCE * max(abs(a), abs(b), SIGMA_TOLERANCE)
 
 
+def _first_not_above(sigma: float, sigmas: Sequence[float]) -> int:
+    return bisect_left(sigmas, -sigma, key=lambda level: -level)
+
+
 def step_of_sigma(sigma: float, sigmas: Sequence[float]) -> int:
     """The step that an evaluation at ``sigma`` belongs to.
 
@@ -34,12 +38,14 @@ def step_of_sigma(sigma: float, sigmas: Sequence[float]) -> int:
         A step index from 0 to ``steps - 1``.
     """
     last = len(sigmas) - 2
-    # First level that is not above sigma, up to rounding.
-    above = sigma + SIGMA_TOLERANCE * max(abs(sigma), SIGMA_TOLERANCE)
-    first = bisect_left(sigmas, -above, key=lambda level: -level)
-    if first <= last and same_sigma(sigmas[first], sigma):
-        return first
-    return min(max(first - 1, 0), last)
+    below = _first_not_above(sigma, sigmas)
+    # Levels of long runs can be closer to each other than rounding may be: the nearest counts.
+    near = [i for i in (below - 1, below) if 0 <= i <= last and same_sigma(sigmas[i], sigma)]
+    if near:
+        return _first_not_above(
+            min((sigmas[i] for i in near), key=lambda s: abs(s - sigma)), sigmas
+        )
+    return min(max(below - 1, 0), last)
 
 
 def fit_to_run(schedule: Schedule, sigmas: Sequence[float]) -> Schedule:
@@ -72,9 +78,11 @@ def _find_part(whole: Sequence[float] | None, part: Sequence[float]) -> int | No
     """Where ``part`` begins in ``whole``, or ``None`` if it is no run of it."""
     if whole is None or len(part) > len(whole):
         return None
+    # A run may leave the part by its end, to 0: KSampler (Advanced) without leftover noise does.
+    levels = part[:-1] if part[-1] == 0.0 else part
     for offset in range(len(whole) - len(part) + 1):
-        window = whole[offset : offset + len(part)]
-        if all(same_sigma(a, b) for a, b in zip(window, part, strict=True)):
+        window = whole[offset : offset + len(levels)]
+        if all(same_sigma(a, b) for a, b in zip(window, levels, strict=True)):
             return offset
     return None
 
