@@ -9,7 +9,7 @@ import logging
 import math
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
-from typing import Protocol
+from typing import Any, Protocol
 
 from .anchor import Anchor, Calibration, LookBackTable, Objective, Sampling
 from .errors import OTCacheError
@@ -132,6 +132,42 @@ class _Graphs:
         return self.pairs.look_back_table() if self.settings.estimator == "meancache" else None
 
 
+@dataclass
+class _Draft:
+    """What every anchor of one calibration shares, finished or not."""
+
+    runner: Runner
+    settings: Settings
+    graphs: _Graphs
+    sampling: Sampling
+    about: dict[str, Any]
+
+    def __post_init__(self) -> None:
+        self.table = self.graphs.look_back_table()
+        path = self.graphs.path(self.settings.reference_budget, self.settings.gamma)
+        self.reference = self.schedule(path)
+
+    def schedule(self, computed_steps: Steps) -> Schedule:
+        settings, edges = self.settings, _look_backs(self.table, computed_steps)
+        return Schedule(
+            settings.steps, computed_steps, settings.estimator, edges, self.sampling.sigmas
+        )
+
+    def anchor(self, found: SearchResult) -> Anchor:
+        spent = Calibration(
+            self.runner.prompts, len(found.trials), self.runner.model_calls, self.settings.seed
+        )
+        return Anchor(
+            reference=self.reference,
+            anchor=self.schedule(found.best),
+            sampling=self.sampling,
+            look_back_table=self.table,
+            objective=_objective(self.settings.metric, found),
+            calibration=spent,
+            **self.about,
+        )
+
+
 def calibrate(
     runner: Runner,
     settings: Settings,
@@ -167,43 +203,18 @@ def calibrate(
     for prompt in range(runner.prompts):
         graphs.add(runner.full_run(prompt))
         progress("full runs", prompt + 1, runner.prompts)
-    table = graphs.look_back_table()
-
-    def schedule(computed_steps: Steps) -> Schedule:
-        return Schedule(
-            settings.steps,
-            computed_steps,
-            settings.estimator,
-            _look_backs(table, computed_steps),
-            sampling.sigmas,
-        )
-
-    def build(found: SearchResult) -> Anchor:
-        return Anchor(
-            name=name,
-            architecture=architecture,
-            reference=reference,
-            anchor=schedule(found.best),
-            sampling=sampling,
-            look_back_table=table,
-            objective=_objective(settings.metric, found),
-            calibration=Calibration(
-                runner.prompts, len(found.trials), runner.model_calls, settings.seed
-            ),
-            provenance=provenance,
-            versions=versions or {},
-        )
+    about = {"name": name, "architecture": architecture, "provenance": provenance}
+    draft = _Draft(runner, settings, graphs, sampling, about | {"versions": versions or {}})
 
     def observed(trial: Trial, result: SearchResult) -> None:
         if on_better is not None and trial.computed_steps == result.best:
-            on_better(build(result))
+            on_better(draft.anchor(result))
         if on_trial is not None:
             on_trial(trial, result)
         progress("anchor search", len(result.trials), settings.trials)
 
-    reference = schedule(graphs.path(settings.reference_budget, settings.gamma))
     found = search_anchor(
-        lambda steps: runner.loss(schedule(steps)),
+        lambda steps: runner.loss(draft.schedule(steps)),
         steps=settings.steps,
         budget=settings.anchor_budget,
         warm_starts=graphs.warm_starts(),
@@ -216,9 +227,9 @@ def calibrate(
         "OTCache anchor search: %s %.4f -> %.4f in %d trials",
         settings.metric, found.warm_start_loss, found.best_loss, len(found.trials),
     )  # fmt: skip
-    report = Report(found, calibrate_rho(runner, build(found), progress))
+    report = Report(found, calibrate_rho(runner, draft.anchor(found), progress))
     rho = min(report.rho_losses, key=lambda r: report.rho_losses[r])
-    return replace(build(found), rho=rho), report
+    return replace(draft.anchor(found), rho=rho), report
 
 
 def _look_backs(table: LookBackTable | None, computed_steps: Steps) -> tuple[int, ...]:
