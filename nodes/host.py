@@ -30,9 +30,20 @@ WRAPPER_KEY = "otcache"
 STOCHASTIC_SAMPLERS = ("ancestral", "sde", "lcm", "ddpm", "seeds", "sa_solver")
 """Parts of sampler names that tell a sampler which adds noise between its steps."""
 
+ADAPTIVE_SAMPLERS = ("dpm_adaptive",)
+"""Parts of names of samplers that choose their own steps by how well the last one fitted."""
+
 NOTHING_TO_SKIP = (
     "Nothing to skip: every step of this run is computed. Caching pays from about 15 steps on; "
     "models made for few steps gain nothing."
+)
+SAMPLER_ADAPTS = (
+    "Every step was computed: this sampler chooses its steps by their error, and estimated steps "
+    "show it none. Choose another sampler to save time."
+)
+SAMPLER_READS_CONDS = (
+    "Every step was computed: this sampler reads the model's unguided prediction at each step "
+    "(CFG++), which estimated steps do not have. Choose another sampler to save time."
 )
 
 Predict = Callable[..., torch.Tensor]
@@ -94,33 +105,57 @@ def _outside_recording() -> contextlib.AbstractContextManager[Any]:
     return contextlib.nullcontext() if pause is None else pause()
 
 
+def _is_one_of(sampler: Any, parts: tuple[str, ...]) -> bool:
+    name = getattr(getattr(sampler, "sampler_function", None), "__name__", "")
+    return any(part in name for part in parts)
+
+
 def is_stochastic(sampler: Any) -> bool:
     """Whether a host sampler adds noise between steps, by its function's name and options."""
-    name = getattr(getattr(sampler, "sampler_function", None), "__name__", "")
     options = getattr(sampler, "extra_options", None) or {}
-    churned = bool(options.get("s_churn"))
-    return churned or any(part in name for part in STOCHASTIC_SAMPLERS)
+    return bool(options.get("s_churn")) or _is_one_of(sampler, STOCHASTIC_SAMPLERS)
+
+
+def _post_cfg_functions(model_options: dict[str, Any]) -> int:
+    """How many functions look at a step's conds after guidance; CFG++ samplers add one."""
+    return len(model_options.get("sampler_post_cfg_function", ()))
 
 
 class _Run:
     """One sampling run: its plan, its cache and what it did."""
 
-    def __init__(self, schedule: Schedule, sigmas: tuple[float, ...], stochastic: bool) -> None:
+    def __init__(
+        self,
+        schedule: Schedule,
+        sigmas: tuple[float, ...],
+        stochastic: bool,
+        model_options: dict[str, Any],
+    ) -> None:
         self.sigmas = sigmas
         self.cache = VelocityCache(schedule, sigmas, stochastic=stochastic)
         self.statistics = RunStatistics(schedule.steps)
+        self._post_cfg_functions = _post_cfg_functions(model_options)
         self._computed: set[int] = set()
         self._skipped: set[int] = set()
         self._off = False
 
     def predict(
-        self, executor: Predict, x: torch.Tensor, timestep: torch.Tensor, *args: Any, **kwargs: Any
+        self,
+        executor: Predict,
+        x: torch.Tensor,
+        timestep: torch.Tensor,
+        model_options: dict[str, Any] | None = None,
+        *args: Any,
+        **kwargs: Any,
     ) -> torch.Tensor:
         """Wraps the guided prediction: runs the model, or returns an estimate of it."""
         sigma = float(timestep.reshape(-1)[0])
         step = step_of_sigma(sigma, self.sigmas)
+        options = {} if model_options is None else model_options
+        if not self._off and _post_cfg_functions(options) > self._post_cfg_functions:
+            self._switch_off(SAMPLER_READS_CONDS)
         if self._off or self.cache.must_compute(step, x):
-            return self._compute(step, sigma, executor, x, timestep, *args, **kwargs)
+            return self._compute(step, sigma, executor, x, timestep, options, *args, **kwargs)
         self._skipped.add(step)
         with _outside_recording():
             return self.cache.estimate(step, sigma, x)
@@ -135,21 +170,21 @@ class _Run:
         if self._off:
             return denoised
         if not bool(torch.isfinite(denoised).all()):
-            self._switch_off(step)
+            self._switch_off(
+                f"The model returned NaN or infinity at step {step}, so every step from there on "
+                "was computed: check the model, its precision and its VAE."
+            )
         else:
             with _outside_recording():
                 self.cache.observe(step, sigma, x, denoised)
         self.statistics.computed_seconds.append(time.perf_counter() - start)
         return denoised
 
-    def _switch_off(self, step: int) -> None:
+    def _switch_off(self, why: str) -> None:
         self._off = True
         self.cache.clear()
-        self.statistics.note = (
-            f"The model returned NaN or infinity at step {step}, so every step from there on was "
-            "computed: check the model, its precision and its VAE."
-        )
-        logger.warning("OTCache: %s", self.statistics.note)
+        self.statistics.note = why
+        logger.warning("OTCache: %s", why)
 
     def finish(self, seconds: float) -> RunStatistics:
         """Frees the cache and closes the books."""
@@ -191,15 +226,16 @@ class CacheWrapper:
         levels = tuple(sigmas.tolist())
         plan = fit_to_run(self.schedule, levels) if len(levels) > 1 else None
         start = time.perf_counter()
-        if plan is None or plan.is_full:
+        adaptive = _is_one_of(sampler, ADAPTIVE_SAMPLERS)
+        if plan is None or plan.is_full or adaptive:
             result = executor(noise, latent_image, sampler, sigmas, *args, **kwargs)
             steps = max(len(levels) - 1, 0)
             plain = RunStatistics(steps, computed=steps, seconds=time.perf_counter() - start)
-            plain.note = NOTHING_TO_SKIP
+            plain.note = SAMPLER_ADAPTS if adaptive else NOTHING_TO_SKIP
             self._report(plain)
             return result
-        run = _Run(plan, levels, is_stochastic(sampler))
         options = executor.class_obj.model_options
+        run = _Run(plan, levels, is_stochastic(sampler), options)
         comfy.patcher_extension.add_wrapper_with_key(
             WrappersMP.PREDICT_NOISE, WRAPPER_KEY, run.predict, options, is_model_options=True
         )
