@@ -1,0 +1,229 @@
+"""Writes the workflows that ship with the pack: `python -m scripts.make_workflows`.
+
+Each is described below node by node, links as Python values; a canvas lays it out in titled
+columns from left to right. With `--pictures FOLDER` and `--report PICTURE` it also makes the
+thumbnails, from what `scripts.demo` has left in that folder and from a calibration's report.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from PIL import Image
+
+from otcache_core.plots import contact_sheet
+from scripts.host import REPOSITORY
+from scripts.workflow_canvas import Canvas, Output
+
+FOLDER = REPOSITORY / "example_workflows"
+PROMPTS = REPOSITORY / "demo_model" / "prompts.json"
+DEMO, CALIBRATE, INDEX = "otcache_demo", "otcache_calibrate_demo", "index"
+PRESET = "preset: otcache-demo"
+SAMPLING: dict[str, Any] = {"cfg": 2.5, "sampler_name": "euler", "scheduler": "simple"}
+STEPS = 50
+THUMBNAIL_WIDTH, THUMBNAIL_PICTURES = 640, 4
+
+_DEMO_NOTE = """\
+## The same picture, with a fifth of the model calls
+
+Press **Run**. It needs no download and no GPU.
+
+- **Every step** samples all 50 steps. **With a schedule** runs the model at `budget` of them and
+  estimates the others.
+- **Compare Images** tells how close the two are: LPIPS near 0 is the same picture to the eye.
+- Drag `budget` on **Predict Cache Schedule**: any value from the anchor's 8 to all 50.
+- On your own model: put your loader in place of **OTCache Demo Model**, and an anchor calibrated
+  for it in **Load OT Anchor** (see the template *otcache_calibrate_demo*).
+"""
+
+_CALIBRATE_NOTE = """\
+## Once per model: find the steps that matter
+
+Press **Run**. On two CPU cores this takes about half an hour; for a quick look lower `trials`, or
+`limit` on **Calibration Prompts**.
+
+- **Calibration Prompts** holds one prompt a line. They become a list, so **CLIP Text Encode** runs
+  once per prompt.
+- **Calibrate OT Anchor** samples each prompt in full, then looks for the few steps whose pictures
+  come closest to that. The best so far is always on disk; you may interrupt it.
+- The result is saved in `models/otcache` as *my demo anchor*: choose it in **Load OT Anchor**.
+- On your own model: use your loader, prompts and latent size, and the sampler settings you will
+  use later.
+"""
+
+
+def _show(canvas: Canvas, title: str, picture: Output) -> None:
+    """Previews a picture of 64x64 pixels large enough to see."""
+    (large,) = canvas.add(
+        "ImageScaleBy", "Enlarge", collapsed=True, image=picture, upscale_method="nearest-exact",
+        scale_by=4.0,
+    )  # fmt: skip
+    canvas.add("PreviewImage", title, room=300, images=large)
+
+
+def demo() -> dict[str, Any]:
+    """The demo model sampled in full and by a schedule, and the two compared."""
+    prompt = json.loads(PROMPTS.read_text(encoding="utf-8"))["held_out"][1]
+    canvas = Canvas(DEMO)
+    with canvas.column("1 Model", 380):
+        canvas.add("MarkdownNote", "About this workflow", room=150, text=_DEMO_NOTE)
+        model, clip, vae, latent = canvas.add("OTCacheDemoModel", batch_size=1)
+    with canvas.column("2 Prompt", 320):
+        (positive,) = canvas.add("CLIPTextEncode", "Prompt", clip=clip, text=prompt)
+        (negative,) = canvas.add("CLIPTextEncode", "Negative prompt", clip=clip, text="")
+        (seed,) = canvas.add("PrimitiveInt", "Seed", value=1)
+        (steps,) = canvas.add("PrimitiveInt", "Steps", value=STEPS)
+    with canvas.column("3 Schedule", 480):
+        (anchor,) = canvas.add("OTCacheLoadAnchor", room=110, anchor_name=PRESET)
+        schedule, picture = canvas.add(
+            "OTCachePredictSchedule", room=70, anchor=anchor, budget=10, rho=1.3, anchor_rho=True,
+            steps=(steps, STEPS),
+        )  # fmt: skip
+        canvas.add("PreviewImage", "Schedule", room=300, images=picture)
+    shared: dict[str, Any] = {"model": model, "positive": positive, "negative": negative}
+    shared |= {
+        "latent_image": latent,
+        "seed": (seed, 1),
+        "steps": (steps, STEPS),
+        "denoise": 1.0,
+        **SAMPLING,
+    }
+    with canvas.column("4 Sample", 320):
+        cached, _ = canvas.add(
+            "OTCacheSampler", "With a schedule", room=110, **shared, schedule=schedule
+        )
+        full, _ = canvas.add("OTCacheSampler", "Every step", room=110, **shared)
+    with canvas.column("5 Pictures", 320):
+        (image,) = canvas.add("VAEDecode", samples=cached, vae=vae)
+        _show(canvas, "Picture with a schedule", image)
+        (reference,) = canvas.add("VAEDecode", samples=full, vae=vae)
+        _show(canvas, "Picture of every step", reference)
+    with canvas.column("6 Compare", 320):
+        *_, difference = canvas.add(
+            "OTCacheCompareImages", room=100, image=image, reference=reference, net="alex",
+            amplify=4.0,
+        )  # fmt: skip
+        _show(canvas, "Difference, amplified", difference)
+        canvas.add("SaveImage", room=210, images=image, filename_prefix="otcache/demo")
+    return canvas.workflow()
+
+
+def calibrate_demo() -> dict[str, Any]:
+    """The anchor of the demo model, made anew."""
+    prompts = json.loads(PROMPTS.read_text(encoding="utf-8"))["calibration"]
+    canvas = Canvas(CALIBRATE)
+    with canvas.column("1 Model", 380):
+        canvas.add("MarkdownNote", "About this workflow", room=150, text=_CALIBRATE_NOTE)
+        model, clip, vae, latent = canvas.add("OTCacheDemoModel", batch_size=1)
+    with canvas.column("2 Prompts", 420):
+        lines, _ = canvas.add(
+            "OTCacheCalibrationPrompts", room=320, text="\n".join(prompts), limit=50
+        )
+    with canvas.column("3 Conditioning", 320):
+        (positive,) = canvas.add("CLIPTextEncode", "Each prompt", clip=clip, text=(lines, ""))
+        (negative,) = canvas.add("CLIPTextEncode", "Negative prompt", clip=clip, text="")
+    with canvas.column("4 Calibrate", 400):
+        _, report = canvas.add(
+            "OTCacheCalibrateAnchor", room=200, model=model, vae=vae, positive=positive,
+            negative=negative, latent_image=latent, name="my demo anchor", steps=STEPS, **SAMPLING,
+            reference_budget=20, anchor_budget=8, trials=200, patience=50, seed=0,
+            estimator="slope",
+        )  # fmt: skip
+    with canvas.column("5 Report", 560):
+        canvas.add("PreviewImage", "Report", room=340, images=report)
+    return canvas.workflow()
+
+
+_TEMPLATES = {
+    DEMO: (
+        "OTCache demo",
+        "Samples the bundled model in full and by a cached schedule, and compares the pictures.",
+    ),
+    CALIBRATE: (
+        "OTCache calibration",
+        "Finds the anchor of the bundled model and saves it; swap in your own model.",
+    ),
+}
+
+
+def index() -> dict[str, Any]:
+    """The list of the other two, for tools that read it.
+
+    ComfyUI's template browser shows every JSON file of the folder as a workflow and no other one
+    by its title, so the list is a workflow as well: a note about the others.
+    """
+    lines = [f"- **{name}**: {about}" for name, (_, about) in _TEMPLATES.items()]
+    canvas = Canvas(INDEX)
+    with canvas.column("OTCache", 480):
+        text = "\n".join(["## Workflows of OTCache", "", *lines, "", "Open them from Templates."])
+        canvas.add("MarkdownNote", "Start here", room=60, text=text)
+    templates = [
+        {
+            "name": name,
+            "title": title,
+            "description": about,
+            "mediaType": "image",
+            "mediaSubtype": "jpg",
+            "tags": ["OTCache"],
+        }
+        for name, (title, about) in _TEMPLATES.items()
+    ]
+    return {
+        "moduleName": "otcache",
+        "title": "OTCache",
+        "templates": templates,
+        **canvas.workflow(),
+    }
+
+
+WORKFLOWS = {DEMO: demo, CALIBRATE: calibrate_demo, INDEX: index}
+
+
+def as_text(workflow: dict[str, Any]) -> str:
+    """The file's content."""
+    return json.dumps(workflow, indent=1) + "\n"
+
+
+def _save_thumbnail(name: str, picture: Image.Image) -> None:
+    picture = picture.convert("RGB")
+    picture.thumbnail((THUMBNAIL_WIDTH, THUMBNAIL_WIDTH))
+    picture.save(FOLDER / f"{name}.jpg", quality=88, optimize=True)
+
+
+def write_thumbnails(pictures: Path) -> None:
+    """Makes the demo's and the index's thumbnail from a folder that `scripts.demo` has written.
+
+    The demo's shows the first pictures of its full run over those of its run with 10 calls.
+    """
+    rows = []
+    for label, run in (("every step", "full"), ("1 in 5", "otcache_b10")):
+        files = sorted((pictures / run).glob("*.png"))[:THUMBNAIL_PICTURES]
+        rows.append((label, [np.asarray(Image.open(file).convert("RGB")) for file in files]))
+    sheet = contact_sheet(rows=rows, columns=[""] * len(rows[0][1]), scale=2)
+    _save_thumbnail(DEMO, Image.fromarray(sheet))
+    _save_thumbnail(INDEX, Image.open(pictures / "schedule.png"))
+
+
+def main() -> int:
+    """Write the workflows, and the thumbnails if asked to."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--pictures", type=Path, help="a folder that scripts.demo has written")
+    parser.add_argument("--report", type=Path, help="the report that a calibration has shown")
+    options = parser.parse_args()
+    FOLDER.mkdir(exist_ok=True)
+    for name, make in WORKFLOWS.items():
+        (FOLDER / f"{name}.json").write_text(as_text(make()), encoding="utf-8", newline="\n")
+    if options.pictures is not None:
+        write_thumbnails(options.pictures)
+    if options.report is not None:
+        _save_thumbnail(CALIBRATE, Image.open(options.report))
+    print(f"wrote {', '.join(WORKFLOWS)} to {FOLDER}")
+    return 0
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

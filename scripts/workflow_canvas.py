@@ -1,0 +1,205 @@
+"""Builds workflows as ComfyUI saves them: nodes, links and titled columns from left to right."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+# The oldest versions that these workflows were written for.
+_VERSIONS = {"otcache": "0.1.0", "comfy-core": "0.3.75"}
+
+_SLOT, _WIDGET, _TEXT, TITLE_HEIGHT = 20, 24, 110, 30
+"""Heights in LiteGraph's pixels; `_TEXT` is that of a text of many lines."""
+_GAP, _MARGIN, _COLUMN_GAP = 40, 20, 60
+_GROUP_TITLE = 50
+_GROUP_COLOUR, _NOTE_COLOURS = "#3f789e", {"color": "#432", "bgcolor": "#653"}
+
+
+@dataclass(frozen=True)
+class NodeClass:
+    """What of a node class a saved workflow spells out.
+
+    Attributes:
+        sockets: Inputs that are no widgets, as `name:TYPE` words.
+        widgets: Inputs with a value, as `name:TYPE` words in the class's order; `!` after the type
+            marks the widget of a seed, which has its "control after generate" beside it.
+        outputs: As `name:TYPE` words.
+    """
+
+    sockets: str
+    widgets: str
+    outputs: str
+
+
+_SAMPLER_WIDGETS = "cfg:FLOAT sampler_name:COMBO scheduler:COMBO"
+CLASSES = {
+    "MarkdownNote": NodeClass("", "text:TEXT", ""),
+    "PrimitiveInt": NodeClass("", "value:INT!", "INT:INT"),
+    "CLIPTextEncode": NodeClass("clip:CLIP", "text:TEXT", "CONDITIONING:CONDITIONING"),
+    "VAEDecode": NodeClass("samples:LATENT vae:VAE", "", "IMAGE:IMAGE"),
+    "ImageScaleBy": NodeClass("image:IMAGE", "upscale_method:COMBO scale_by:FLOAT", "IMAGE:IMAGE"),
+    "PreviewImage": NodeClass("images:IMAGE", "", ""),
+    "SaveImage": NodeClass("images:IMAGE", "filename_prefix:STRING", ""),
+    "OTCacheDemoModel": NodeClass(
+        "", "batch_size:INT", "model:MODEL clip:CLIP vae:VAE latent:LATENT"
+    ),
+    "OTCacheLoadAnchor": NodeClass("", "anchor_name:COMBO", "anchor:OT_ANCHOR"),
+    "OTCachePredictSchedule": NodeClass(
+        "anchor:OT_ANCHOR",
+        "budget:INT rho:FLOAT anchor_rho:BOOLEAN steps:INT",
+        "schedule:OT_SCHEDULE picture:IMAGE",
+    ),
+    "OTCacheSampler": NodeClass(
+        "model:MODEL positive:CONDITIONING negative:CONDITIONING latent_image:LATENT "
+        "schedule:OT_SCHEDULE",
+        f"seed:INT! steps:INT {_SAMPLER_WIDGETS} denoise:FLOAT",
+        "latent:LATENT statistics:STRING",
+    ),
+    "OTCacheCompareImages": NodeClass(
+        "image:IMAGE reference:IMAGE",
+        "net:COMBO amplify:FLOAT",
+        "lpips:FLOAT ssim:FLOAT psnr:FLOAT difference:IMAGE",
+    ),
+    "OTCacheCalibrationPrompts": NodeClass(
+        "", "text:TEXT limit:INT", "prompts:STRING count:INT"
+    ),
+    "OTCacheCalibrateAnchor": NodeClass(
+        "model:MODEL vae:VAE positive:CONDITIONING negative:CONDITIONING latent_image:LATENT",
+        f"name:STRING steps:INT {_SAMPLER_WIDGETS} reference_budget:INT anchor_budget:INT "
+        "trials:INT patience:INT seed:INT estimator:COMBO",
+        "anchor:OT_ANCHOR report:IMAGE",
+    ),
+}  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Output:
+    """An output of a node on the canvas, to link inputs to."""
+
+    node: dict[str, Any]
+    slot: int
+
+
+class Canvas:
+    """Collects a workflow's nodes and lays them out, column by column."""
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+        self.nodes: list[dict[str, Any]] = []
+        self.links: list[list[Any]] = []
+        self.groups: list[dict[str, Any]] = []
+        self._left, self._top, self._width = 0, 0, 0
+
+    @contextmanager
+    def column(self, title: str, width: int) -> Iterator[None]:
+        """Stacks the nodes that are added inside, within one titled group."""
+        self._top, self._width = _GROUP_TITLE + TITLE_HEIGHT, width
+        yield
+        bounding = [self._left - _MARGIN, 0, width + 2 * _MARGIN, self._top - TITLE_HEIGHT]
+        group = {"id": len(self.groups) + 1, "title": title, "bounding": bounding}
+        self.groups.append(group | {"color": _GROUP_COLOUR, "font_size": 24, "flags": {}})
+        self._left += width + 2 * _MARGIN + _COLUMN_GAP
+
+    def add(
+        self, kind: str, title: str = "", *, room: int = 0, collapsed: bool = False, **inputs: Any
+    ) -> tuple[Output, ...]:
+        """Puts a node below the last one.
+
+        Args:
+            kind: One of `CLASSES`.
+            title: Shown on the node; by default its class's own name.
+            room: Pixels to add to its height, for pictures and texts that it shows.
+            collapsed: Show its title only.
+            inputs: By name, an `Output` to link to, a widget's value, or both as a pair: a widget
+                keeps its value while it is linked.
+
+        Returns:
+            Its outputs, in order.
+        """
+        node: dict[str, Any] = {
+            "id": len(self.nodes) + 1,
+            "type": kind,
+            "pos": [self._left, self._top],
+            "size": [self._width, _height(kind) + room],
+            "flags": {"collapsed": True} if collapsed else {},
+            "order": len(self.nodes),
+            "mode": 0,
+            "inputs": [],
+            "outputs": [_output(word) for word in CLASSES[kind].outputs.split()],
+        }
+        node |= {"title": title} if title else {}
+        node["properties"] = _properties(kind)
+        node["widgets_values"] = self._connect(node, inputs)
+        node |= _NOTE_COLOURS if kind == "MarkdownNote" else {}
+        self._top += (0 if collapsed else node["size"][1]) + TITLE_HEIGHT + _GAP
+        self.nodes.append(node)
+        return tuple(Output(node, slot) for slot in range(len(node["outputs"])))
+
+    def _connect(self, node: dict[str, Any], inputs: dict[str, Any]) -> list[Any]:
+        """Adds the node's sockets and links, and returns its widgets' values."""
+        values: list[Any] = []
+        for word in CLASSES[node["type"]].sockets.split():
+            self._link(node, word, inputs.pop(word.split(":")[0], None), is_widget=False)
+        for word in CLASSES[node["type"]].widgets.split():
+            name, kind = word.split(":")
+            value = inputs.pop(name)
+            if isinstance(value, tuple):
+                self._link(node, word, value[0], is_widget=True)
+                value = value[1]
+            values += [value, "fixed"] if kind.endswith("!") else [value]
+        if inputs:
+            raise ValueError(f"{node['type']} must have the input {', '.join(inputs)} but has not.")
+        return values
+
+    def _link(self, node: dict[str, Any], word: str, source: Any, *, is_widget: bool) -> None:
+        name, kind = word.rstrip("!").split(":")
+        socket: dict[str, Any] = {"name": name, "type": "STRING" if kind == "TEXT" else kind}
+        socket |= {"widget": {"name": name}} if is_widget else {}
+        socket["link"] = None
+        if source is not None:
+            socket["link"] = len(self.links) + 1
+            origin = source.node["outputs"][source.slot]
+            origin["links"].append(socket["link"])
+            ends = [source.node["id"], source.slot, node["id"], len(node["inputs"])]
+            self.links.append([socket["link"], *ends, origin["type"]])
+        node["inputs"].append(socket)
+
+    def workflow(self) -> dict[str, Any]:
+        """The workflow as ComfyUI saves it, schema 0.4."""
+        return {
+            "id": str(uuid.uuid5(uuid.NAMESPACE_URL, f"otcache/{self.name}")),
+            "revision": 0,
+            "last_node_id": len(self.nodes),
+            "last_link_id": len(self.links),
+            "nodes": self.nodes,
+            "links": self.links,
+            "groups": self.groups,
+            "config": {},
+            "extra": {"ds": {"scale": 0.6, "offset": [80, 80]}},
+            "version": 0.4,
+        }
+
+
+def _output(word: str) -> dict[str, Any]:
+    name, kind = word.split(":")
+    return {"name": name, "type": kind, "links": []}
+
+
+def _properties(kind: str) -> dict[str, Any]:
+    if kind == "MarkdownNote":  # the front end's own
+        return {}
+    pack = "otcache" if kind.startswith("OTCache") else "comfy-core"
+    return {"Node name for S&R": kind, "cnr_id": pack, "ver": _VERSIONS[pack]}
+
+
+def _height(kind: str) -> int:
+    """What LiteGraph asks for at least: slots, then widgets."""
+    shape = CLASSES[kind]
+    slots = max(len(shape.sockets.split()), len(shape.outputs.split()))
+    words = shape.widgets.split()
+    texts = sum(word.endswith(":TEXT") for word in words)
+    rows = len(words) - texts + sum(word.endswith("!") for word in words)
+    return slots * _SLOT + rows * _WIDGET + texts * _TEXT + 16
