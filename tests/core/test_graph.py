@@ -23,10 +23,11 @@ Path = tuple[int, ...]
 
 
 def _trajectory(steps: int, seed: int = 0, elements: int = 40) -> Trajectory:
-    """An Euler run whose velocities wander at random."""
+    """An Euler run whose velocities turn slowly, so that their past tells something."""
     random = np.random.default_rng(seed)
     sigmas = np.linspace(1.0, 0.0, steps + 1) ** 1.5
-    v = np.cumsum(random.normal(size=(steps, elements)), axis=0).astype(np.float32)
+    turns = np.cumsum(random.normal(size=(steps, elements)), axis=0)
+    v = np.cumsum(turns, axis=0).astype(np.float32)
     return _euler(sigmas, random.normal(size=elements).astype(np.float32), v)
 
 
@@ -126,7 +127,7 @@ def test_look_back_table_names_the_cheapest_k_of_every_edge() -> None:
         for s in range(t + 2, steps):
             costs = {k: np.mean([_pair_cost(run, t, s, k) for run in runs]) for k in LOOK_BACKS}
             assert costs[table[t][s - t - 1]] == pytest.approx(min(costs.values()), rel=1e-4)
-    assert len({k for row in table for k in row}) > 1
+    assert {k for row in table for k in row} >= {1, 3}
     assert all(1 <= k <= MAX_LOOK_BACK for row in table for k in row)
 
 
@@ -140,15 +141,16 @@ def test_look_back_table_prefers_reuse_where_k_makes_no_difference() -> None:
     assert costs[np.isfinite(costs)].max() < 1e-6
 
 
-def test_pair_costs_of_plain_reuse() -> None:
+@pytest.mark.parametrize("k", [1, 2, 3, 4, 5, 6])
+def test_pair_costs_of_one_look_back(k: int) -> None:
     run = _trajectory(7)
-    costs = PairCosts(7, (1,))
+    costs = PairCosts(7, (k,))
     costs.add(run)
 
-    for t, s in itertools.combinations(range(8), 2):
-        expected = _pair_cost(run, t, s, 1) if s > t + 1 else 0.0
-        assert costs.mean("velocity")[t, s] == pytest.approx(expected, rel=1e-4)
-    assert {k for row in costs.look_back_table() for k in row} == {1}
+    for t, s in itertools.combinations(range(7), 2):
+        expected = _pair_cost(run, t, s, k) if s > t + 1 else 0.0
+        assert costs.mean("velocity")[t, s] == pytest.approx(expected, rel=1e-4, abs=1e-5)
+    assert {k for row in costs.look_back_table() for k in row} == {k}
 
 
 # Costs over triples
