@@ -74,9 +74,8 @@ def warping_curve(computed_steps: tuple[int, ...], steps: int) -> Curve:
         return _PROGRESS
     nodes = np.linspace(0.0, 1.0, len(computed_steps))
     spline = PchipInterpolator(nodes, np.asarray(computed_steps) / (steps - 1))
-    # Rounding may leave the end on either side of 1.
-    curve: Curve = np.minimum(spline(_PROGRESS), 1.0)
-    curve[-1] = 1.0
+    curve: Curve = spline(_PROGRESS)
+    curve[-1] = 1.0  # rounding may leave it on either side
     curve.flags.writeable = False
     return curve
 
