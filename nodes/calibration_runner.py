@@ -16,7 +16,7 @@ from ..otcache_core.errors import OTCacheError
 from ..otcache_core.perceptual import LPIPS
 from ..otcache_core.schedule import Schedule
 from ..otcache_core.trajectory import Trajectory, TrajectoryRecorder
-from .host import RunStatistics, apply_schedule, observe_predictions
+from .host import RunStatistics, apply_schedule, is_stochastic, observe_predictions
 
 logger = logging.getLogger("otcache")
 
@@ -51,6 +51,19 @@ class Job:
         return tuple(sampler.sigmas.tolist())
 
 
+def _check_sampler(name: str) -> None:
+    """Refuses samplers whose full runs say nothing about schedules.
+
+    Raises:
+        OTCacheError: If the sampler adds noise, or computes every step whatever the schedule is.
+    """
+    if "cfg_pp" in name or is_stochastic(comfy.samplers.sampler_object(name)):
+        raise OTCacheError(
+            "calibration needs a sampler without noise of its own and without CFG++ but got "
+            f'"{name}": choose "euler".'
+        )
+
+
 class HostRunner:
     """Full runs, cached runs and their distance, on ComfyUI's samplers.
 
@@ -58,9 +71,13 @@ class HostRunner:
         job: Model and settings.
         positives: One conditioning per prompt.
         lpips: The distance.
+
+    Raises:
+        OTCacheError: If the sampler cannot be calibrated with.
     """
 
     def __init__(self, job: Job, positives: list[Any], lpips: LPIPS) -> None:
+        _check_sampler(job.sampler)
         self.job = job
         self.positives = positives
         self.lpips = lpips

@@ -222,6 +222,10 @@ def test_a_taken_name_is_kept_and_the_new_file_numbered(calibrate, folder):
         ({"reference_budget": 12}, "3 <= anchor < reference < steps"),
         ({"name": "../x"}, "name must be 1 to 100 letters"),
         ({"sampler_name": "heun"}, "one-evaluation sampler"),
+        ({"sampler_name": "dpm_adaptive"}, "one-evaluation sampler"),
+        ({"sampler_name": "euler_ancestral"}, 'without noise of its own .* got "euler_ancestral"'),
+        ({"sampler_name": "dpmpp_2m_sde"}, "without noise of its own"),
+        ({"sampler_name": "euler_cfg_pp"}, r"without CFG\+\+"),
     ],
 )
 def test_settings_that_do_not_fit_are_refused_at_once(

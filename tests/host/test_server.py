@@ -46,6 +46,18 @@ def comfy(tmp_path_factory: pytest.TempPathFactory, shared_anchors: Path) -> Ite
         yield server
 
 
+@pytest.fixture
+def saved_as(comfy: ComfyServer, shared_anchors: Path) -> Callable[[str], Path]:
+    """Where a saved anchor is, in whichever folder ComfyUI has first."""
+    folders = (comfy.base / "models" / "otcache", shared_anchors / "anchors")
+
+    def find(name: str) -> Path:
+        paths = [folder / f"{name}.otanchor.json" for folder in folders]
+        return next((path for path in paths if path.is_file()), paths[0])
+
+    return find
+
+
 def _prompt(**nodes: tuple[str, dict[str, Any]]) -> dict[str, Any]:
     return {name: {"class_type": kind, "inputs": inputs} for name, (kind, inputs) in nodes.items()}
 
@@ -111,13 +123,11 @@ def test_every_node_is_there(comfy):
     assert {info[name]["python_module"] for name in NODE_IDS} == {"custom_nodes.otcache"}
 
 
-def test_a_list_of_prompts_becomes_an_anchor_to_choose(comfy, calibrated, shared_anchors):
+def test_a_list_of_prompts_becomes_an_anchor_to_choose(comfy, calibrated, saved_as):
     (saved,) = calibrated["outputs"]["calibrate"]["otcache"]
     assert saved == {"saved": "first.otanchor.json"}
     assert len(calibrated["outputs"]["report"]["images"]) == 1
-    # Extra model paths come first in ComfyUI, so this is where it was saved.
-    path = shared_anchors / "anchors" / "first.otanchor.json"
-    assert '"prompts": 2' in path.read_text(encoding="utf-8")
+    assert '"prompts": 2' in saved_as("first").read_text(encoding="utf-8")
 
     assert "first.otanchor.json" in _listed(comfy)  # without a restart
     entry = comfy.wait(comfy.queue(_prediction("first.otanchor.json")))
@@ -126,9 +136,9 @@ def test_a_list_of_prompts_becomes_an_anchor_to_choose(comfy, calibrated, shared
 
 @pytest.mark.parametrize("where", ["own", "extra"])
 def test_an_anchor_copied_there_is_listed_without_a_restart(
-    comfy, calibrated, shared_anchors, where
+    comfy, calibrated, shared_anchors, saved_as, where
 ):
-    source = shared_anchors / "anchors" / "first.otanchor.json"
+    source = saved_as("first")
     folders = {"own": comfy.base / "models" / "otcache", "extra": shared_anchors / "anchors"}
     folders[where].mkdir(exist_ok=True)
     name = f"{where} copy.otanchor.json"
@@ -179,13 +189,10 @@ def _wait_until(done: Callable[[], bool], seconds: float = 60.0) -> None:
         time.sleep(0.05)
 
 
-def test_an_interrupt_leaves_the_best_so_far_and_a_server_that_goes_on(
-    comfy, calibrated, shared_anchors
-):
-    path = shared_anchors / "anchors" / "cut.otanchor.json"
+def test_an_interrupt_leaves_the_best_so_far_and_a_server_that_goes_on(comfy, calibrated, saved_as):
     endless = _calibration("cut", trials=100_000, patience=100_000, steps=60, reference_budget=20)
     queued = comfy.queue(endless)
-    _wait_until(path.is_file)
+    _wait_until(lambda: saved_as("cut").is_file())
     comfy.interrupt()
 
     with pytest.raises(PromptError, match=r"interrupted at node calibrate \(OTCacheCalibrate"):
