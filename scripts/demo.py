@@ -4,10 +4,11 @@ Samples held-out prompts with the bundled workflow: in full, by schedules of 15,
 calls, and in 10 plain steps. Leaves pictures, a contact sheet, the schedule's picture and
 `report.json` in `OTCACHE_DEMO` (default `demo_output/`), and prints the report as a table.
 
-Times are the sampler node's own, of the sampling alone, each by its median over the prompts: the
-work is the same for every prompt, and one hiccup of the machine would move a mean. The runs of a
-prompt follow each other, so that a busy machine slows them all: the full run first, for the others
-are compared with it, then these in an order that turns from prompt to prompt.
+Times are the sampler node's own, of the sampling alone, each the mean over the prompts without the
+fastest and the slowest: one hiccup of the machine would move a mean, and a median would flatter the
+short runs, which now and then slip through a busy spell. The runs of a prompt follow each other, so
+that such a spell meets them all: the full run first, for the others are compared with it, then
+these in an order that turns from prompt to prompt.
 """
 
 from __future__ import annotations

@@ -43,15 +43,20 @@ class Run:
         return self.nfe < self.steps
 
 
+def middle_mean(values: Sequence[float]) -> float:
+    """Mean without the smallest and the largest value, where three or more are left."""
+    return statistics.mean(sorted(values)[1:-1] if len(values) > 4 else values)
+
+
 def summary(run: Run, full: Run) -> dict[str, Any]:
-    """A run's line of the report: medians of times, means of distances."""
-    seconds = statistics.median(run.seconds)
+    """A run's line of the report."""
+    seconds = middle_mean(run.seconds)
     return {
         "name": run.name,
         "steps": run.steps,
         "nfe": run.nfe,
         "seconds": round(seconds, 4),
-        "speedup": round(statistics.median(full.seconds) / seconds, 3),
+        "speedup": round(middle_mean(full.seconds) / seconds, 3),
         "lpips": 0.0 if run.is_full else round(statistics.mean(run.lpips), 5),
         "psnr": round(statistics.mean(run.psnr), 3) if run.psnr else None,
         "ssim": 1.0 if run.is_full else round(statistics.mean(run.ssim), 5),

@@ -200,7 +200,7 @@ def write_thumbnails(pictures: Path) -> None:
     The demo's shows the first pictures of its full run over those of its run with 10 calls.
     """
     rows = []
-    for label, run in (("every step", "full"), ("1 in 5", "otcache_b10")):
+    for label, run in (("every step", "full"), ("1 step in 5", "otcache_b10")):
         files = sorted((pictures / run).glob("*.png"))[:THUMBNAIL_PICTURES]
         rows.append((label, [np.asarray(Image.open(file).convert("RGB")) for file in files]))
     sheet = contact_sheet(rows=rows, columns=[""] * len(rows[0][1]), scale=2)

@@ -9,7 +9,7 @@ from PIL import Image
 
 from scripts import demo
 from scripts.client import PromptError
-from scripts.demo_report import Run, as_table, save_pictures, spread, summary
+from scripts.demo_report import Run, as_table, middle_mean, save_pictures, spread, summary
 
 
 def _png(value):
@@ -19,15 +19,16 @@ def _png(value):
 
 
 def _runs():
-    full = Run("full", 50, 50, seconds=[2.0, 1.0, 9.0])
-    cached = Run("otcache_b10", 50, 10, seconds=[0.25, 0.5, 0.3])
+    full = Run("full", 50, 50, seconds=[2.0, 1.0, 9.0, 3.0, 1.0])
+    cached = Run("otcache_b10", 50, 10, seconds=[0.25, 0.9, 0.25, 0.1, 0.4])
     cached.lpips, cached.ssim, cached.psnr = [0.1, 0.2, 0.3], [0.5, 0.7, 0.9], [30.0, 40.0]
     return full, cached
 
 
-def test_times_are_medians_and_distances_are_means():
+def test_times_are_means_of_the_middle_and_distances_are_means():
     full, cached = _runs()
-    # Medians 2.0 and 0.3: 6.667 times as fast. PSNR: the third pair is identical and has none.
+    # (1 + 2 + 3) / 3 = 2 and (0.25 + 0.25 + 0.4) / 3 = 0.3: 6.667 times as fast.
+    # The third pair of pictures is identical and has no PSNR.
     assert summary(full, full) == {
         "name": "full", "steps": 50, "nfe": 50, "seconds": 2.0, "speedup": 1.0,
         "lpips": 0.0, "psnr": None, "ssim": 1.0,
@@ -60,6 +61,10 @@ def test_the_runs_are_those_of_the_report():
     ]
     assert [run.is_full for run in runs] == [True, False, False, False, False]
     assert [run.has_schedule for run in runs] == [False, True, True, True, False]
+
+
+def test_few_times_are_all_used():
+    assert middle_mean([1.0, 3.0, 8.0]) == 4.0
 
 
 def test_spread_is_the_distance_of_the_quartiles():
