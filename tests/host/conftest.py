@@ -62,6 +62,19 @@ TINY_UNET = {
     "legacy": False,
 }
 
+TINY_VIDEO = {
+    "image_model": "wan2.1",
+    "model_type": "t2v",
+    "in_dim": 16,
+    "out_dim": 16,
+    "dim": 32,
+    "ffn_dim": 32,
+    "num_heads": 2,
+    "num_layers": 1,
+    "freq_dim": 16,
+    "text_dim": 8,
+}
+
 
 @dataclass(frozen=True)
 class Result:
@@ -116,7 +129,8 @@ class Parts:
 
     def batch(self, size: int) -> Parts:
         """The same with a larger empty latent."""
-        return replace(self, latent={"samples": self.latent["samples"].repeat(size, 1, 1, 1)})
+        samples = self.latent["samples"]
+        return replace(self, latent={"samples": samples.repeat_interleave(size, dim=0)})
 
 
 @dataclass
@@ -205,22 +219,27 @@ def tiny_flux(host: Host) -> Parts:
     return Parts(model, _random_conditioning(1), _random_conditioning(2), latent)
 
 
+def _patcher(model: Any) -> Any:
+    import comfy.model_management as management
+    import comfy.model_patcher
+
+    devices = (management.get_torch_device(), management.unet_offload_device())
+    return comfy.model_patcher.ModelPatcher(model, *devices)
+
+
 def _tiny_unet(kind: str) -> Parts:
     import comfy.model_base
     import comfy.model_management
-    import comfy.model_patcher
     import comfy.supported_models
 
     family = comfy.supported_models.SD15(dict(TINY_UNET))
     family.set_inference_dtype(torch.float32, None)
-    offload = comfy.model_management.unet_offload_device()
     model_type = getattr(comfy.model_base.ModelType, kind)
-    model = comfy.model_base.BaseModel(family, model_type=model_type, device=offload)
+    device = comfy.model_management.unet_offload_device()
+    model = comfy.model_base.BaseModel(family, model_type=model_type, device=device)
     _randomise(model.diffusion_model, 0.03)
-    load = comfy.model_management.get_torch_device()
-    patcher = comfy.model_patcher.ModelPatcher(model, load, offload)
     latent = {"samples": torch.zeros(1, 4, 8, 8)}
-    return Parts(patcher, _random_conditioning(1), _random_conditioning(2), latent)
+    return Parts(_patcher(model), _random_conditioning(1), _random_conditioning(2), latent)
 
 
 @pytest.fixture(scope="session")
@@ -233,6 +252,20 @@ def tiny_eps(host: Host) -> Parts:
 def tiny_v(host: Host) -> Parts:
     """The same UNet, predicting v."""
     return _tiny_unet("V_PREDICTION")
+
+
+@pytest.fixture(scope="session")
+def tiny_video(host: Host) -> Parts:
+    """The host's Wan 2.1 with random weights: latents of five dimensions, three frames of them."""
+    import comfy.model_management
+    import comfy.supported_models
+
+    family = comfy.supported_models.WAN21_T2V(dict(TINY_VIDEO))
+    family.set_inference_dtype(torch.float32, None)
+    model = family.get_model({}, "", device=comfy.model_management.unet_offload_device())
+    _randomise(model.diffusion_model, 0.1)
+    latent = {"samples": torch.zeros(1, 16, 3, 8, 8)}
+    return Parts(_patcher(model), _random_conditioning(1), _random_conditioning(2), latent)
 
 
 @pytest.fixture(scope="session")

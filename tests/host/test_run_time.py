@@ -57,7 +57,7 @@ def test_the_model_runs_as_often_as_the_budget_says(
 
 
 @pytest.mark.parametrize("estimator", ["slope", "meancache", "reuse"])
-@pytest.mark.parametrize("family", ["tiny_flux", "tiny_eps", "tiny_v"])
+@pytest.mark.parametrize("family", ["tiny_flux", "tiny_eps", "tiny_v", "tiny_video"])
 def test_the_steps_of_the_schedule_are_the_ones_computed(
     request, host, sample, counted, family, estimator
 ):
@@ -72,9 +72,9 @@ def test_the_steps_of_the_schedule_are_the_ones_computed(
     assert samples.isfinite().all()
 
 
-@pytest.mark.parametrize("family", ["tiny_eps", "tiny_v"])
+@pytest.mark.parametrize("family", ["tiny_eps", "tiny_v", "tiny_video"])
 @pytest.mark.parametrize("sampler_name", ["dpmpp_2m", "ddim", "uni_pc", "euler_ancestral"])
-def test_models_that_predict_noise_or_v_keep_the_budget(
+def test_other_kinds_of_models_keep_the_budget(
     request, sample, counted, uniform, family, sampler_name
 ):
     parts = request.getfixturevalue(family)
@@ -153,7 +153,7 @@ def test_a_full_budget_no_schedule_and_bypass_are_the_plain_sampler(
     assert torch.equal(plain(tiny_flux, **options), expected)  # the way a bypassed node leaves
 
 
-@pytest.mark.parametrize("family", ["tiny_eps", "tiny_v", "demo"])
+@pytest.mark.parametrize("family", ["tiny_eps", "tiny_v", "tiny_video", "demo"])
 def test_a_full_budget_is_the_plain_sampler_for_every_family(
     request, plain, sample, uniform, family
 ):
@@ -285,10 +285,11 @@ def test_a_run_that_fails_holds_nothing_and_the_next_is_right(
         raise ArithmeticError("the model failed")
 
     before_forward(tiny_flux.model, forward, fail)
-    with pytest.raises(ArithmeticError, match="the model failed"):
+    with pytest.raises(ArithmeticError, match="the model failed") as caught:
         sample(tiny_flux, schedule)
 
-    assert leak.alive() == []
+    assert leak.alive() == []  # although the error is kept, and with it every frame
+    assert caught.tb is not None
     assert torch.equal(sample(tiny_flux, schedule)[0], expected)
 
 
@@ -303,11 +304,12 @@ def test_an_interrupted_run_holds_nothing_and_the_next_is_right(
     before = _state(tiny_flux.model)
     leak = Leak(host, monkeypatch)
     before_forward(tiny_flux.model, forward, management.interrupt_current_processing)
-    with pytest.raises(management.InterruptProcessingException):
+    with pytest.raises(management.InterruptProcessingException) as caught:
         sample(tiny_flux, schedule)
 
     if forward > 1:  # before that, nothing was held
         assert leak.alive() == []
+    assert caught.tb is not None
     assert _state(tiny_flux.model) == before
     assert torch.equal(sample(tiny_flux, schedule)[0], expected)
 
@@ -332,17 +334,19 @@ def test_a_failed_run_leaves_no_wrapper_in_a_guider_that_is_used_again(
 
 
 @pytest.mark.parametrize(
-    ("estimator", "batch", "expected"),
+    ("estimator", "sampler_name", "batch", "expected"),
     [
         # one latent is 1 x 3 x 8 x 8 float32 = 768 bytes
-        ("reuse", 1, 768),  # the last velocity
-        ("slope", 1, 2 * 768),  # the last velocity and the slope
-        ("slope", 4, 4 * 2 * 768),
-        ("reuse", 4, 4 * 768),
+        ("reuse", "euler", 1, 768),  # the last velocity
+        ("slope", "euler", 1, 2 * 768),  # the last velocity and the slope
+        ("slope", "euler", 4, 4 * 2 * 768),
+        ("reuse", "euler", 4, 4 * 768),
+        ("slope", "euler_ancestral", 1, 768),  # noise between steps: the last prediction
     ],
 )
-def test_cached_bytes_by_hand(tiny_flux, sample, uniform, estimator, batch, expected):
-    _, done = sample(tiny_flux.batch(batch), uniform(STEPS, 6, estimator), cfg=2.0)
+def test_cached_bytes_by_hand(tiny_flux, sample, uniform, estimator, sampler_name, batch, expected):
+    schedule = uniform(STEPS, 6, estimator)
+    _, done = sample(tiny_flux.batch(batch), schedule, cfg=2.0, sampler_name=sampler_name)
 
     assert done["cached_bytes"] == expected
 
@@ -562,6 +566,26 @@ def test_samplers_that_estimates_would_mislead_compute_every_step(
     assert done["skipped"] == 0
 
 
+def test_samplers_that_add_noise_are_known(host, tiny_flux):
+    import comfy.sample
+    import comfy.samplers
+
+    is_stochastic = host.module("nodes.host").is_stochastic
+    latent = tiny_flux.latent["samples"]
+    noise = comfy.sample.prepare_noise(latent, 1)
+
+    def run(sampler_name: str, seed: int) -> torch.Tensor:
+        with torch.inference_mode():
+            return comfy.sample.sample(
+                tiny_flux.model, noise, 8, 1.0, sampler_name, "simple", tiny_flux.positive,
+                tiny_flux.negative, latent, seed=seed,
+            )  # fmt: skip
+
+    for name in comfy.samplers.KSampler.SAMPLERS:
+        adds_noise = not torch.equal(run(name, 1), run(name, 2))
+        assert is_stochastic(comfy.samplers.sampler_object(name)) == adds_noise, name
+
+
 def test_every_sampler_of_the_host_runs(tiny_flux, sample, uniform):
     import comfy.samplers
 
@@ -597,6 +621,31 @@ def test_the_preview_sees_every_step(host, tiny_flux, uniform):
 
 
 # Beside other packs
+
+
+def test_a_pack_that_samples_twice_in_one_run_gets_two_runs(
+    host, tiny_flux, plain, sample, counted, uniform
+):
+    from comfy.patcher_extension import WrappersMP, get_wrappers_with_key
+
+    seen = []
+
+    def twice(executor: Any, *args: Any, **kwargs: Any) -> Any:
+        for _ in range(2):
+            result = executor(*args, **kwargs)
+            options = executor.class_obj.model_options
+            left = get_wrappers_with_key(WrappersMP.PREDICT_NOISE, "otcache", options, True)
+            seen.append((result, len(left), calls.predictions))
+        return result
+
+    with counted(tiny_flux.model) as (model, calls):
+        model.add_wrapper_with_key(WrappersMP.OUTER_SAMPLE, "another pack", twice)
+        (cached,) = host.run("OTCacheApply", model=model, schedule=uniform(STEPS, 6)).outputs
+        plain(tiny_flux, model=cached)
+
+    (first, *none), (second, *still_none) = seen
+    assert none == [0, 6] and still_none == [0, 12]
+    assert torch.equal(first, second)
 
 
 def test_applying_twice_caches_once_by_the_later_schedule(
