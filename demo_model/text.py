@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
 MAX_WORDS = 12
@@ -37,12 +38,23 @@ class WordTokenizer:
         return known + [PAD] * (MAX_WORDS - len(known))
 
 
+class _WordTable(nn.Module):
+    """One learned vector per word index."""
+
+    def __init__(self, words: int) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(torch.randn(words, TEXT_DIM))
+
+    def forward(self, indices: Tensor) -> Tensor:
+        return F.embedding(indices, self.weight)
+
+
 class WordEncoder(nn.Module):
     """Learned word and position vectors; the pooled output is the mean over real words."""
 
     def __init__(self, words: int) -> None:
         super().__init__()
-        self.word = nn.Embedding(words + 1, TEXT_DIM)
+        self.word = _WordTable(words + 1)
         self.position = nn.Parameter(torch.zeros(MAX_WORDS, TEXT_DIM))
 
     def forward(self, indices: Tensor) -> tuple[Tensor, Tensor]:
