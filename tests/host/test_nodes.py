@@ -56,7 +56,10 @@ INTERFACE = {
     ),
 }  # fmt: skip
 
-BAD_NAMES = ["../../x", "/etc/passwd", "..\\x", "nothing", "", "preset: ../x", "preset: nothing"]
+BAD_NAMES = [
+    "../../x", "../../x.otanchor.json", "/etc/passwd", "..\\x", "nothing", "", "readme.txt",
+    "preset: ../x", "preset: nothing",
+]  # fmt: skip
 
 
 def _own_ids(host: Any) -> set[str]:
@@ -204,7 +207,8 @@ def test_an_anchor_taken_away_is_listed_no_more(host, write):
 @pytest.mark.parametrize("name", BAD_NAMES)
 def test_names_that_are_not_listed_are_refused(host, write, name):
     error = host.core("errors").OTCacheError
-    outside = write("x.otanchor.json", host.base)  # "../../x" would be this file
+    outside = write("x.otanchor.json", host.base)  # "../../x..." would be this file
+    write("readme.txt")  # there, but no anchor by its name
     node = host.node("OTCacheLoadAnchor")
 
     answer = node.validate_inputs(anchor_name=name)

@@ -239,6 +239,33 @@ def test_runs_of_different_sizes_do_not_meet(host, tiny_flux, plain, sample, uni
         assert torch.equal(plain(tiny_flux, model=cached, latent=latent), fresh)
 
 
+def test_a_sampler_that_changes_the_size_in_a_run_computes_there(host, tiny_flux, counted, uniform):
+    # As samplers that upscale on the way do: what was kept at one size does not fit the other.
+    import comfy.sample
+    import comfy.samplers
+
+    def euler_that_grows(model: Any, x: Any, sigmas: Any, extra_args: Any, **rest: Any) -> Any:
+        for i in range(len(sigmas) - 1):
+            if i == 9:
+                x = torch.nn.functional.interpolate(x, scale_factor=2.0)
+            denoised = model(x, sigmas[i] * x.new_ones(len(x)), **extra_args)
+            x = x + (x - denoised) / sigmas[i] * (sigmas[i + 1] - sigmas[i])
+        return x
+
+    latent, sigmas = tiny_flux.latent["samples"], torch.tensor(levels(tiny_flux))
+    with counted(tiny_flux.model) as (model, calls), torch.inference_mode():
+        (cached,) = host.run("OTCacheApply", model=model, schedule=uniform(STEPS, 6)).outputs
+        samples = comfy.sample.sample_custom(
+            cached, comfy.sample.prepare_noise(latent, 1), 1.0,
+            comfy.samplers.KSAMPLER(euler_that_grows), sigmas, tiny_flux.positive,
+            tiny_flux.negative, latent, seed=1,
+        )  # fmt: skip
+
+    assert samples.shape == (1, 3, 16, 16) and samples.isfinite().all()
+    computed = [0, 4, 8, 9, 11, 15, 19]  # the schedule's six, and step 9
+    assert calls.sigmas == pytest.approx([float(sigmas[i]) for i in computed], rel=1e-5)
+
+
 class Leak:
     """Watches every tensor that the run-time caches hold."""
 
