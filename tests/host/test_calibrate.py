@@ -169,6 +169,29 @@ def test_from_prompts_to_a_saved_anchor(
     assert any(values[2] is not None for values in shown)  # a preview
 
 
+@pytest.mark.parametrize("negatives", [1, 2])
+def test_every_run_of_a_prompt_has_its_own_noise_and_conditionings(
+    calibrate, subject, monkeypatch, negatives
+):
+    import comfy.sample
+
+    runs, sample = set(), comfy.sample.sample
+
+    def watch(model: Any, noise: Any, *rest: Any, **named: Any) -> Any:
+        positive, negative = rest[4:6]  # after steps, cfg, sampler, scheduler
+        runs.add((id(positive), id(negative), named["seed"], float(noise.sum())))
+        return sample(model, noise, *rest, **named)
+
+    monkeypatch.setattr(comfy.sample, "sample", watch)
+    two = replace(subject, negative=[subject.negative[0], subject.positive[0]][:negatives])
+    calibrate(two, trials=2)
+
+    # Full runs, candidates and rho alike: two prompts, so two kinds of runs.
+    expected = {(id(two.positive[i]), id(two.negative[i % negatives]), 5 + i) for i in range(2)}
+    assert {run[:3] for run in runs} == expected
+    assert len(runs) == len({noise for *_, noise in runs}) == 2
+
+
 def test_the_saved_anchor_is_good_for_sampling(host, calibrate, tiny_flux, sample, counted):
     anchor = calibrate(trials=2).outputs[0]
     schedule = host.run(
