@@ -29,6 +29,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--trials", type=int, default=120)
     parser.add_argument("--patience", type=int, default=30)
+    parser.add_argument("--prompts", type=int, default=48)
     parser.add_argument("--estimator", default="slope")
     parser.add_argument("--report", type=Path, help="where to put the report picture")
     parser.add_argument("--out", type=Path, default=PRESET)
@@ -41,6 +42,8 @@ def main() -> int:
         for key in ("trials", "patience", "estimator"):
             set_input(prompt, node, key, getattr(args, key))
         set_input(prompt, node, "name", NAME)
+        listed = find_node(prompt, class_type="OTCacheCalibrationPrompts")
+        set_input(prompt, listed, "limit", args.prompts)
         entry = comfy.wait(comfy.queue(prompt), timeout=TIMEOUT)
         print(entry["outputs"][node]["text"][0])
         saved = entry["outputs"][node]["otcache"][0]["saved"]
