@@ -10,6 +10,7 @@ what it needs has changed, so that later runs start at once and need no network.
 """
 
 import hashlib
+import json
 import os
 import shutil
 import sys
@@ -32,6 +33,10 @@ HOST_EXTRAS = ["torchsde", "requests"]
 TEST_TOOLS = ["hypothesis", "mypy==2.4.1", "pytest", "pytest-timeout"]
 RUFF = "ruff==0.17.6"
 JUDGES = ["comfy-cli==1.23.0", "comfy-test==0.4.15", "nodesafe==0.6.0"]
+
+# nodesafe takes the name of the LPIPS authors' own package for a misspelt "pip". Everything else
+# that it finds, of any severity, fails the session.
+KNOWN_FINDINGS = {("typosquatting", "lpips")}
 
 
 def _fresh(folder: Path, requirements: list[str]) -> bool:
@@ -83,7 +88,8 @@ def _host_environment(session: nox.Session) -> tuple[str, dict[str, str]]:
         session.run(*pip, *requirements, external=True)
         _mark(folder, requirements)
     session.run(python, "-m", "scripts.lpips_trunk", external=True)
-    return python, {"COMFYUI_PATH": str(host)}
+    # Threads that wait asleep: on a busy machine, spinning ones can slow torch a hundredfold.
+    return python, {"COMFYUI_PATH": str(host), "OMP_WAIT_POLICY": "PASSIVE"}
 
 
 @nox.session(python=False)
@@ -125,8 +131,12 @@ def judges(session: nox.Session) -> None:
     if "All validation checks passed" not in verdict:  # it ends with status 0 on warnings, too
         session.error(verdict)
     session.run("comfy-test", "lint", ".", "--strict", env=variables)
-    scan = ("nodesafe", "scan", ".", "--format", "json", "--fail-on", "suspicious")
-    session.run(*scan, env=variables, silent=True)
+    scan = ("nodesafe", "scan", ".", "--format", "json", "--fail-on", "none")
+    report = json.loads(str(session.run(*scan, env=variables, silent=True)))
+    refused = [f for f in report["findings"] if (f["category"], f["snippet"]) not in KNOWN_FINDINGS]
+    if refused:
+        session.error(json.dumps(refused, indent=1))
+    session.log(f"nodesafe: nothing but {len(report['findings'])} known findings {KNOWN_FINDINGS}")
 
 
 @nox.session(python=False)
