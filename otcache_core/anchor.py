@@ -259,7 +259,7 @@ class Anchor:
             anchor=schedule("anchor"),
             sampling=sampling,
             rho=fields.number("rho", 1.0, 2.0) if "rho" in fields else None,
-            look_back_table=_read_look_back_table(fields, steps),
+            look_back_table=_read_look_back_table(fields),
             objective=Objective.from_fields(fields.nested("objective"))
             if "objective" in fields
             else None,
@@ -282,15 +282,13 @@ def _check_look_back_table(table: LookBackTable, steps: int) -> None:
         raise OTCacheError(f"`look_back_table` values must be from 1 to {MAX_LOOK_BACK}.")
 
 
-def _read_look_back_table(fields: Fields, steps: int) -> LookBackTable | None:
+def _read_look_back_table(fields: Fields) -> LookBackTable | None:
     if "look_back_table" not in fields:
         return None
     rows = fields.strings("look_back_table")
     if any(not row.isascii() or not row.isdigit() for row in rows):
         raise OTCacheError("`look_back_table` must be rows of digits.")
-    table = tuple(tuple(int(k) for k in row) for row in rows)
-    _check_look_back_table(table, steps)
-    return table
+    return tuple(tuple(int(k) for k in row) for row in rows)
 
 
 def load_anchor(path: Path) -> Anchor:

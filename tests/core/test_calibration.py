@@ -332,6 +332,19 @@ def test_rho_is_judged_by_the_geometric_mean_over_two_budgets() -> None:
     assert len(seen) == len(set(seen)) < 10
 
 
+def test_defaults_are_the_papers() -> None:
+    settings = Settings()
+
+    assert (settings.steps, settings.reference_budget, settings.anchor_budget) == (50, 20, 8)
+    assert (settings.trials, settings.patience) == (200, 50)
+
+
+def test_the_smallest_budgets_that_can_be_calibrated() -> None:
+    anchor, _ = _calibrate(Analytic(1), replace(SETTINGS, anchor_budget=3, reference_budget=4))
+
+    assert (anchor.anchor.budget, anchor.reference.budget) == (3, 4)
+
+
 @pytest.mark.parametrize(
     ("changes", "shown"),
     [

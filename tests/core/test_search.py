@@ -224,6 +224,20 @@ def test_patience_begins_anew_with_each_improvement() -> None:
     assert len(losses) == losses.index(0.0) + 1 + 3
 
 
+def test_a_space_that_is_all_seen_ends_the_search() -> None:
+    """Of 3 steps in 4 there are two schedules, so that nearly every proposal repeats one."""
+    storage = optuna.storages.InMemoryStorage()
+
+    result = _search(
+        _scattered, steps=4, budget=3, warm_starts=[(0, 1, 3)], trials=20, patience=10**6,
+        storage=storage,
+    )  # fmt: skip
+
+    assert len(result.trials) == 2
+    phases = Counter(trial.user_attrs["phase"] for trial in _stored(storage))
+    assert phases["search"] == 4 * 20
+
+
 def test_the_polish_ends_where_no_single_move_helps() -> None:
     result = _search(_scattered, trials=400, patience=5)
 
@@ -351,13 +365,29 @@ def test_trials_are_on_disk_even_if_the_search_is_cut_short(tmp_path: Path) -> N
         assert trial.value == _distance(tuple(trial.user_attrs["computed_steps"]))
 
 
-def test_every_candidate_is_stored() -> None:
+def test_every_candidate_is_stored_with_its_gaps() -> None:
     storage = optuna.storages.InMemoryStorage()
 
     result = _search(storage=storage)
 
-    stored = {tuple(t.user_attrs["computed_steps"]): t.value for t in _stored(storage)}
+    trials = _stored(storage)
+    stored = {tuple(t.user_attrs["computed_steps"]): t.value for t in trials}
     assert stored == {trial.computed_steps: trial.loss for trial in result.trials}
+    # Five gaps of at least 1 sum to 19, so none is above 15.
+    assert trials[0].params == {"gap_0": 4, "gap_1": 4, "gap_2": 3, "gap_3": 4, "gap_4": 4}
+    spaces = {(d.low, d.high) for t in trials for d in t.distributions.values()}  # type: ignore[attr-defined]
+    assert spaces == {(1.0, 15.0)}
+
+
+def test_a_study_of_that_name_is_gone_on_with() -> None:
+    storage = optuna.storages.InMemoryStorage()
+
+    counts = []
+    for _ in range(2):
+        _search(storage=storage, study_name="anchor", trials=10)
+        counts.append(len(_stored(storage)))
+
+    assert counts[1] > counts[0] >= 10
 
 
 @pytest.mark.parametrize(
