@@ -20,7 +20,7 @@ from .host import RunStatistics, apply_schedule, is_stochastic, observe_predicti
 
 logger = logging.getLogger("otcache")
 
-_OUT_OF_MEMORY = (getattr(torch, "OutOfMemoryError", MemoryError), MemoryError)
+_OUT_OF_MEMORY = (getattr(torch, "OutOfMemoryError", torch.cuda.OutOfMemoryError), MemoryError)
 
 
 @dataclass(frozen=True)

@@ -57,7 +57,7 @@ class RunStatistics:
         steps: Steps of the run.
         computed, skipped: Steps that ran the model and steps that did not.
         evaluations: Guided predictions by the model; above ``computed`` where a sampler asks more
-            than once a step.
+            than once a step. Not counted (0) where nothing was cached.
         seconds: Wall time of the whole run.
         computed_seconds: Wall time of each evaluation.
         cached_bytes: Most memory that the cache held.
@@ -236,6 +236,11 @@ class CacheWrapper:
             return result
         options = executor.class_obj.model_options
         run = _Run(plan, levels, is_stochastic(sampler), options)
+        if plan.steps != self.schedule.steps:
+            run.statistics.note = (
+                f"The schedule is for {self.schedule.steps} steps and was fitted to this run's "
+                f"{plan.steps}."
+            )
         comfy.patcher_extension.add_wrapper_with_key(
             WrappersMP.PREDICT_NOISE, WRAPPER_KEY, run.predict, options, is_model_options=True
         )

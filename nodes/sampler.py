@@ -114,7 +114,8 @@ class Sampler(io.ComfyNode):
             cached, seed, steps, cfg, sampler_name, scheduler, positive, negative, latent_image,
             denoise=denoise,
         )  # fmt: skip
-        text = finished[-1].summary() if finished else "the schedule of Apply OTCache"
+        unseen = "statistics are on Apply OTCache" if cached is model else "nothing was sampled"
+        text = finished[-1].summary() if finished else unseen
         show_text(text, cls.hidden.unique_id)
         ui = {"text": (text,), "otcache": [report(done) for done in finished]}
         return io.NodeOutput(latent, text, ui=ui)

@@ -21,7 +21,7 @@ from .graph import (
     shortest_path_over_pairs,
     shortest_path_over_triples,
 )
-from .schedule import DEFAULT_ESTIMATOR, Schedule
+from .schedule import DEFAULT_ESTIMATOR, ESTIMATORS, Schedule
 from .search import SearchResult, Steps, Trial, search_anchor, uniform_steps
 from .trajectory import Trajectory
 from .transport import predict_schedule
@@ -78,6 +78,10 @@ class Settings:
             raise OTCacheError(
                 "budgets must satisfy 3 <= anchor < reference < steps but got anchor "
                 f"{self.anchor_budget}, reference {self.reference_budget}, steps {self.steps}."
+            )
+        if self.estimator not in ESTIMATORS:
+            raise OTCacheError(
+                f"`estimator` must be one of {', '.join(ESTIMATORS)} but got {self.estimator!r}."
             )
 
 

@@ -45,7 +45,7 @@ class PairCosts:
 
     # L_K(t, s) = mean |u(t, s) - v_t - (sigma_s - sigma_t) JVP_K(t)|
     # u(t, s)   = (x_s - x_t) / (sigma_s - sigma_t)
-    # JVP_K(t)  = (u(r, t) - v_r) / (sigma_t - sigma_r), with r the step K - 1 before t
+    # JVP_K(t)  = (u(r, t) - v_r) / (sigma_t - sigma_r), with r the step K before t (none for K = 1)
 
     def __init__(self, steps: int, look_backs: Sequence[int] = LOOK_BACKS) -> None:
         self.steps = steps
@@ -73,7 +73,8 @@ class PairCosts:
         residual = _divide(x[t + 1 :] - x[t], spans) - v[t]
         errors = np.empty((len(self.look_backs), self.steps - t))
         for row, k in enumerate(self.look_backs):
-            r = max(t - (k - 1), 0)
+            # One step back the average velocity is v_r itself: K = 1 is reuse, without a JVP.
+            r = t if k == 1 else max(t - k, 0)
             if r == t:
                 errors[row] = np.abs(residual).sum(axis=1)
                 continue

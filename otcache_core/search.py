@@ -257,17 +257,32 @@ def search_anchor(
     import optuna
 
     _check(steps, budget, warm_starts, trials)
-    optuna.logging.set_verbosity(optuna.logging.WARNING)
-    start = warm_starts[0]
-    study = optuna.create_study(storage=storage, study_name=study_name, load_if_exists=True)
-    search = _Search(objective, study, steps, budget - 1, trials)
-    search.on_trial = on_trial
-    losses = {s: search.run_one(s) for s in list(dict.fromkeys(warm_starts))[:trials]}
+    verbosity = optuna.logging.get_verbosity()
+    # Optuna logs a traceback for whatever ends a search, a user's interrupt too.
+    optuna.logging.set_verbosity(optuna.logging.ERROR)
+    try:
+        study = optuna.create_study(storage=storage, study_name=study_name, load_if_exists=True)
+        search = _Search(objective, study, steps, budget - 1, trials)
+        search.on_trial = on_trial
+        return _run(search, warm_starts, spread, seed, patience, polish_share)
+    finally:
+        optuna.logging.set_verbosity(verbosity)
+
+
+def _run(
+    search: _Search,
+    warm_starts: Sequence[Steps],
+    spread: float,
+    seed: int,
+    patience: int,
+    polish_share: float,
+) -> SearchResult:
+    """The three phases in order."""
+    losses = {s: search.run_one(s) for s in list(dict.fromkeys(warm_starts))[: search.trials]}
     good = {s: loss for s, loss in losses.items() if not math.isnan(loss)}
-    start = min(good, key=lambda s: good[s]) if good else start
-    study.sampler = _cma_es(start, spread, seed)
     if good:
-        left = trials - len(search.record)
-        search.sample(patience, limit=trials - math.ceil(left * polish_share))
+        search.study.sampler = _cma_es(min(good, key=lambda s: good[s]), spread, seed)
+        left = search.trials - len(search.record)
+        search.sample(patience, limit=search.trials - math.ceil(left * polish_share))
         search.polish()
     return search.result()

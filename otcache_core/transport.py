@@ -171,10 +171,10 @@ def _check(anchor: Anchor, budget: int, steps: int, rho: float, below_anchor: bo
 
 
 def _stored(anchor: Anchor, budget: int, steps: int) -> Schedule | None:
-    """The stored schedule when budget and step count are an endpoint's own, else ``None``."""
+    """The stored schedule at an endpoint's own budget, placed over ``steps``, else ``None``."""
     for schedule in (anchor.anchor, anchor.reference):
-        if (budget, steps) == (schedule.budget, schedule.steps):
-            return schedule
+        if budget == schedule.budget and (budget < steps or steps == schedule.steps):
+            return retime(schedule, steps)
     return None
 
 
