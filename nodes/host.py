@@ -83,11 +83,11 @@ class RunStatistics:
 
     def summary(self) -> str:
         """One short paragraph for people."""
-        text = (
-            f"{self.computed} computed, {self.skipped} skipped of {self.steps} steps\n"
-            f"{self.seconds:.2f} s, about {self.speedup:.2f}x faster than all steps\n"
-            f"cache {_size(self.cached_bytes)}"
-        )
+        text = f"{self.computed} computed, {self.skipped} skipped of {self.steps} steps\n"
+        text += f"{self.seconds:.2f} s"
+        if self.skipped:
+            text += f", about {self.speedup:.2f}x faster than all steps\n"
+            text += f"cache {_size(self.cached_bytes)}"
         return f"{text}\n{self.note}" if self.note else text
 
 

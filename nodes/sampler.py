@@ -114,6 +114,8 @@ class Sampler(io.ComfyNode):
             cached, seed, steps, cfg, sampler_name, scheduler, positive, negative, latent_image,
             denoise=denoise,
         )  # fmt: skip
+        if schedule is None and finished:
+            finished[-1].note = ""  # nothing was asked to be skipped
         unseen = "statistics are on Apply OTCache" if cached is model else "nothing was sampled"
         text = finished[-1].summary() if finished else unseen
         show_text(text, cls.hidden.unique_id)

@@ -7,6 +7,7 @@ import { api } from "../../scripts/api.js";
 const WIDGET = "otcache_text";
 const LINE_HEIGHT = 15;
 const PADDING = 10;
+const MARGIN = 6; // what the front end leaves free around a DOM widget, inside its height
 const MAX_LINES = 8;
 
 /** @typedef {{ node: string, text: string }} TextEvent */
@@ -46,10 +47,11 @@ function textWidget(node) {
     borderRadius: "4px",
   });
   let lines = 1;
-  const height = () => Math.min(lines, MAX_LINES) * LINE_HEIGHT + PADDING;
+  const height = () => Math.min(lines, MAX_LINES) * LINE_HEIGHT + PADDING + 2 * MARGIN;
   const widget = node.addDOMWidget(WIDGET, WIDGET, element, {
     serialize: false,
     hideOnZoom: false,
+    margin: MARGIN,
     getMinHeight: height,
     getMaxHeight: height,
     getValue: () => element.textContent,
