@@ -56,12 +56,10 @@ class PairCosts:
 
     def add(self, trajectory: Trajectory) -> None:
         """Adds one trajectory, a chunk of elements at a time."""
-        _check_steps(trajectory, self.steps)
+        chunks = _chunks(trajectory, self.steps)
         self._sigmas = trajectory.sigmas
         elements = trajectory.x.shape[1]
-        for begin in range(0, elements, CHUNK):
-            x = trajectory.x[:, begin : begin + CHUNK]
-            v = trajectory.velocity[:, begin : begin + CHUNK]
+        for x, v in chunks:
             for t in range(self.steps):
                 self._sum[:, t, t + 1 :] += self._errors_from(t, x, v) / elements
         self.trajectories += 1
@@ -104,14 +102,7 @@ class PairCosts:
         return tuple(tuple(self.look_backs[int(i)] for i in row) for row in rows)
 
     def _per_look_back(self) -> Costs:
-        if self.trajectories == 0:
-            raise OTCacheError("edge costs need at least 1 trajectory but have 0.")
-        costs: Costs = self._sum / self.trajectories
-        # An edge to the next step skips nothing.
-        for t in range(self.steps):
-            costs[:, t, : t + 1] = np.inf
-            costs[:, t, t + 1] = 0.0
-        return costs
+        return _mean_costs(self._sum, self.trajectories)
 
 
 class TripleCosts:
@@ -132,12 +123,9 @@ class TripleCosts:
 
     def add(self, trajectory: Trajectory) -> None:
         """Adds one trajectory, a chunk of elements at a time."""
-        _check_steps(trajectory, self.steps)
         sigmas = trajectory.sigmas
         elements = trajectory.x.shape[1]
-        for begin in range(0, elements, CHUNK):
-            x = trajectory.x[:, begin : begin + CHUNK]
-            v = trajectory.velocity[:, begin : begin + CHUNK]
+        for x, v in _chunks(trajectory, self.steps):
             for t in range(self.steps):
                 spans = (sigmas[t + 1 :] - sigmas[t]).astype(np.float32)
                 residual = x[t] + spans[:, None] * v[t] - x[t + 1 :]
@@ -150,21 +138,33 @@ class TripleCosts:
 
     def mean(self) -> Costs:
         """Costs ``(T, T, T + 1)`` by r, t, s; infinite unless r < t < s (r = 0 for t = 0)."""
-        if self.trajectories == 0:
-            raise OTCacheError("edge costs need at least 1 trajectory but have 0.")
-        costs: Costs = self._sum / self.trajectories
+        costs = _mean_costs(self._sum, self.trajectories)
         for t in range(self.steps):
-            costs[:, t, : t + 1] = np.inf
-            costs[:, t, t + 1] = 0.0
             costs[max(t, 1) :, t, :] = np.inf
         return costs
 
 
-def _check_steps(trajectory: Trajectory, steps: int) -> None:
+def _chunks(
+    trajectory: Trajectory, steps: int
+) -> list[tuple[NDArray[np.float32], NDArray[np.float32]]]:
+    """Views of states and velocities, ``CHUNK`` elements each; refuses another step count."""
     if trajectory.steps != steps:
         raise OTCacheError(
             f"trajectories must have {steps} steps like the first one but got {trajectory.steps}."
         )
+    parts = [slice(i, i + CHUNK) for i in range(0, trajectory.x.shape[1], CHUNK)]
+    return [(trajectory.x[:, part], trajectory.velocity[:, part]) for part in parts]
+
+
+def _mean_costs(total: Costs, trajectories: int) -> Costs:
+    """Sums over runs as means, by (any, t, s): infinite where s <= t, 0 for the next step."""
+    if trajectories == 0:
+        raise OTCacheError("edge costs need at least 1 trajectory but have 0.")
+    costs: Costs = total / trajectories
+    for t in range(costs.shape[1]):
+        costs[:, t, : t + 1] = np.inf
+        costs[:, t, t + 1] = 0.0  # nothing is skipped
+    return costs
 
 
 def _divide(values: NDArray[np.float32], spans: NDArray[np.float32] | float) -> NDArray[np.float32]:

@@ -6,7 +6,7 @@ import os
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -94,3 +94,14 @@ def download(requirement: str, sha256: str, folder: Path) -> Path:
         )
     check_sha256(files[0].read_bytes(), sha256, files[0].name)
     return files[0]
+
+
+def print_path(make: Callable[[], Path]) -> int:
+    """A command line that prints one path, alone on a line, for shells and nox; the exit status."""
+    logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stderr)
+    try:
+        print(make())
+    except SetupError as error:
+        print(error, file=sys.stderr)
+        return 1
+    return 0

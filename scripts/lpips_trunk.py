@@ -10,12 +10,11 @@ from __future__ import annotations
 import io
 import logging
 import pickle
-import sys
 import tarfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from scripts.fetch import SetupError, cache_folder, check_sha256, download, work_folder
+from scripts.fetch import SetupError, cache_folder, check_sha256, download, print_path, work_folder
 
 if TYPE_CHECKING:
     import numpy as np
@@ -109,13 +108,7 @@ def ensure_trunk() -> Path:
 
 def main() -> int:
     """Print the trunk's path, alone on a line."""
-    logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stderr)
-    try:
-        print(ensure_trunk())
-    except SetupError as error:
-        print(error, file=sys.stderr)
-        return 1
-    return 0
+    return print_path(ensure_trunk)
 
 
 if __name__ == "__main__":
