@@ -12,6 +12,7 @@ from uuid import uuid4
 
 from .documents import MAX_BYTES, Fields, parse_document
 from .errors import OTCacheError
+from .fidelity import FidelityCurve, FidelityPoint
 from .schedule import MAX_LOOK_BACK, MAX_STEPS, Schedule, check_sigmas
 
 FORMAT = "otcache-anchor"
@@ -120,6 +121,8 @@ class Anchor:
         look_back_table: MeanCache's K per edge, or ``None``; see ``LookBackTable``.
         objective: What the search reached, or ``None`` if nothing was searched.
         calibration: How much the calibration saw.
+        fidelity: The loss measured at a few budgets, or empty if it was not; see
+            ``fidelity.FidelityCurve``.
         provenance: Where the schedules come from, in words.
         versions: Versions of the software that made it.
 
@@ -136,6 +139,7 @@ class Anchor:
     look_back_table: LookBackTable | None = field(default=None, repr=False)
     objective: Objective | None = None
     calibration: Calibration = Calibration()
+    fidelity: tuple[FidelityPoint, ...] = ()
     provenance: str = ""
     versions: Mapping[str, str] = field(default_factory=dict)
 
@@ -161,6 +165,8 @@ class Anchor:
             check_sigmas(self.sampling.sigmas, self.steps)
         if self.look_back_table is not None:
             _check_look_back_table(self.look_back_table, self.steps)
+        if self.fidelity:
+            FidelityCurve(self.fidelity)
 
     @property
     def steps(self) -> int:
@@ -197,6 +203,7 @@ class Anchor:
             }
         document["objective"] = None if self.objective is None else asdict(self.objective)
         document["calibration"] = asdict(self.calibration)
+        document["fidelity"] = [asdict(point) for point in self.fidelity]
         document["provenance"] = self.provenance
         document["versions"] = dict(self.versions)
         document["sampling"] = asdict(self.sampling)
@@ -266,6 +273,9 @@ class Anchor:
             calibration=Calibration.from_fields(fields.nested("calibration"))
             if "calibration" in fields
             else Calibration(),
+            fidelity=tuple(map(FidelityPoint.from_fields, fields.objects("fidelity")))
+            if "fidelity" in fields
+            else (),
             provenance=fields.text("provenance", ""),
             versions=fields.texts("versions") if "versions" in fields else {},
         )

@@ -121,6 +121,14 @@ class Fields:
         items = enumerate(self._list(key))
         return tuple(self._text(f"{key}[{i}]", item) for i, item in items)
 
+    def objects(self, key: str) -> list[Fields]:
+        """A list of objects."""
+        items = self._list(key)
+        for i, item in enumerate(items):
+            if not isinstance(item, dict):
+                self._refuse(f"{key}[{i}]", "an object", item)
+        return [Fields(item, f"{self._path}.{key}[{i}]") for i, item in enumerate(items)]
+
     def texts(self, key: str) -> dict[str, str]:
         """An object of strings."""
         inner = self.nested(key)

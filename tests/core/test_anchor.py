@@ -22,6 +22,7 @@ from otcache_core.anchor import (
     save_anchor,
 )
 from otcache_core.errors import OTCacheError
+from otcache_core.fidelity import FidelityPoint
 from otcache_core.schedule import Schedule
 
 STEPS = 6
@@ -41,6 +42,7 @@ def _anchor(**changes: Any) -> Anchor:
         "look_back_table": TABLE,
         "objective": Objective("lpips-alex", 0.338, 0.261),
         "calibration": Calibration(50, 200, 9000, 7),
+        "fidelity": (FidelityPoint(3, 0.1, 0.05), FidelityPoint(5, 0.02, 0.01)),
         "provenance": "calibrated by a test",
         "versions": {"otcache": "0.1.0", "torch": "2.9"},
         **changes,
@@ -249,6 +251,10 @@ def _drop(key: str) -> Callable[[dict[str, Any]], None]:
         (_set("calibration", "trials", to=-1), "calibration.trials must be an integer from 0"),
         (_set("calibration", "seed", to=2**64), "calibration.seed must be an integer from 0"),
         (_set("calibration", to=50), "calibration must be an object but got 50"),
+        (_set("fidelity", to={}), "fidelity must be a list"),
+        (_set("fidelity", 0, to=3), r"fidelity\[0\] must be an object but got 3"),
+        (_set("fidelity", 1, "mean", to=-1), r"fidelity\[1\].mean must be a number from 0"),
+        (_set("fidelity", 1, "budget", to=3), r"increasing budgets but has budgets \[3, 3\]"),
         (_set("provenance", to=5), "provenance must be a text"),
         (_set("versions", to=["torch"]), "versions must be an object"),
         (_set("versions", "torch", to=2.9), "versions.torch must be a text .* but got 2.9"),

@@ -1,0 +1,89 @@
+"""What a budget costs in fidelity: the loss measured at a few budgets, read off at any."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+import numpy as np
+
+from .documents import Fields
+from .errors import OTCacheError
+from .schedule import MAX_STEPS
+
+MAX_POINTS = 100
+_SMALLEST_LOSS = 1e-6
+
+
+@dataclass(frozen=True)
+class FidelityPoint:
+    """Loss of the predicted schedule at one budget over the calibration prompts.
+
+    Attributes:
+        budget: Model calls.
+        mean: Mean loss over prompts.
+        spread: Its standard deviation over prompts.
+    """
+
+    budget: int
+    mean: float
+    spread: float
+
+    @classmethod
+    def from_fields(cls, fields: Fields) -> FidelityPoint:
+        """Reads one point of an anchor's ``fidelity``."""
+        return cls(
+            fields.integer("budget", 1, MAX_STEPS),
+            fields.number("mean", 0.0, 1e9),
+            fields.number("spread", 0.0, 1e9),
+        )
+
+
+class FidelityCurve:
+    """Expected loss against budget, through measured points.
+
+    Between points the logarithm of the loss is linear in the logarithm of the budget, and more
+    model calls never cost fidelity: a point that says so is noise and is levelled. Outside the
+    measured budgets the nearest point answers.
+
+    Args:
+        points: At least one, budgets strictly increasing.
+
+    Raises:
+        OTCacheError: If the points are not such.
+    """
+
+    def __init__(self, points: Iterable[FidelityPoint]) -> None:
+        self.points = tuple(points)
+        budgets = [point.budget for point in self.points]
+        if not 1 <= len(budgets) <= MAX_POINTS or budgets != sorted(set(budgets)):
+            raise OTCacheError(
+                f"`fidelity` must have 1 to {MAX_POINTS} points with increasing budgets but has "
+                f"budgets {budgets[:8]}."
+            )
+        self._log_budgets = np.log(budgets)
+        means = np.array([point.mean for point in self.points])
+        self._log_means = np.log(np.maximum(np.minimum.accumulate(means), _SMALLEST_LOSS))
+        self._spreads = np.array([point.spread for point in self.points])
+
+    def expected(self, budget: int) -> tuple[float, float]:
+        """Mean and standard deviation over prompts of the loss to expect at a budget."""
+        at = math.log(max(budget, 1))
+        mean = math.exp(float(np.interp(at, self._log_budgets, self._log_means)))
+        return mean, float(np.interp(at, self._log_budgets, self._spreads))
+
+    def budget_for(self, target: float) -> int:
+        """The smallest measured or interpolated budget whose expected loss meets ``target``.
+
+        Raises:
+            OTCacheError: If even the highest measured budget is expected to miss it.
+        """
+        low, high = self.points[0].budget, self.points[-1].budget
+        for budget in range(low, high + 1):
+            if self.expected(budget)[0] <= target * (1.0 + 1e-9):
+                return budget
+        raise OTCacheError(
+            f"the target loss must be at least {self.expected(high)[0]:.4f}, expected at {high} "
+            f"model calls, but is {target:g}: raise the target, or choose a budget above {high}."
+        )
