@@ -254,7 +254,7 @@ def _drop(key: str) -> Callable[[dict[str, Any]], None]:
         (_set("fidelity", to={}), "fidelity must be a list"),
         (_set("fidelity", 0, to=3), r"fidelity\[0\] must be an object but got 3"),
         (_set("fidelity", 1, "mean", to=-1), r"fidelity\[1\].mean must be a number from 0"),
-        (_set("fidelity", 1, "budget", to=3), r"increasing budgets but has budgets \[3, 3\]"),
+        (_set("fidelity", 1, "budget", to=3), r"`fidelity` must .* budgets \[3, 3\]"),
         (_set("provenance", to=5), "provenance must be a text"),
         (_set("versions", to=["torch"]), "versions must be an object"),
         (_set("versions", "torch", to=2.9), "versions.torch must be a text .* but got 2.9"),
