@@ -14,7 +14,7 @@ import torch
 from benchmarks.counting import counted
 from benchmarks.records import write_record
 from benchmarks.tiny_models import ARCHITECTURES, Architecture, Parts
-from scripts.loaded_host import Host, load_host
+from scripts.inprocess import Host, start_host
 
 STEPS, BUDGET, CFG = 12, 5, 2.0
 ABSENT = "absent"
@@ -83,7 +83,7 @@ def main(arguments: Sequence[str]) -> None:
     """Examines all, prints the table and writes the record."""
     argparse.ArgumentParser(description=__doc__).parse_args(arguments)
     with tempfile.TemporaryDirectory() as folder:
-        host = load_host(Path(folder))
+        host = start_host(Path(folder))
         rows = [examine(host, architecture) for architecture in ARCHITECTURES]
         from comfyui_version import __version__ as version
     for row in rows:

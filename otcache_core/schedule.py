@@ -36,6 +36,22 @@ def _check_computed_steps(computed_steps: Sequence[int], steps: int) -> None:
 
 
 @dataclass(frozen=True)
+class Origin:
+    """What the anchor behind a schedule was calibrated with; empty where it is not known.
+
+    Attributes:
+        architecture: The model's class in ComfyUI, or a kind of models.
+        sampler, scheduler: ComfyUI's names.
+        cfg: Guidance scale, or ``None`` where any will do.
+    """
+
+    architecture: str = ""
+    sampler: str = ""
+    scheduler: str = ""
+    cfg: float | None = None
+
+
+@dataclass(frozen=True)
 class Schedule:
     """An immutable, validated schedule over ``steps`` sampler steps.
 
@@ -48,6 +64,7 @@ class Schedule:
             from 1 to 6; left empty it is filled with 1, plain reuse.
         sigmas: The descending noise levels the schedule was made for, one more than there are
             steps, or ``None``.
+        origin: What its anchor was calibrated with, or ``None``; never part of a comparison.
 
     Raises:
         OTCacheError: If any of the rules above is broken.
@@ -58,6 +75,7 @@ class Schedule:
     estimator: str = DEFAULT_ESTIMATOR
     look_back: tuple[int, ...] = ()
     sigmas: tuple[float, ...] | None = field(default=None, repr=False)
+    origin: Origin | None = field(default=None, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "computed_steps", tuple(int(t) for t in self.computed_steps))

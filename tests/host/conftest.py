@@ -6,7 +6,6 @@ The loaded pack has its own copy of `otcache_core`. Tests here take core classes
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -15,8 +14,12 @@ import torch
 
 from benchmarks.counting import counted as count_calls
 from benchmarks.tiny_models import ARCHITECTURES, Parts, random_conditioning, randomise
-from scripts.loaded_host import Host, Result, load_host
-from scripts.lpips_trunk import ensure_trunk
+from scripts.inprocess import Host, Result, start_host
+
+EXTRA_NODES = (
+    "nodes_custom_sampler", "nodes_easycache", "nodes_differential_diffusion", "nodes_pag",
+    "nodes_slg", "nodes_perpneg", "nodes_context_windows", "nodes_hooks", "nodes_cond",
+)  # fmt: skip
 
 TINY_FLUX = {
     "image_model": "flux",
@@ -40,10 +43,9 @@ TINY_FLUX = {
 @pytest.fixture(scope="session")
 def host(tmp_path_factory: pytest.TempPathFactory) -> Host:
     """The host in this process, with the pack and the LPIPS trunk in it."""
-    base = tmp_path_factory.mktemp("comfyui")
-    loaded = load_host(base)
-    shutil.copyfile(ensure_trunk(), base / "models" / "lpips" / "alexnet.safetensors")
-    return loaded
+    # Models this small gain nothing from threads, and lose a lot to them on a busy machine.
+    torch.set_num_threads(1)
+    return start_host(tmp_path_factory.mktemp("comfyui"), EXTRA_NODES)
 
 
 @pytest.fixture(scope="session")
@@ -57,7 +59,7 @@ def tiny_flux(host: Host) -> Parts:
     """The host's FLUX with random weights: a flow model, about 2 ms a call."""
     from training.twin import FluxTwin
 
-    demo_model = host.module("nodes.demo_model")
+    demo_model = host.module("nodes.demo_parts")
     twin = FluxTwin(TINY_FLUX)
     randomise(twin)
     weights = {f"transformer.{name}": value for name, value in twin.state_dict().items()}

@@ -1,13 +1,14 @@
-"""A ComfyUI inside this process, with the pack loaded by the host's own loader.
+"""A ComfyUI in this process, the pack loaded into it by the host's own loader.
 
-The loaded pack has its own copy of `otcache_core`. Whoever works with it takes core classes from
-that copy, by `host.core("schedule")`, and never imports `otcache_core` beside it.
+The loaded pack has its own copy of ``otcache_core``: take core classes from there, by
+``host.core("schedule")``, and never import ``otcache_core`` beside it.
 """
 
 from __future__ import annotations
 
 import asyncio
 import importlib
+import shutil
 import sys
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -16,15 +17,10 @@ from typing import Any
 import torch
 
 from scripts.host import REPOSITORY, ensure_host
+from scripts.lpips_trunk import ensure_trunk
 from scripts.torchvision_cpu import declare_missing_operators
 
 FOLDERS = ("models/lpips", "models/otcache", "custom_nodes", "input", "output", "user")
-
-EXTRA_NODES = (
-    "nodes_custom_sampler", "nodes_easycache", "nodes_differential_diffusion", "nodes_pag",
-    "nodes_slg", "nodes_perpneg", "nodes_context_windows", "nodes_sag", "nodes_hooks",
-    "nodes_torch_compile", "nodes_cond", "nodes_tcfg", "nodes_cfg", "nodes_apg", "nodes_edit_model",
-)  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -69,17 +65,18 @@ class Host:
         return Result(tuple(output.args), output.ui or {})
 
 
-def load_host(base: Path) -> Host:
-    """Imports the host and has it load the pack; `base` becomes ComfyUI's base folder.
+def start_host(base: Path, extra_nodes: tuple[str, ...] = ()) -> Host:
+    """Imports the host and loads the pack into it; once per process.
 
-    One host a process: ComfyUI's modules are global.
+    Args:
+        base: ComfyUI's base folder, made where it is missing.
+        extra_nodes: Modules of ``comfy_extras`` to load beside it.
     """
-    path = ensure_host()
     for folder in FOLDERS:
         (base / folder).mkdir(parents=True, exist_ok=True)
-    # Models this small gain nothing from threads, and lose a lot to them on a busy machine.
-    torch.set_num_threads(1)
+    shutil.copyfile(ensure_trunk(), base / "models" / "lpips" / "alexnet.safetensors")
     declare_missing_operators()
+    path = ensure_host()
     # The host comes first: its `nodes.py` must not be shadowed by the pack's `nodes/`.
     sys.path.insert(0, str(path))
     from comfy.cli_args import args
@@ -91,9 +88,8 @@ def load_host(base: Path) -> Host:
     import nodes
 
     comfy.utils.PROGRESS_BAR_ENABLED = False
-    extras = [path / "comfy_extras" / f"{name}.py" for name in EXTRA_NODES]
+    extras = [path / "comfy_extras" / f"{name}.py" for name in extra_nodes]
     for source, parent in [(REPOSITORY, "custom_nodes"), *((e, "comfy_extras") for e in extras)]:
         if not asyncio.run(nodes.load_custom_node(str(source), module_parent=parent)):
-            raise ImportError(f"ComfyUI must load {source.name} but could not: see its log.")
-    # Tools may have imported the checkout as well, under another name; this is the host's copy.
+            raise RuntimeError(f"the host must load {source.name} but did not: see the log.")
     return Host(nodes.NODE_CLASS_MAPPINGS["OTCacheSampler"].__module__.split(".nodes.")[0], base)
