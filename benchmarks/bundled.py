@@ -61,10 +61,7 @@ class BundledModel:
         import comfy.sample
 
         noise = torch.cat(
-            [
-                comfy.sample.prepare_noise(torch.zeros(1, 3, 64, 64), self.seed + i)
-                for i in indices
-            ]
+            [comfy.sample.prepare_noise(torch.zeros(1, 3, 64, 64), self.seed + i) for i in indices]
         )
         with torch.inference_mode():
             return comfy.sample.sample(

@@ -2,15 +2,27 @@
 
 from __future__ import annotations
 
-import hashlib
+import logging
 from typing import Any
 
 from comfy_api.latest import io
 
 from ..otcache_core.anchor import Anchor
 from ..otcache_core.errors import OTCacheError
-from .library import anchor_names, find_anchor, new_anchor_path, open_anchor, store_anchor
+from .library import (
+    AUTOMATIC,
+    anchor_names,
+    choose_anchor,
+    find_anchor,
+    fingerprint,
+    new_anchor_path,
+    open_anchor,
+    store_anchor,
+)
+from .origin import is_bundled_model, kinds_of, wrong_architecture
 from .types import CATEGORY, AnchorType, show_text
+
+logger = logging.getLogger("otcache")
 
 
 def describe(anchor: Anchor) -> str:
@@ -44,8 +56,15 @@ class LoadAnchor(io.ComfyNode):
             inputs=[
                 io.Combo.Input(
                     "anchor_name",
-                    options=anchor_names(),
-                    tooltip="An anchor file in ComfyUI's models/otcache folder, or a preset.",
+                    options=[*anchor_names(), AUTOMATIC],
+                    tooltip="An anchor file in ComfyUI's models/otcache folder, or a preset. "
+                    "automatic takes the one that fits the connected model.",
+                ),
+                io.Model.Input(
+                    "model",
+                    optional=True,
+                    tooltip="The model you sample, to choose an anchor for it and to warn if the "
+                    "chosen one is for another model. It is not altered.",
                 ),
             ],
             outputs=[AnchorType.Output("anchor", display_name="anchor")],
@@ -55,19 +74,32 @@ class LoadAnchor(io.ComfyNode):
     @classmethod
     def validate_inputs(cls, anchor_name: str) -> bool | str:
         try:
-            find_anchor(anchor_name)
+            if anchor_name != AUTOMATIC:
+                find_anchor(anchor_name)
         except OTCacheError as error:
             return str(error)
         return True
 
     @classmethod
     def fingerprint_inputs(cls, anchor_name: str) -> str:
-        return hashlib.sha256(find_anchor(anchor_name).read_bytes()).hexdigest()
+        return fingerprint(anchor_name)
 
     @classmethod
-    def execute(cls, anchor_name: str) -> io.NodeOutput:
-        anchor = open_anchor(anchor_name)
-        text = describe(anchor)
+    def execute(cls, anchor_name: str, model: Any = None) -> io.NodeOutput:
+        name = anchor_name
+        if name == AUTOMATIC:
+            if model is None:
+                raise OTCacheError(
+                    "automatic must have a model to choose for but none is connected: connect one, "
+                    "or choose an anchor by name."
+                )
+            name = choose_anchor(kinds_of(model), bundled_model=is_bundled_model(model))
+        anchor = open_anchor(name)
+        text = describe(anchor) if name == anchor_name else f"{name}\n{describe(anchor)}"
+        warning = "" if model is None else wrong_architecture(anchor.architecture, model)
+        if warning:
+            logger.warning("OTCache: %s", warning)
+            text = f"{warning}\n{text}"
         show_text(text, cls.hidden.unique_id)
         return io.NodeOutput(anchor, ui={"text": (text,)})
 

@@ -48,6 +48,22 @@ def _check_slope_gain(slope_gain: Sequence[float], edges: int) -> None:
 
 
 @dataclass(frozen=True)
+class Origin:
+    """What the anchor behind a schedule was calibrated with; empty where it is not known.
+
+    Attributes:
+        architecture: The model's class in ComfyUI, or a kind of models.
+        sampler, scheduler: ComfyUI's names.
+        cfg: Guidance scale, or ``None`` where any will do.
+    """
+
+    architecture: str = ""
+    sampler: str = ""
+    scheduler: str = ""
+    cfg: float | None = None
+
+
+@dataclass(frozen=True)
 class Schedule:
     """An immutable, validated schedule over ``steps`` sampler steps.
 
@@ -62,6 +78,7 @@ class Schedule:
             steps, or ``None``.
         slope_gain: The slope estimator's factor on the slope for each edge, from 0 (reuse) to 2;
             left empty it is filled with 1, the plain slope.
+        origin: What its anchor was calibrated with, or ``None``; never part of a comparison.
 
     Raises:
         OTCacheError: If any of the rules above is broken.
@@ -73,6 +90,7 @@ class Schedule:
     look_back: tuple[int, ...] = ()
     sigmas: tuple[float, ...] | None = field(default=None, repr=False)
     slope_gain: tuple[float, ...] = ()
+    origin: Origin | None = field(default=None, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "computed_steps", tuple(int(t) for t in self.computed_steps))
