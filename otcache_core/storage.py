@@ -7,6 +7,7 @@ workflow.
 from __future__ import annotations
 
 import os
+import time
 import warnings
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -22,10 +23,12 @@ GRACE_SECONDS = 300
 """A database marks a trial as failed when its worker has been silent for so long."""
 
 DEFAULT_PROXY_PORT = 13_000
+ATTEMPTS = 5
 BUSY_SECONDS = 60.0
 """A SQLite file that another process writes to is waited for so long."""
 
 DATABASES = ("sqlite", "postgresql", "mysql", "mariadb")
+KINDS = (*DATABASES, "journal", "grpc")
 PLACES = "sqlite:///FILE, journal:FILE, postgresql://..., mysql://... or grpc://HOST:PORT"
 
 
@@ -48,7 +51,7 @@ def open_storage(place: str, *, timeout: float = 30.0) -> BaseStorage:
             passwords.
     """
     kind = place.partition(":")[0].partition("+")[0].lower()
-    if kind not in (*DATABASES, "journal", "grpc"):
+    if kind not in KINDS:
         raise OTCacheError(f"a study's storage must be {PLACES} but is {hide_password(place)!r}.")
     try:
         if kind == "journal":
@@ -68,27 +71,33 @@ def open_storage(place: str, *, timeout: float = 30.0) -> BaseStorage:
 
 def hide_password(place: str) -> str:
     """The place without user, password and options."""
-    try:
-        parts = urlsplit(place)
-        where = parts.hostname or ""
-        where += f":{parts.port}" if parts.port else ""
-    except ValueError:
-        return place.partition(":")[0] + ":..."
-    return f"{parts.scheme}://{where}{parts.path}" if where else f"{parts.scheme}:{parts.path}"
+    scheme, separator, rest = place.partition("://")
+    if not separator:
+        kind, _, path = place.partition(":")
+        return f"{kind}:..." if "@" in path or kind not in KINDS else place
+    return f"{scheme}://{rest.rpartition('@')[2].partition('?')[0].partition('#')[0]}"
 
 
 def _open_database(place: str) -> BaseStorage:
     import optuna
 
     waits = {"connect_args": {"timeout": BUSY_SECONDS}} if place.startswith("sqlite") else {}
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)  # heartbeats
-        return optuna.storages.RDBStorage(
-            place,
-            engine_kwargs={"pool_pre_ping": True, **waits},
-            heartbeat_interval=HEARTBEAT_SECONDS,
-            grace_period=GRACE_SECONDS,
-        )
+    for attempt in range(ATTEMPTS):
+        try:
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)  # heartbeats
+                return optuna.storages.RDBStorage(
+                    place,
+                    engine_kwargs={"pool_pre_ping": True, **waits},
+                    heartbeat_interval=HEARTBEAT_SECONDS,
+                    grace_period=GRACE_SECONDS,
+                )
+        except Exception:
+            # Another process may be making the tables at this very moment.
+            if attempt == ATTEMPTS - 1:
+                raise
+            time.sleep(0.2 * (attempt + 1))
+    raise AssertionError("unreachable")
 
 
 def _open_journal(path: Path) -> BaseStorage:

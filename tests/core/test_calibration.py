@@ -605,3 +605,10 @@ def test_the_middle_lies_between(budget: int) -> None:
 def test_unknown_estimators_are_refused() -> None:
     with pytest.raises(OTCacheError, match="`estimator` must be one of slope, .* but got 'magic'"):
         replace(SETTINGS, estimator="magic")
+
+
+def test_gains_are_an_option() -> None:
+    runner = Analytic(1)
+    _calibrate(runner, replace(SETTINGS, gains=False))
+
+    assert {gain for schedule, _ in runner.asked for gain in schedule.slope_gain} == {1.0}

@@ -84,7 +84,7 @@ def _stored(storage: Any) -> list[optuna.trial.FrozenTrial]:
 
 
 def _phases(storage: Any) -> Counter[str]:
-    return Counter(trial.user_attrs["phase"] for trial in _stored(storage))
+    return Counter(trial.user_attrs["candidate"]["phase"] for trial in _stored(storage))
 
 
 # What is found
@@ -217,9 +217,9 @@ def test_a_sampler_that_repeats_itself_costs_nothing(proposer: str) -> None:
     assert len(loss.asked) == len(result.trials) * PROMPTS
     # The sampler gives up after four times as many proposals as trials, and learned all of them.
     assert _phases(storage)["search"] == 4 * 5
-    values = {tuple(t.user_attrs["computed_steps"]): t.value for t in _stored(storage)}
+    values = {tuple(t.user_attrs["candidate"]["computed_steps"]): t.value for t in _stored(storage)}
     for trial in _stored(storage):
-        assert trial.value == values[tuple(trial.user_attrs["computed_steps"])]
+        assert trial.value == values[tuple(trial.user_attrs["candidate"]["computed_steps"])]
         assert set(trial.intermediate_values) == {0, 1, 2}
 
 
@@ -250,7 +250,7 @@ def test_patience_begins_anew_with_each_improvement() -> None:
 
     _search(loss, patience=3, trials=100, polish=False, storage=storage)
 
-    losses = [t.value for t in _stored(storage) if t.user_attrs["phase"] == "search"]
+    losses = [t.value for t in _stored(storage) if t.user_attrs["candidate"]["phase"] == "search"]
     assert len(losses) == losses.index(0.0) + 1 + 3
 
 
@@ -449,7 +449,9 @@ def test_a_sampler_that_repeats_a_failed_candidate_costs_nothing() -> None:
 
     assert [trial.failure for trial in result.trials] == ["", "no picture"]
     assert sum(of.computed_steps == (0, 2, 3) for of, _ in noted.asked) == 1
-    repeated = [t for t in _stored(storage) if t.user_attrs["computed_steps"] == [0, 2, 3]]
+    repeated = [
+        t for t in _stored(storage) if t.user_attrs["candidate"]["computed_steps"] == [0, 2, 3]
+    ]
     assert len(repeated) > 1
     assert {t.state for t in repeated} == {optuna.trial.TrialState.FAIL}
 
@@ -587,7 +589,7 @@ def test_every_candidate_is_stored_with_its_gaps() -> None:
     result = _search(storage=storage)
 
     trials = _stored(storage)
-    stored = {tuple(t.user_attrs["computed_steps"]): t.value for t in trials}
+    stored = {tuple(t.user_attrs["candidate"]["computed_steps"]): t.value for t in trials}
     assert stored == {trial.candidate.computed_steps: trial.loss for trial in result.trials}
     # Five gaps of at least 1 sum to 19, so none is above 15.
     assert trials[0].params == {"gap_0": 4, "gap_1": 4, "gap_2": 3, "gap_3": 4, "gap_4": 4}
@@ -800,12 +802,12 @@ def test_searches_that_cannot_begin(changes: dict[str, Any], message: str) -> No
 @pytest.mark.parametrize(
     ("dead", "place"),
     [
-        (LEFT, None),  # another worker's: the search goes on meanwhile
+        (LEFT, -1),  # the search goes on meanwhile
         (next(neighbours(TARGET)), -1),  # the polish takes it up when nothing else is left
     ],
     ids=["warm start", "polish"],
 )
-def test_what_a_silent_worker_is_on(dead: Candidate, place: int | None) -> None:
+def test_what_a_silent_worker_is_on(dead: Candidate, place: int) -> None:
     """It may be slow or dead: nobody can tell, so its candidate is left to it as long as it can."""
     storage, loss = optuna.storages.InMemoryStorage(), _Noted()
     study = optuna.create_study(storage=storage, study_name="anchor")
@@ -816,5 +818,18 @@ def test_what_a_silent_worker_is_on(dead: Candidate, place: int | None) -> None:
         trials=100,
     )  # fmt: skip
 
-    assert (dead in loss.candidates) == (place is not None)
-    assert place is None or loss.candidates[place] == dead
+    assert loss.candidates[place] == dead
+
+
+@pytest.mark.parametrize(
+    "of",
+    [candidate(START.computed_steps, 0.5), Candidate(START.computed_steps, (1.0, 0.52, 1.0, 1, 1))],
+)
+def test_warm_starts_that_the_space_cannot_hold(of: Candidate) -> None:
+    told = itertools.count()
+    result = _search(
+        warm_starts=[START, of], proposer="none", polish=False, stop=lambda: next(told) > 50
+    )
+
+    assert next(told) < 10
+    assert result.trials[0].candidate == START

@@ -1,4 +1,4 @@
-"""The search in processes that are killed."""
+"""The search in other processes: killed ones, and several on one study."""
 
 import importlib.util
 import json
@@ -6,6 +6,8 @@ import os
 import signal
 import subprocess
 import sys
+import time
+from collections import Counter
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -140,3 +142,60 @@ def test_a_killed_search_is_gone_on_with(
     # A second resumption has nothing to do.
     assert _resume(place, noted, TRIALS) == result
     assert len(noted.asked) == 2 * len(after)
+
+
+@pytest.mark.parametrize("kind", ["sqlite", "journal"])
+def test_two_workers_share_the_trials(kind: str, tmp_path: Path, workers: list[_Worker]) -> None:
+    trials, place, go = 12, _place(kind, tmp_path), tmp_path / "go"
+    open_storage(place)
+    options = {"trials": trials, "wait_for": go}
+    for name, seconds in (("a", 0.02), ("b", 0.033)):
+        workers.append(_Worker(place, tmp_path / name, seconds=seconds, **options))
+    _begin_together(workers, go)
+
+    assert [worker.end() for worker in workers] == [0, 0]
+
+    result = _resume(place, _Noted(_never), trials)
+    by_worker = [Counter(steps for steps, _ in worker.asked()) for worker in workers]
+    # Both did their part; no candidate came to one worker twice.
+    assert all(len(asked) >= trials // 4 for asked in by_worker)
+    assert all(count == 2 for asked in by_worker for count in asked.values())
+    # A candidate that was in work when the bound was reached is finished.
+    assert trials <= len(result.trials) <= trials + 1
+    # What both took up at the same moment, the only first candidate among it
+    twice = set(by_worker[0]) & set(by_worker[1])
+    assert len(twice) <= trials // 4
+    assert set(by_worker[0]) | set(by_worker[1]) == {
+        trial.candidate.computed_steps for trial in result.trials
+    }
+    assert {worker.best() for worker in workers} == {result.best.computed_steps}
+
+
+@pytest.mark.parametrize("kind", ["sqlite", "journal"])
+def test_a_worker_outlives_another(kind: str, tmp_path: Path, workers: list[_Worker]) -> None:
+    place, go = _place(kind, tmp_path), tmp_path / "go"
+    open_storage(place)
+    for name, die_at in (("a", 5), ("b", 0)):
+        options = {"trials": 16, "seconds": 0.01, "die_at": die_at, "wait_for": go}
+        workers.append(_Worker(place, tmp_path / name, **options))
+    _begin_together(workers, go)
+
+    assert [worker.end() for worker in workers] == [KILLED, 0]
+
+    assert len(workers[0].asked()) == 5
+    assert workers[1].best() == WORKER.TARGET
+    assert _resume(place, _Noted(_never), 16).best.computed_steps == WORKER.TARGET
+
+
+def _begin_together(workers: list[_Worker], go: Path) -> None:
+    """Waits until all workers are ready, then lets them go."""
+    until = time.monotonic() + 60
+    while not all(worker.notes.exists() for worker in workers):
+        assert all(worker.process.poll() is None for worker in workers), "a worker did not come up"
+        assert time.monotonic() < until, "a worker is not ready"
+        time.sleep(0.01)
+    go.touch()
+
+
+def _never(of: Candidate, prompt: int) -> float:
+    raise AssertionError("nothing is left to evaluate")

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import time
-from collections import Counter
 from collections.abc import Iterator
 from contextlib import ExitStack
 from pathlib import Path
@@ -118,6 +117,10 @@ def test_another_seed_is_another_study(tmp_path: Path) -> None:
     assert said.count("OTCache calibration starts") == 2
 
 
+def _workers(study: optuna.Study) -> set[str]:
+    return {t.user_attrs["candidate"]["worker"] for t in study.trials if t.user_attrs}
+
+
 @pytest.fixture(params=["postgresql", "journal"])
 def shared_place(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
     """A storage that two processes share."""
@@ -145,21 +148,19 @@ def test_two_workers_share_a_study_and_one_may_die(shared_place: str, tmp_path: 
         deadline = time.monotonic() + 240
         while True:
             study = _wait_for_trials(shared_place, 6)
-            workers = Counter(t.user_attrs.get("worker") for t in study.trials)
-            if len([w for w in workers if w]) == 2 or time.monotonic() > deadline:
+            if len(_workers(study)) == 2 or time.monotonic() > deadline:
                 break
         servers[1].kill()
         entry = servers[0].wait(queued[0][0], timeout=300)
 
-    trials = [t for t in study.trials if "worker" in t.user_attrs]
-    assert len({t.user_attrs["worker"] for t in trials}) == 2  # both did some of it
+    assert len(_workers(study)) == 2  # both did some of it
     finished = finished_trials(study)
     assert len(finished) <= 25
     # Each candidate was evaluated once, but for what both took up at the same moment.
     complete = [
-        (tuple(t.user_attrs["computed_steps"]), tuple(t.user_attrs["slope_gain"]))
-        for t in trials
-        if t.state == optuna.trial.TrialState.COMPLETE and "duplicate" not in t.user_attrs
+        repr(t.user_attrs["candidate"]["computed_steps"] + t.user_attrs["candidate"]["slope_gain"])
+        for t in study.get_trials(states=(optuna.trial.TrialState.COMPLETE,))
+        if "duplicate" not in t.user_attrs
     ]
     assert len(complete) - len(set(complete)) <= 2
     text = entry["outputs"][queued[0][1]]["text"][0]
