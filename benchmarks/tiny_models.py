@@ -217,15 +217,21 @@ class Architecture:
         return Parts(model, *conds, {"samples": torch.zeros(self.latent)})
 
 
-def build_model(family: str, config: Mapping[str, Any], base: str = "", kind: str = "") -> Any:
-    """A family of the host with random weights, as a ModelPatcher."""
+def build_model(
+    family: str,
+    config: Mapping[str, Any],
+    base: str = "",
+    kind: str = "",
+    dtype: torch.dtype = torch.float32,
+) -> Any:
+    """A family of the host with random weights, as a ModelPatcher; it computes in 32 bits."""
     import comfy.model_base
     import comfy.model_management as management
     import comfy.model_patcher
     import comfy.supported_models
 
     settings = vars(comfy.supported_models)[family](dict(config))
-    settings.set_inference_dtype(torch.float32, None)
+    settings.set_inference_dtype(dtype, None if dtype == torch.float32 else torch.float32)
     devices = (management.get_torch_device(), management.unet_offload_device())
     if base:
         kinds = {"model_type": comfy.model_base.ModelType[kind]} if kind else {}
