@@ -13,6 +13,8 @@ STOCHASTIC_SAMPLERS = ("ancestral", "sde", "lcm", "ddpm", "seeds", "sa_solver")
 ADAPTIVE_SAMPLERS = ("dpm_adaptive",)
 """Parts of names of samplers that choose their own steps by how well the last one fitted."""
 
+NO_RULE = "every step computed"
+
 HOST_SAMPLERS = "comfy.k_diffusion.sampling"
 ONE_EVALUATION = frozenset(
     "sample_" + name
@@ -58,3 +60,11 @@ def asks_once_a_step(sampler: Any) -> bool:
     if theirs or _options(sampler).get("s_churn"):
         return False
     return function_name(sampler) in ONE_EVALUATION
+
+
+def rule_for(sampler: Any, estimator: str) -> str:
+    """What a skipped step returns: by the schedule's estimator, by the last prediction, or none."""
+    name = function_name(sampler)
+    if is_adaptive(sampler) or "cfg_pp" in name:
+        return NO_RULE
+    return "denoised" if is_stochastic(sampler) else estimator

@@ -32,6 +32,7 @@ INTERFACE = {
         ["latent LATENT", "statistics STRING"],
     ),
     "OTCacheApply": (["model MODEL", "schedule OT_SCHEDULE"], ["cached_model MODEL"]),
+    "OTCacheSigmas": (["sigmas SIGMAS", "schedule OT_SCHEDULE"], ["kept_sigmas SIGMAS"]),
     "OTCacheCalibrationPrompts": (
         ["text STRING", "limit INT"],
         ["prompts STRING", "count INT"],
