@@ -128,8 +128,15 @@ def _find_part(whole: Sequence[float] | None, part: Sequence[float]) -> int | No
 
 def _part(schedule: Schedule, offset: int, steps: int) -> Schedule:
     """Steps ``offset`` to ``offset + steps - 1`` of a schedule, as a schedule of their own."""
-    look_back = dict(zip(schedule.computed_steps, (*schedule.look_back, 1), strict=True))
+    look_back = dict(zip(schedule.computed_steps, schedule.look_back, strict=False))
+    gains = dict(zip(schedule.computed_steps, schedule.slope_gain, strict=False))
     inside = [t - offset for t in schedule.computed_steps if offset <= t < offset + steps]
     nodes = tuple(sorted({0, steps - 1, *inside}))
-    edges = tuple(look_back.get(t + offset, 1) for t in nodes[:-1])
-    return Schedule(steps, nodes, schedule.estimator, edges)
+    edges = [t + offset for t in nodes[:-1]]
+    return Schedule(
+        steps,
+        nodes,
+        schedule.estimator,
+        tuple(look_back.get(t, 1) for t in edges),
+        slope_gain=tuple(gains.get(t, 1.0) for t in edges),
+    )
