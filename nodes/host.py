@@ -96,7 +96,7 @@ class CacheWrapper:
             model_options=guider.model_options,
         )
         run.statistics.add_note(plan.note)
-        run.statistics.add_note(differences(self.schedule, guider, sampler, levels, self.scheduler))
+        run.statistics.add_note(differences(self.schedule, guider, sampler, self.scheduler))
         comfy.patcher_extension.add_wrapper_with_key(
             WrappersMP.PREDICT_NOISE,
             WRAPPER_KEY,

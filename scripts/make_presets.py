@@ -90,7 +90,8 @@ def generic_anchor(own: Anchor) -> Anchor:
         architecture="flow matching",
         reference=_blend(high, HIGH),
         anchor=_blend(low, LOW),
-        sampling=Sampling("euler", "simple"),
+        # Its levels are FLUX's, near those of the published models; other shifts are told by them.
+        sampling=Sampling("euler", "simple", sigmas=own.sampling.sigmas),
         rho=own.rho,
         provenance=GENERIC_PROVENANCE,
     )
