@@ -25,8 +25,8 @@ TOO_SHORT = (
 )
 
 OTHER_LEVELS = (
-    "The run's noise levels are not those of the calibration (another scheduler or shift): its model "
-    "calls were kept at the calibrated noise levels."
+    "The run's noise levels are not those of the calibration (another scheduler or shift): its "
+    "model calls were kept at the calibrated noise levels."
 )
 
 ALIKE = 0.1
@@ -85,8 +85,8 @@ def fit_to_run(schedule: Schedule, sigmas: Sequence[float], highest: float = mat
     first and last step are computed in any case. Over other sigmas, a run that begins at the
     highest level and stops early is the schedule's beginning, and one that begins lower and goes to
     the end is its end. Any other run takes the schedule's curve over its own steps, with the same
-    budget: at the noise levels of the calibration where those are known, begin at the same level and
-    differ, else at the same shares of the run. A run too short for that computes every step.
+    budget: at the calibrated noise levels where those are known and the run begins like them but
+    goes on differently, else at the same shares of the run. A run too short computes every step.
 
     Args:
         schedule: The schedule that the user made.
