@@ -10,7 +10,6 @@ from __future__ import annotations
 import argparse
 import tempfile
 from collections.abc import Callable, Sequence
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -67,16 +66,16 @@ class Samplers:
         levels: torch.Tensor = ksampler.sigmas
         return levels
 
-    def skipping(self, name: str, estimator: str, noisy: bool) -> torch.Tensor:
+    def skipping(self, name: str, rule: str) -> torch.Tensor:
         """A run by the schedule, with the rule for skipped steps given."""
         module = self.host.module("nodes.host")
-        usual: Callable[[Any], bool] = module.is_stochastic
-        module.is_stochastic = lambda sampler: noisy
+        usual: Callable[[Any, str], str] = module.rule_for
+        module.rule_for = lambda sampler, estimator: rule
         try:
-            plan = replace(self.schedule, estimator=estimator)
-            return self.run(name, module.apply_schedule(self.bundled.model, plan, quiet=True))
+            model = module.apply_schedule(self.bundled.model, self.schedule, quiet=True)
+            return self.run(name, model)
         finally:
-            module.is_stochastic = usual
+            module.rule_for = usual
 
     def row(self, name: str) -> dict[str, Any]:
         """Root mean square error of every way against the sampler's own full run."""
@@ -93,9 +92,9 @@ class Samplers:
         row["calls_a_step"] = round(calls.predictions / STEPS, 2)
         grid = [float(self.levels(name, STEPS)[t]) for t in self.schedule.computed_steps]
         runs = {
-            "reuse": lambda: self.skipping(name, "reuse", False),
-            "slope": lambda: self.skipping(name, "slope", False),
-            "denoised": lambda: self.skipping(name, "slope", True),
+            "reuse": lambda: self.skipping(name, "reuse"),
+            "slope": lambda: self.skipping(name, "slope"),
+            "denoised": lambda: self.skipping(name, "denoised"),
             "grid": lambda: self.run(name, sigmas=torch.tensor([*grid, 0.0])),
             "fewer": lambda: self.run(name, steps=BUDGET),
         }

@@ -10,6 +10,7 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import comfy.patcher_extension
@@ -17,11 +18,11 @@ import torch
 from comfy.patcher_extension import WrappersMP
 
 from ..otcache_core.run_plan import fit_to_run
-from ..otcache_core.schedule import Schedule
+from ..otcache_core.schedule import ESTIMATORS, Schedule
 from .origin import architecture_of, differences
 from .run import Memo, Predict, Run
 from .run_statistics import NOTHING_TO_SKIP, SAMPLER_ADAPTS, OnFinished, RunStatistics
-from .sampler_rules import asks_once_a_step, is_adaptive, is_stochastic
+from .sampler_rules import DENOISED, asks_once_a_step, is_adaptive, is_stochastic, rule_for
 
 __all__ = [
     "WRAPPER_KEY",
@@ -91,10 +92,12 @@ class CacheWrapper:
                 plain.note = plan.note
             self._report(plain)
             return result
+        rule = rule_for(sampler, plan.schedule.estimator)
+        held = rule if rule in ESTIMATORS else "reuse"
         run = Run(
-            plan.schedule,
+            replace(plan.schedule, estimator=held),
             levels,
-            stochastic=is_stochastic(sampler),
+            stochastic=rule == DENOISED,
             counted=asks_once_a_step(sampler),
             model_options=guider.model_options,
             memo=self.memo,

@@ -15,6 +15,15 @@ ADAPTIVE_SAMPLERS = ("dpm_adaptive",)
 
 NO_RULE = "every step computed"
 
+DENOISED = "denoised"
+"""The rule that repeats the last prediction of the clean picture."""
+
+DENOISED_SAMPLERS = ("2m_sde", "3m_sde", "lcm")
+"""Parts of names of samplers with noise that step from clean picture to clean picture."""
+
+BETWEEN_LEVELS = ("dpm_2", "dpm_fast")
+"""Parts of names of samplers that ask between the levels of their steps."""
+
 HOST_SAMPLERS = "comfy.k_diffusion.sampling"
 ONE_EVALUATION = frozenset(
     "sample_" + name
@@ -63,8 +72,18 @@ def asks_once_a_step(sampler: Any) -> bool:
 
 
 def rule_for(sampler: Any, estimator: str) -> str:
-    """What a skipped step returns: by the schedule's estimator, by the last prediction, or none."""
+    """What a skipped step repeats or extrapolates, by measured error.
+
+    Args:
+        sampler: The host's sampler.
+        estimator: The schedule's own.
+
+    Returns:
+        An estimator's name, ``DENOISED`` or ``NO_RULE``.
+    """
     name = function_name(sampler)
     if is_adaptive(sampler) or "cfg_pp" in name:
         return NO_RULE
-    return "denoised" if is_stochastic(sampler) else estimator
+    if not is_stochastic(sampler):
+        return "reuse" if any(part in name for part in BETWEEN_LEVELS) else estimator
+    return DENOISED if any(part in name for part in DENOISED_SAMPLERS) else "reuse"

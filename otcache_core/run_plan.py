@@ -111,7 +111,7 @@ def fit_to_run(schedule: Schedule, sigmas: Sequence[float], highest: float = mat
         return Plan(schedule)
     fitted = retime(schedule, steps)
     note = f"The schedule is for {schedule.steps} steps and was fitted to this run's {steps}."
-    return Plan(fitted, note)
+    return Plan(fitted, "" if fitted.is_full else note)
 
 
 def _begins_with(made_for: Sequence[float], sigmas: Sequence[float]) -> bool:

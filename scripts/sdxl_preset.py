@@ -24,10 +24,10 @@ from scripts.make_presets import PRESETS
 NAME = "sdxl-like (generic)"
 SETTINGS = {
     "name": "sdxl-like", "steps": 30, "cfg": 2.5, "sampler_name": "euler", "scheduler": "normal",
-    "reference_budget": 16, "anchor_budget": 8, "trials": 24, "patience": 8, "seed": 0,
+    "reference_budget": 16, "anchor_budget": 8, "trials": 26, "patience": 10, "seed": 0,
     "estimator": "slope",
 }  # fmt: skip
-PROMPTS = 12
+PROMPTS = 16
 PROVENANCE = (
     "A guess for SDXL-like models (eps or v prediction) that have no anchor of their own. It was "
     "calibrated by Calibrate OT Anchor on the small flow model that ships with the pack, asked in "
