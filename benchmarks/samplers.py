@@ -68,11 +68,12 @@ class Samplers:
 
     def skipping(self, name: str, rule: str) -> torch.Tensor:
         """A run by the schedule, with the rule for skipped steps given."""
-        module = self.host.module("nodes.host")
+        module = self.host.module("nodes.cache_wrapper")
         usual: Callable[[Any, str], str] = module.rule_for
         module.rule_for = lambda sampler, estimator: rule
         try:
-            model = module.apply_schedule(self.bundled.model, self.schedule, quiet=True)
+            apply_schedule = self.host.module("nodes.host").apply_schedule
+            model = apply_schedule(self.bundled.model, self.schedule, quiet=True)
             return self.run(name, model)
         finally:
             module.rule_for = usual
