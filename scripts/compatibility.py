@@ -66,6 +66,18 @@ def transfer_table(results: dict[str, Any]) -> str:
     return markdown_table(columns, [(row["case"], *_errors(row, ways)) for row in results["rows"]])
 
 
+def presets_table(results: dict[str, Any]) -> str:
+    """What `benchmarks/presets.py` found."""
+    columns = ("preset", *(f"{budget} calls:" for budget in results["budgets"]))
+    best = [
+        min(row["errors"][i] for row in results["rows"] if row["errors"][i] is not None)
+        for i in range(len(results["budgets"]))
+    ]
+    return markdown_table(columns, [
+        (row["preset"], *map(_number, row["errors"], best)) for row in results["rows"]
+    ])  # fmt: skip
+
+
 def _architectures(results: dict[str, Any]) -> str:
     return architectures_table(results["rows"])
 
@@ -74,6 +86,7 @@ TABLES: dict[str, Callable[[Any], str]] = {
     "architectures": _architectures,
     "samplers": samplers_table,
     "transfer": transfer_table,
+    "presets": presets_table,
 }
 """A table's name, which is its record's too, and what writes it."""
 
