@@ -34,13 +34,14 @@ def sqlite_place(path: Path) -> str:
     return f"sqlite:///{path.as_posix()}"
 
 
-def open_storage(place: str) -> BaseStorage:
+def open_storage(place: str, *, timeout: float = 30.0) -> BaseStorage:
     """Opens an Optuna storage.
 
     Args:
         place: ``sqlite:///FILE`` for one machine, ``journal:FILE`` for a folder that machines
             share, ``postgresql://USER:PASSWORD@HOST/DATABASE`` or the same with ``mysql`` for a
             server, ``grpc://HOST:PORT`` for Optuna's proxy in front of one.
+        timeout: Seconds to wait for a proxy.
 
     Raises:
         OTCacheError: If the place is none of these or cannot be reached. Messages leave out
@@ -53,7 +54,7 @@ def open_storage(place: str) -> BaseStorage:
         if kind == "journal":
             return _open_journal(Path(place.partition(":")[2]))
         if kind == "grpc":
-            return _open_proxy(place)
+            return _open_proxy(place, timeout)
         return _open_database(place)
     except OTCacheError:
         raise
@@ -101,11 +102,13 @@ def _open_journal(path: Path) -> BaseStorage:
     return journal.JournalStorage(backend)
 
 
-def _open_proxy(place: str) -> BaseStorage:
+def _open_proxy(place: str, timeout: float) -> BaseStorage:
     from optuna.storages import GrpcStorageProxy
 
     parts = urlsplit(place)
     port = parts.port or DEFAULT_PROXY_PORT
-    proxy = GrpcStorageProxy(host=parts.hostname or "localhost", port=port)
-    proxy.wait_server_ready(timeout=30)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # Optuna calls its proxy experimental
+        proxy = GrpcStorageProxy(host=parts.hostname or "localhost", port=port)
+    proxy.wait_server_ready(timeout=timeout)
     return proxy

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import math
+import os
+import socket
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -102,6 +104,7 @@ def note_candidate(trial: optuna.Trial, of: Candidate, phase: str) -> None:
     trial.set_user_attr("computed_steps", list(of.computed_steps))
     trial.set_user_attr("slope_gain", list(of.slope_gain))
     trial.set_user_attr("phase", phase)
+    trial.set_user_attr("worker", f"{socket.gethostname()}:{os.getpid()}")
 
 
 def _candidate(trial: optuna.trial.FrozenTrial) -> Candidate:

@@ -166,7 +166,7 @@ def test_a_proxy_that_does_not_answer(monkeypatch: pytest.MonkeyPatch) -> None:
         ("study.db", "study.db"),
         ("redis://host:6379", "redis://host:6379"),
         ("mongodb://me:secret@host/studies", "mongodb://host/studies"),
-        ("file:///tmp/study", "file:/tmp/study"),
+        ("file:///shared/study", "file:/shared/study"),
         ("postgres://me:secret@host/studies", "postgres://host/studies"),
     ],
 )
