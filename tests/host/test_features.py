@@ -10,6 +10,7 @@ import pytest
 import torch
 
 from benchmarks.tiny_models import UNET, Parts, build_model, random_conditioning, randomise
+from scripts.compatibility import PAGE
 
 pytestmark = pytest.mark.host
 
@@ -141,6 +142,26 @@ def _fp8(host: Any, parts: Parts) -> Parts:
     return replace(parts, model=model)
 
 
+def _packed(host: Any, parts: Parts) -> Parts:
+    """Weights that layers of a pack's own unpack at every call, as GGUF loaders do."""
+    import comfy.ops
+
+    class Layers(comfy.ops.manual_cast):
+        class Linear(comfy.ops.manual_cast.Linear):
+            def forward_comfy_cast_weights(self, x: torch.Tensor) -> torch.Tensor:
+                scale = self.weight.abs().amax() / 7.0
+                weight = (self.weight / scale).round() * scale
+                return torch.nn.functional.linear(x, weight, self.bias)
+
+    return replace(parts, model=build_model("SD15", UNET, "BaseModel", "EPS", operations=Layers))
+
+
+def _split_conds(host: Any, parts: Parts) -> Parts:
+    """A negative prompt of another length, which cannot share a forward with the positive one."""
+    context, values = random_conditioning(5)[0]
+    return replace(parts, negative=[[torch.cat((context, context[:, :3]), 1), values]])
+
+
 def _image_to_image(host: Any, parts: Parts) -> Parts:
     generator = torch.Generator().manual_seed(3)
     samples = torch.rand(parts.latent["samples"].shape, generator=generator)
@@ -199,6 +220,8 @@ FEATURES = (
         ),
     ),
     Feature("fp8 weights", "tiny_eps", _fp8),
+    Feature("packed weights (GGUF)", "tiny_eps", _packed),
+    Feature("split conds", "tiny_flux", _split_conds),
     Feature("perp-neg guider", "tiny_flux", lambda host, parts: parts, "PerpNegGuider"),
     Feature("dual CFG guider", "tiny_flux", lambda host, parts: parts, "DualCFGGuider"),
 )  # fmt: skip
@@ -278,3 +301,34 @@ def test_tiles_of_several_sizes_in_one_node(host, tiny_flux, plain, counted, uni
     for tile, result in zip(tiles, done, strict=True):
         (fresh,) = host.run("OTCacheApply", model=tiny_flux.model, schedule=schedule).outputs
         assert torch.equal(plain(tiny_flux, fresh, {"samples": tile}, denoise=0.5), result)
+
+
+@pytest.mark.parametrize("start", [6, 10])
+def test_two_experts_of_wan_share_one_schedule(host, tiny_video, counted, uniform, start):
+    # Two models with a shift of their own, so that neither runs at the schedule's noise levels.
+    schedule, latent, counts = uniform(STEPS, BUDGET), tiny_video.latent, []
+    ranges = ((0, start, "enable", 5.0), (start, STEPS, "disable", 8.0))
+    for begin, end, leftover, shift in ranges:
+        (model,) = host.run("ModelSamplingSD3", model=tiny_video.model, shift=shift).outputs
+        with counted(model) as (watched, calls):
+            (cached,) = host.run("OTCacheApply", model=watched, schedule=schedule).outputs
+            (latent,) = host.run(
+                "KSamplerAdvanced", model=cached, add_noise="enable" if begin == 0 else "disable",
+                noise_seed=1, steps=STEPS, cfg=CFG, sampler_name="euler", scheduler="simple",
+                positive=tiny_video.positive, negative=tiny_video.negative, latent_image=latent,
+                start_at_step=begin, end_at_step=end, return_with_leftover_noise=leftover,
+            ).outputs  # fmt: skip
+        counts.append(calls.predictions)
+
+    inside = [
+        sum(t < start for t in schedule.computed_steps),
+        sum(t >= start for t in schedule.computed_steps),
+    ]
+    ends = [start - 1 not in schedule.computed_steps, start not in schedule.computed_steps]
+    assert counts == [count + cut for count, cut in zip(inside, ends, strict=True)]
+    assert latent["samples"].isfinite().all()
+
+
+def test_the_page_names_every_feature():
+    text = " ".join(PAGE.read_text(encoding="utf-8").split())
+    assert [feature.name for feature in FEATURES if feature.name not in text] == []
