@@ -12,12 +12,14 @@ from .demo_model import DemoModel
 from .library import register_folders
 from .sampler import ApplySchedule, Sampler
 from .schedule import PredictSchedule
+from .sigmas import Sigmas
 
 NODES: list[type[io.ComfyNode]] = [
     LoadAnchor,
     PredictSchedule,
     Sampler,
     ApplySchedule,
+    Sigmas,
     CalibrationPrompts,
     CalibrateAnchor,
     SaveAnchor,

@@ -568,3 +568,17 @@ def test_stochastic_answers_are_never_aliases() -> None:
     second = cache.estimate(2, SIGMAS[2], torch.zeros(2))
 
     assert len({t.data_ptr() for t in (denoised, first, second)}) == 3
+
+
+def test_a_level_computed_twice_keeps_the_slope() -> None:
+    # heun and its kin ask at a level twice: v = 3 at 1.0, 5 at 0.8, and 6 at 0.8 again.
+    schedule = Schedule(4, (0, 1, 3))
+    cache = VelocityCache(schedule, (1.0, 0.8, 0.4, 0.2, 0.0))
+    x = torch.zeros(1)
+    for step, sigma, velocity in ((0, 1.0, 3.0), (1, 0.8, 5.0), (1, 0.8, 6.0)):
+        cache.observe(step, sigma, x, torch.full((1,), -sigma * velocity))
+
+    # slope (5 - 3) / (0.8 - 1.0) = -10 from the last velocity, 6: at 0.4 it is 6 + 4 = 10
+    denoised = cache.estimate(2, 0.4, x)
+
+    torch.testing.assert_close(denoised, torch.tensor([-4.0]))  # 0 - 0.4 * 10
