@@ -9,6 +9,7 @@ from .calibrate import CalibrateAnchor, CalibrationPrompts
 from .compare import CompareImages
 from .demo_model import DemoModel
 from .library import register_folders
+from .routes import register_routes
 from .sampler import ApplySchedule, Sampler
 from .schedule import PredictSchedule
 
@@ -32,5 +33,6 @@ class OTCacheExtension(ComfyExtension):
         register_folders()
 
     async def get_node_list(self) -> list[type[io.ComfyNode]]:
-        register_folders()
+        register_folders()  # older hosts do not call on_load
+        register_routes()
         return NODES

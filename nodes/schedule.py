@@ -10,6 +10,13 @@ from ..otcache_core.transport import DEFAULT_RHO, MAX_RHO, MIN_RHO, Prediction, 
 from .types import CATEGORY, AnchorType, ScheduleType, image_from_picture, show_text
 
 
+def choose_rho(anchor: Anchor, slider: float, prefer_anchor: bool) -> tuple[float, bool]:
+    """The exponent to use, and whether it is the anchor's own."""
+    if prefer_anchor and anchor.rho is not None:
+        return anchor.rho, True
+    return round(slider, 4), False
+
+
 def caption(anchor: Anchor, prediction: Prediction, origin: str) -> str:
     """One line under the picture: budget, steps, rho and what to expect."""
     schedule = prediction.schedule
@@ -77,10 +84,8 @@ class PredictSchedule(io.ComfyNode):
     def execute(
         cls, anchor: Anchor, budget: int, rho: float, anchor_rho: bool, steps: int
     ) -> io.NodeOutput:
-        if anchor_rho and anchor.rho is not None:
-            rho, origin = anchor.rho, "from the anchor"
-        else:
-            rho, origin = round(rho, 4), "from the slider"
+        rho, from_anchor = choose_rho(anchor, rho, anchor_rho)
+        origin = "from the anchor" if from_anchor else "from the slider"
         prediction = predict_schedule(anchor, budget, steps=steps, rho=rho)
         schedule = prediction.schedule
         text = caption(anchor, prediction, origin)
