@@ -31,12 +31,13 @@ def _expected(anchor: Anchor, budget: int) -> dict[str, Any] | None:
     return {"metric": metric, "mean": mean, "spread": spread}
 
 
-def _curves(prediction: Prediction) -> list[dict[str, Any]]:
-    """The warping curves, thinned to what a node's width can show."""
+def _curves(anchor: Anchor, prediction: Prediction) -> list[dict[str, Any]]:
+    """The warping curves, thinned to what a node's width can show; the prediction comes last."""
     every = (RESOLUTION - 1) // (CURVE_POINTS - 1)
+    budgets = (anchor.reference.budget, anchor.anchor.budget, prediction.schedule.budget)
     return [
-        {"name": name, "steps": np.round(curve[::every], 3).tolist()}
-        for name, curve in prediction.curves.items()
+        {"budget": budget, "steps": np.round(curve[::every], 3).tolist()}
+        for budget, curve in zip(budgets, prediction.curves.values(), strict=True)
     ]
 
 
@@ -68,6 +69,6 @@ def view_of(anchor: Anchor, fields: Fields) -> dict[str, Any]:
         "as_calibrated": schedule in (anchor.anchor, anchor.reference),
         "speedup": schedule.steps / schedule.budget,
         "expected": _expected(anchor, schedule.budget),
-        "curves": _curves(prediction),
+        "curves": _curves(anchor, prediction),
         "anchor": {"name": anchor.name, "steps": anchor.steps, "lowest": anchor.anchor.budget},
     }

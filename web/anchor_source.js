@@ -1,0 +1,28 @@
+// @ts-check
+// Which anchor feeds a node: an installed one by name, or one that the workflow carries.
+
+import { originOf, valueOf } from "./graph_links.js";
+import { say } from "./words.js";
+
+export const INLINE = "inline_anchor"; // the input of Load OT Anchor that carries one
+export const SAVED = "otcache_saved"; // property of Calibrate OT Anchor: its last anchor's name
+
+/** @typedef {{ name: string, text?: string, missing?: string }} AnchorSource */
+
+/**
+ * @param {any} node  a node with an input `anchor`
+ * @returns {AnchorSource}
+ */
+export function anchorOf(node) {
+  const source = originOf(node, "anchor")?.node;
+  if (!source) return { name: "", missing: say("no_anchor") };
+  if (source.comfyClass === "OTCacheLoadAnchor") {
+    const text = valueOf(source, INLINE);
+    return { name: String(valueOf(source, "anchor_name") ?? ""), text: text ? String(text) : undefined };
+  }
+  if (source.comfyClass === "OTCacheCalibrateAnchor") {
+    const name = source.properties?.[SAVED];
+    return name ? { name: String(name) } : { name: "", missing: say("not_calibrated") };
+  }
+  return { name: "", missing: say("unknown_source", { title: source.title ?? source.type }) };
+}

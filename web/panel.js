@@ -1,0 +1,75 @@
+// @ts-check
+// Panels on nodes: elements, the stylesheet, and a DOM widget of a fixed least height.
+
+const SVG = "http://www.w3.org/2000/svg";
+const MARGIN = 6; // what the front end leaves free around a DOM widget, inside its height
+
+const sheet = document.createElement("link");
+sheet.rel = "stylesheet";
+sheet.href = new URL("./otcache.css", import.meta.url).href;
+document.head.append(sheet);
+
+/**
+ * An HTML element; children are elements or plain text, never markup.
+ * @param {string} tag
+ * @param {Record<string, string>} attributes
+ * @param {(Node | string)[]} children
+ */
+export function html(tag, attributes = {}, ...children) {
+  return filled(document.createElement(tag), attributes, children);
+}
+
+/**
+ * An SVG element.
+ * @param {string} tag
+ * @param {Record<string, string | number>} attributes
+ * @param {(Node | string)[]} children
+ */
+export function svg(tag, attributes = {}, ...children) {
+  return filled(document.createElementNS(SVG, tag), attributes, children);
+}
+
+/**
+ * @template {Element} E
+ * @param {E} element
+ * @param {Record<string, string | number>} attributes
+ * @param {(Node | string)[]} children
+ */
+function filled(element, attributes, children) {
+  for (const [name, value] of Object.entries(attributes)) element.setAttribute(name, String(value));
+  element.append(...children);
+  return element;
+}
+
+/**
+ * Puts an element on a node. It is no part of the saved workflow.
+ * @param {any} node
+ * @param {string} name
+ * @param {HTMLElement} element
+ * @param {() => number} height pixels that the element needs
+ */
+export function addPanel(node, name, element, height) {
+  const withMargin = () => height() + 2 * MARGIN;
+  element.classList.add("otcache-panel");
+  const widget = node.addDOMWidget(name, name, element, {
+    serialize: false,
+    hideOnZoom: false,
+    margin: MARGIN,
+    getMinHeight: withMargin,
+    getValue: () => "",
+    setValue: () => {},
+  });
+  widget.serialize = false;
+  return widget;
+}
+
+/**
+ * Gives a node the room that its widgets ask for; never takes any away.
+ * @param {any} node
+ */
+export function makeRoom(node) {
+  const [width, height] = node.computeSize();
+  if (node.size[0] >= width && node.size[1] >= height) return;
+  node.setSize([Math.max(node.size[0], width), Math.max(node.size[1], height)]);
+  node.setDirtyCanvas?.(true, true);
+}

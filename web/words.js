@@ -1,0 +1,58 @@
+// @ts-check
+// What the panels on the nodes say, in the languages of `locales/`.
+
+import { app } from "../../scripts/app.js";
+
+/** @type {Record<string, Record<string, string>>} */
+const WORDS = {
+  en: {
+    calls: "{budget} of {steps} model calls",
+    faster: "up to {speedup}x faster",
+    reference: "reference {budget}",
+    anchor: "anchor {budget}",
+    prediction: "prediction {budget}",
+    axis: "share of calls made, by step",
+    all_steps: "every step runs the model: nothing is saved",
+    few_steps: "Below about 15 steps there is little to skip.",
+    expected: "expected {metric} {mean} \u00b1 {spread}",
+    rho_anchor: "rho {rho} from the anchor",
+    rho_slider: "rho {rho} from the slider",
+    as_calibrated: "as calibrated",
+    computed: "model runs",
+    skipped: "skipped",
+    inspect: "steps 0 to {last}: point at one, or use \u2190 \u2192",
+    step_sigma: "step {step}, sigma {sigma}",
+    step_only: "step {step}",
+    is_computed: "the model runs",
+    from_one: "skipped, estimated from step {a}",
+    from_two: "skipped, estimated from steps {a} and {b}",
+    look_back: "look-back {k}",
+    strip_label: "Schedule, step by step",
+    no_anchor: "Connect an anchor, such as Load OT Anchor, to see the schedule.",
+    not_calibrated: "Run Calibrate OT Anchor once: its anchor will be shown here.",
+    unknown_source: "The anchor comes from \"{title}\": only a run can tell it.",
+    linked: "{name} arrives with the run; shown for {value}.",
+    unreachable: "ComfyUI does not answer; the schedule is shown again once it does.",
+  },
+  zh: {
+    calls: "{steps} \u6b65\u4e2d\u6709 {budget} \u6b65\u8fd0\u884c\u6a21\u578b",
+  },
+};
+
+/** The language of the page; English where it has no words of ours. */
+function language() {
+  const locale = app.ui?.settings?.getSettingValue?.("Comfy.Locale") ?? "en";
+  return String(locale).split("-")[0] in WORDS ? String(locale).split("-")[0] : "en";
+}
+
+/**
+ * A text with its values filled in.
+ * @param {string} key
+ * @param {Record<string, unknown>} [values]
+ */
+export function say(key, values = {}) {
+  const text = WORDS[language()][key] ?? WORDS.en[key] ?? key;
+  return text.replace(/\{(\w+)\}/g, (_, name) => String(values[name] ?? ""));
+}
+
+export { WORDS };
