@@ -9,7 +9,7 @@ from comfy_api.latest import io
 
 from ..otcache_core.anchor import Anchor
 from ..otcache_core.errors import OTCacheError
-from .library import anchor_names, find_anchor, new_anchor_path, open_anchor, store_anchor
+from .library import IN_WORKFLOW, anchor_names, anchor_text, new_anchor_path, store_anchor
 from .types import CATEGORY, AnchorType, show_text
 
 
@@ -32,7 +32,7 @@ def describe(anchor: Anchor) -> str:
 
 
 class LoadAnchor(io.ComfyNode):
-    """Loads an anchor by name."""
+    """Loads an anchor by name, or the one that the workflow carries."""
 
     @classmethod
     def define_schema(cls) -> io.Schema:
@@ -40,12 +40,21 @@ class LoadAnchor(io.ComfyNode):
             node_id="OTCacheLoadAnchor",
             display_name="Load OT Anchor",
             category=CATEGORY,
-            description="Loads a calibrated anchor from models/otcache, or a preset of the pack.",
+            description="Loads a calibrated anchor from models/otcache, a preset of the pack, or "
+            "the anchor that the workflow carries.",
             inputs=[
                 io.Combo.Input(
                     "anchor_name",
-                    options=anchor_names(),
+                    options=[*anchor_names(), IN_WORKFLOW],
                     tooltip="An anchor file in ComfyUI's models/otcache folder, or a preset.",
+                ),
+                io.String.Input(
+                    "inline_anchor",
+                    default="",
+                    optional=True,
+                    socketless=True,
+                    tooltip="An anchor as JSON, kept in the workflow; used where there is no file "
+                    "of that name. The button on the node fills it.",
                 ),
             ],
             outputs=[AnchorType.Output("anchor", display_name="anchor")],
@@ -53,20 +62,21 @@ class LoadAnchor(io.ComfyNode):
         )
 
     @classmethod
-    def validate_inputs(cls, anchor_name: str) -> bool | str:
+    def validate_inputs(cls, anchor_name: str, inline_anchor: str = "") -> bool | str:
         try:
-            find_anchor(anchor_name)
+            anchor_text(anchor_name, inline_anchor)
         except OTCacheError as error:
             return str(error)
         return True
 
     @classmethod
-    def fingerprint_inputs(cls, anchor_name: str) -> str:
-        return hashlib.sha256(find_anchor(anchor_name).read_bytes()).hexdigest()
+    def fingerprint_inputs(cls, anchor_name: str, inline_anchor: str = "") -> str:
+        return hashlib.sha256(anchor_text(anchor_name, inline_anchor)).hexdigest()
 
     @classmethod
-    def execute(cls, anchor_name: str) -> io.NodeOutput:
-        anchor = open_anchor(anchor_name)
+    def execute(cls, anchor_name: str, inline_anchor: str = "") -> io.NodeOutput:
+        name = "the workflow's anchor" if anchor_name == IN_WORKFLOW else anchor_name
+        anchor = Anchor.from_json(anchor_text(anchor_name, inline_anchor), name)
         text = describe(anchor)
         show_text(text, cls.hidden.unique_id)
         return io.NodeOutput(anchor, ui={"text": (text,)})

@@ -8,12 +8,15 @@ from pathlib import Path
 import folder_paths
 
 from ..otcache_core.anchor import SUFFIX, Anchor, load_anchor, save_anchor
+from ..otcache_core.documents import MAX_BYTES
 from ..otcache_core.errors import OTCacheError
 
 FOLDER = "otcache"
 LPIPS_FOLDER = "lpips"
 PRESETS = Path(__file__).resolve().parents[1] / "presets"
 PRESET_PREFIX = "preset: "
+IN_WORKFLOW = "in this workflow"
+"""Chosen as an anchor's name where only the workflow has it."""
 MAX_NAME = 100
 
 
@@ -60,6 +63,26 @@ def find_anchor(name: str) -> Path:
 def open_anchor(name: str) -> Anchor:
     """Loads an anchor by name."""
     return load_anchor(find_anchor(name))
+
+
+def anchor_text(name: str, inline: str = "") -> bytes:
+    """An anchor's JSON as bytes: the named file's, else the one that a workflow carries.
+
+    Raises:
+        OTCacheError: If there is neither.
+    """
+    if name == IN_WORKFLOW and not inline:
+        raise OTCacheError(
+            "the workflow must carry an anchor but carries none: choose an installed one."
+        )
+    try:
+        path = find_anchor(name)
+    except OTCacheError:
+        if inline:
+            return inline.encode("utf-8", "surrogatepass")  # JSON may hold halves of characters
+        raise
+    with path.open("rb") as file:
+        return file.read(MAX_BYTES + 1)  # one too many, for the reader to refuse
 
 
 def _check_name(name: str) -> str:

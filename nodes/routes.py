@@ -19,7 +19,7 @@ from ..otcache_core.documents import MAX_BYTES, Fields, parse_document
 from ..otcache_core.errors import OTCacheError
 from .anchors import describe
 from .calibration_state import latest
-from .library import new_anchor_path, open_anchor, store_anchor
+from .library import anchor_text, new_anchor_path, open_anchor, store_anchor
 from .prediction_view import view_of
 
 PREFIX = "/otcache"
@@ -71,12 +71,13 @@ def _inline(fields: Fields) -> Anchor:
 
 
 async def _schedule(request: web.Request) -> Answer:
-    """Predicts: by an anchor's name in the query, or for the anchor in the body."""
+    """Predicts: by a name in the query, or as Load OT Anchor does by the name and anchor sent."""
     if request.method == "GET":
         name, values = _query(request, "name"), _query(request, "values")
         return view_of(open_anchor(name), parse_document(values, "values"))
     fields = await _body(request)
-    return view_of(_inline(fields), fields)
+    text = anchor_text(fields.text("name"), fields.document("anchor"))
+    return view_of(Anchor.from_json(text), fields)
 
 
 async def _anchors(request: web.Request) -> Answer:

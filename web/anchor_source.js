@@ -1,10 +1,11 @@
 // @ts-check
 // Which anchor feeds a node: an installed one by name, or one that the workflow carries.
 
-import { originOf, valueOf } from "./graph_links.js";
+import { originOf, valueOf, widgetOf } from "./graph_links.js";
 import { say } from "./words.js";
 
 export const INLINE = "inline_anchor"; // the input of Load OT Anchor that carries one
+export const IN_WORKFLOW = "in this workflow"; // its name there; the same as in nodes/library.py
 export const SAVED = "otcache_saved"; // property of Calibrate OT Anchor: its last anchor's name
 
 /** @typedef {{ name: string, text?: string, missing?: string }} AnchorSource */
@@ -17,8 +18,10 @@ export function anchorOf(node) {
   const source = originOf(node, "anchor")?.node;
   if (!source) return { name: "", missing: say("no_anchor") };
   if (source.comfyClass === "OTCacheLoadAnchor") {
-    const text = valueOf(source, INLINE);
-    return { name: String(valueOf(source, "anchor_name") ?? ""), text: text ? String(text) : undefined };
+    const text = String(widgetOf(source, INLINE)?.value ?? "");
+    const name = String(valueOf(source, "anchor_name") ?? "");
+    if (name === IN_WORKFLOW && !text) return { name, missing: say("carries_none") };
+    return { name, text: text || undefined };
   }
   if (source.comfyClass === "OTCacheCalibrateAnchor") {
     const name = source.properties?.[SAVED];

@@ -3,28 +3,16 @@
 
 import { app } from "../../scripts/app.js";
 import { api } from "../../scripts/api.js";
+import { findNode } from "./graph_links.js";
 
 const WIDGET = "otcache_text";
 const LINE_HEIGHT = 15;
 const PADDING = 10;
 const MARGIN = 6; // what the front end leaves free around a DOM widget, inside its height
 const MAX_LINES = 8;
+const OWN_PANELS = new Set(["OTCacheLoadAnchor", "OTCachePredictSchedule"]); // say it themselves
 
 /** @typedef {{ node: string, text: string }} TextEvent */
-
-/**
- * The node behind an execution id; ids of nodes in subgraphs read "outer:inner".
- * @param {string} id
- */
-function findNode(id) {
-  let graph = app.rootGraph ?? app.graph;
-  let node = null;
-  for (const part of String(id).split(":")) {
-    node = graph?.getNodeById?.(Number(part)) ?? null;
-    graph = node?.subgraph;
-  }
-  return node;
-}
 
 /**
  * Adds the text widget on first use, so that nodes that never ran keep their size.
@@ -70,12 +58,18 @@ function textWidget(node) {
   return widget;
 }
 
+/** @param {any} node */
+function hasText(node) {
+  const kind = String(node?.comfyClass ?? "");
+  return kind.startsWith("OTCache") && !OWN_PANELS.has(kind);
+}
+
 /**
  * @param {any} node
  * @param {unknown} text
  */
 function show(node, text) {
-  if (node && typeof text === "string" && text) textWidget(node).showText(text);
+  if (hasText(node) && typeof text === "string" && text) textWidget(node).showText(text);
 }
 
 app.registerExtension({
@@ -89,7 +83,7 @@ app.registerExtension({
 
   /** @param {any} node */
   nodeCreated(node) {
-    if (!String(node.comfyClass ?? "").startsWith("OTCache")) return;
+    if (!hasText(node)) return;
     const before = node.onExecuted;
     node.onExecuted = function (/** @type {any} */ output) {
       before?.apply(this, arguments);

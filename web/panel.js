@@ -2,6 +2,7 @@
 // Panels on nodes: elements, the stylesheet, and a DOM widget of a fixed least height.
 
 const SVG = "http://www.w3.org/2000/svg";
+const LINE_LENGTH = 46; // characters at the default width, about
 const MARGIN = 6; // what the front end leaves free around a DOM widget, inside its height
 
 const sheet = document.createElement("link");
@@ -61,6 +62,15 @@ export function addPanel(node, name, element, height) {
   });
   widget.serialize = false;
   return widget;
+}
+
+/**
+ * How many lines a text takes at the default width, about.
+ * @param {string} text
+ */
+export function linesOf(text) {
+  if (!text) return 0;
+  return text.split("\n").reduce((sum, line) => sum + Math.max(1, Math.ceil(line.length / LINE_LENGTH)), 0);
 }
 
 /**

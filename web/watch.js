@@ -6,10 +6,19 @@
 
 /** @type {Set<Watcher>} */
 const watchers = new Set();
+let running = false;
 
 function look() {
-  for (const watcher of watchers) if (!watcher.check()) watchers.delete(watcher);
-  if (watchers.size) requestAnimationFrame(look);
+  for (const watcher of watchers) {
+    try {
+      if (!watcher.check()) watchers.delete(watcher);
+    } catch (error) {
+      watchers.delete(watcher); // one node's trouble is not the others'
+      console.error("OTCache:", error);
+    }
+  }
+  running = watchers.size > 0;
+  if (running) requestAnimationFrame(look);
 }
 
 /**
@@ -47,6 +56,7 @@ export function watch(node, inputsOf, update) {
     return true;
   }
 
-  if (!watchers.size) requestAnimationFrame(look);
   watchers.add({ check });
+  if (!running) requestAnimationFrame(look);
+  running = true;
 }

@@ -51,13 +51,20 @@ def artefacts() -> Path:
     return folder
 
 
-@pytest.fixture(params=RENDERERS)
-def page(request: pytest.FixtureRequest, browser: Any, comfy: ComfyServer) -> Iterator[ComfyPage]:
-    """An empty canvas; afterwards, nothing of ours may have left the machine or failed."""
+@pytest.fixture(scope="session", params=RENDERERS)
+def tab(request: pytest.FixtureRequest, browser: Any, comfy: ComfyServer) -> Iterator[ComfyPage]:
+    """One tab for all tests with a renderer: opening ComfyUI takes seconds."""
     with ComfyPage.open(browser, comfy.address, renderer=request.param) as opened:
         yield opened
-        assert opened.left_the_machine() == []
-        assert opened.errors() == []
+
+
+@pytest.fixture
+def page(tab: ComfyPage) -> Iterator[ComfyPage]:
+    """An empty canvas; afterwards, nothing of ours may have left the machine or failed."""
+    tab.clear()
+    yield tab
+    assert tab.left_the_machine() == []
+    assert tab.errors() == []
 
 
 @pytest.fixture

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import re
 import shutil
 from collections.abc import Iterator
@@ -46,12 +47,15 @@ class ComfyPage:
     Args:
         page: Playwright's page.
         address: ComfyUI's address.
+        settings: The front end's settings, the renderer's among them.
     """
 
-    def __init__(self, page: Any, address: str, renderer: str) -> None:
+    def __init__(self, page: Any, address: str, settings: dict[str, Any]) -> None:
         self.page = page
         self.address = address
-        self.renderer = renderer
+        self.renderer = "nodes2" if settings["Comfy.VueNodes.Enabled"] else "classic"
+        self._settings = settings
+        self._marks = itertools.count()
         self._errors: list[str] = []
         self._own_requests: list[str] = []
 
@@ -66,16 +70,12 @@ class ComfyPage:
         light: bool = False,
         settings: dict[str, Any] | None = None,
     ) -> Iterator[ComfyPage]:
-        """A fresh profile on an empty canvas.
-
-        Raises:
-            LookupError: The front end has no such renderer.
-        """
+        """A fresh profile."""
         context = browser.new_context(viewport={"width": 1500, "height": 950})
         chosen = SETTINGS | {"Comfy.VueNodes.Enabled": renderer == "nodes2"} | (settings or {})
         chosen |= {"Comfy.ColorPalette": "light" if light else "dark"}
-        context.request.post(f"{address}/api/settings", data=chosen)
-        opened = cls(context.new_page(), address, renderer)
+        opened = cls(context.new_page(), address, chosen)
+        opened.page.set_default_timeout(10_000)
         opened._listen()
         opened.load()
         try:
@@ -112,12 +112,16 @@ class ComfyPage:
         return list(self._own_requests)
 
     def errors(self) -> list[str]:
-        """Errors on the page in which the pack's scripts had a part."""
-        return [text for text in self._errors if "otcache" in text.lower()]
+        """Errors on the page in which the pack's scripts had a part; refused questions are none."""
+        own = [text for text in self._errors if OWN_SCRIPT in text or "OTCache:" in text]
+        return [text for text in own if not text.startswith("Failed to load resource")]
 
     def load(self) -> None:
         """Opens or reloads the page, and waits until nodes can be added."""
-        self.page.goto(self.address)
+        # The server keeps the settings for all its pages: another one may have changed them.
+        self.page.context.request.post(f"{self.address}/api/settings", data=self._settings)
+        self.page.goto("about:blank")  # the same address but for its #part would load nothing
+        self.page.goto(self.address, timeout=60_000)
         self.page.wait_for_function(
             "() => Boolean(window.app?.graph && LiteGraph.registered_node_types.OTCacheSampler)",
             timeout=60_000,
@@ -130,10 +134,11 @@ class ComfyPage:
         return self.page.evaluate(code, argument)
 
     def clear(self) -> None:
-        """Empties the canvas and shows it at its own size."""
-        self.js(
-            "() => { app.graph.clear(); app.canvas.ds.scale = 1; app.canvas.ds.offset = [0, 0]; }"
-        )
+        """Opens an empty workflow, shows it at its own size, and forgets what was noted."""
+        self.command("Comfy.NewBlankWorkflow")
+        self._errors.clear()
+        self._own_requests.clear()
+        self.js("() => { app.canvas.ds.scale = 1; app.canvas.ds.offset = [0, 0]; }")
 
     def add(self, kind: str, at: tuple[int, int] = (40, 60), **values: Any) -> str:
         """Adds a node with values in its widgets; returns its id."""
@@ -177,6 +182,80 @@ class ComfyPage:
             "([id, name, value]) => { app.graph.getNodeById(Number(id)).widgets"
             ".find((w) => w.name === name).value = value; }",
             [node, name, value],
+        )
+
+    def panel(self, node: str, kind: str) -> Any:
+        """The panel of a class, such as `schedule`, on a node."""
+        mark = f"panel{next(self._marks)}"
+        self.js(
+            """([id, kind, mark]) => {
+                app.canvas.graph.getNodeById(Number(id)).widgets
+                    .find((w) => w.element?.classList.contains("otcache-" + kind))
+                    .element.dataset.test = mark;
+            }""",
+            [node, kind, mark],
+        )
+        return self.page.locator(f'[data-test="{mark}"]')
+
+    def wait_for(self, node: str, kind: str, text: str) -> Any:
+        """The panel, once it says something."""
+        from playwright.sync_api import TimeoutError as PatienceError
+
+        panel = self.panel(node, kind)
+        try:
+            panel.filter(has_text=text).wait_for(timeout=10_000)
+        except PatienceError:
+            said = panel.evaluate("(e) => e.innerText")
+            raise AssertionError(f"{kind} must say {text!r} but says {said!r}") from None
+        return panel
+
+    def drag_slider(self, node: str, name: str, share: float) -> None:
+        """Drags a slider with the mouse to a share of its width."""
+        if self.renderer == "classic":
+            left, top, width = self.js(
+                """([id, name]) => {
+                    const node = app.canvas.graph.getNodeById(Number(id));
+                    const widget = node.widgets.find((w) => w.name === name);
+                    const {scale, offset} = app.canvas.ds;
+                    const box = app.canvas.canvas.getBoundingClientRect();
+                    return [box.left + (node.pos[0] + 15 + offset[0]) * scale,
+                        box.top + (node.pos[1] + widget.y + 10 + offset[1]) * scale,
+                        (node.size[0] - 30) * scale];
+                }""",
+                [node, name],
+            )
+            begin = left + 5
+        else:
+            index = self.js(
+                "([id, name]) => app.canvas.graph.getNodeById(Number(id)).widgets"
+                ".findIndex((w) => w.name === name)",
+                [node, name],
+            )
+            thumb = self.page.locator(f'[data-node-id="{node}"] [data-slot="slider-thumb"]')
+            track = self.page.locator(f'[data-node-id="{node}"] [data-slot="slider-track"]')
+            box, handle = track.nth(index).bounding_box(), thumb.nth(index).bounding_box()
+            left, top, width = box["x"], handle["y"] + handle["height"] / 2, box["width"]
+            begin = handle["x"] + handle["width"] / 2
+        self.page.mouse.move(begin, top)
+        self.page.mouse.down()
+        for part in (0.3, 0.7, 1.0):
+            self.page.mouse.move(begin + (left + share * width - begin) * part, top)
+        self.page.mouse.up()
+
+    def command(self, name: str) -> None:
+        """Runs one of the front end's commands by its id."""
+        self.js("(name) => app.extensionManager.command.execute(name)", name)
+
+    def note_state(self) -> None:
+        """Has the front end note the state that undo returns to, as it does after each action."""
+        self.js("() => app.extensionManager.workflow.activeWorkflow.changeTracker.checkState()")
+
+    def select(self, *nodes: str) -> None:
+        """Selects nodes."""
+        self.js(
+            "(ids) => { const g = app.canvas.graph; app.canvas.deselectAll();"
+            " app.canvas.selectItems(ids.map((id) => g.getNodeById(Number(id)))); }",
+            list(nodes),
         )
 
     def screenshot(self, path: Path) -> None:
