@@ -1,6 +1,8 @@
 // @ts-check
 // Panels on nodes: elements, the stylesheet, and a DOM widget of a fixed least height.
 
+import { watch } from "./watch.js";
+
 const SVG = "http://www.w3.org/2000/svg";
 const LINE_LENGTH = 46; // characters at the default width, about
 const MARGIN = 6; // what the front end leaves free around a DOM widget, inside its height
@@ -43,6 +45,16 @@ function filled(element, attributes, children) {
 }
 
 /**
+ * After undo, Nodes 2.0 may go on showing the panel of the node that was there before.
+ * @param {any} node
+ * @param {HTMLElement} element
+ */
+function replaceStale(node, element) {
+  const place = `[data-node-id="${CSS.escape(node.id)}"] [data-panel="${element.dataset.panel}"]`;
+  document.querySelector(place)?.replaceWith(element);
+}
+
+/**
  * Puts an element on a node. It is no part of the saved workflow.
  * @param {any} node
  * @param {string} name
@@ -61,6 +73,8 @@ export function addPanel(node, name, element, height) {
     setValue: () => {},
   });
   widget.serialize = false;
+  element.dataset.panel = name;
+  watch(node, () => element.isConnected, async (shown) => () => shown || replaceStale(node, element));
   return widget;
 }
 

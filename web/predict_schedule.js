@@ -10,7 +10,7 @@ import { createScheduleView } from "./schedule_view.js";
 import { watch } from "./watch.js";
 import { say } from "./words.js";
 
-const HEIGHT = 220;
+const HEIGHT = 228;
 const NUMBERS = ["budget", "steps", "rho", "anchor_rho"];
 
 /**

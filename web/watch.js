@@ -27,7 +27,7 @@ function look() {
  * @template T
  * @param {any} node
  * @param {(node: any) => T} inputsOf  plain values
- * @param {(inputs: T) => Promise<() => void>} update  returns what draws the result
+ * @param {(inputs: T) => Promise<() => unknown>} update  returns what draws the result
  */
 export function watch(node, inputsOf, update) {
   let seen = "";

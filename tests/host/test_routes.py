@@ -19,7 +19,13 @@ from scripts.server import ComfyServer
 pytestmark = [pytest.mark.host, pytest.mark.slow]
 
 PRESET = "preset: otcache-demo"
-VALUES: dict[str, Any] = {"name": "none such", "budget": 10, "steps": 50, "rho": 1.3, "anchor_rho": True}
+VALUES: dict[str, Any] = {
+    "name": "none such",
+    "budget": 10,
+    "steps": 50,
+    "rho": 1.3,
+    "anchor_rho": True,
+}
 ANCHOR = (REPOSITORY / "presets" / "otcache-demo.otanchor.json").read_text(encoding="utf-8")
 POSTS = ["schedule", "anchors", "check"]
 GETS = ["schedule", "anchors", "calibration"]
