@@ -129,6 +129,7 @@ app.registerExtension({
     if (widget) {
       // Long JSON that nobody types: the panel's buttons fill it.
       widget.hidden = true;
+      widget.computeSize = () => [0, -4]; // the classic renderer's gap between widgets, taken back
       widget.options = { ...widget.options, hidden: true };
     }
     const draw = createPanel(node);
