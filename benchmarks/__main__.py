@@ -5,7 +5,12 @@ from __future__ import annotations
 import importlib
 import sys
 
-BENCHMARKS = {"prediction": "time of a stage-3 prediction, by budget and with a cold cache"}
+BENCHMARKS = {
+    "prediction": "time of a stage-3 prediction, by budget and with a cold cache",
+    "architectures": "budget, full run and clean-up on every architecture, built small",
+    "samplers": "error of each way to skip a step, for every sampler of the host",
+    "transfer": "error of one anchor at other step counts, shifts, schedulers and denoise",
+}
 
 
 def main() -> int:

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
-import hashlib
+import logging
 from typing import Any
 
 from comfy_api.latest import io
 
 from ..otcache_core.anchor import Anchor
 from ..otcache_core.errors import OTCacheError
-from .library import IN_WORKFLOW, anchor_names, anchor_text, new_anchor_path, store_anchor
+from .inline_anchors import IN_WORKFLOW, anchor_fingerprint, check_anchor, read_anchor
+from .library import AUTOMATIC, anchor_names, choose_anchor, new_anchor_path, store_anchor
+from .origin import is_bundled_model, kinds_of, wrong_architecture
 from .types import CATEGORY, AnchorType, show_text
+
+logger = logging.getLogger("otcache")
 
 
 def describe(anchor: Anchor) -> str:
@@ -32,7 +36,7 @@ def describe(anchor: Anchor) -> str:
 
 
 class LoadAnchor(io.ComfyNode):
-    """Loads an anchor by name, or the one that the workflow carries."""
+    """Loads an anchor by name."""
 
     @classmethod
     def define_schema(cls) -> io.Schema:
@@ -45,8 +49,15 @@ class LoadAnchor(io.ComfyNode):
             inputs=[
                 io.Combo.Input(
                     "anchor_name",
-                    options=[*anchor_names(), IN_WORKFLOW],
-                    tooltip="An anchor file in ComfyUI's models/otcache folder, or a preset.",
+                    options=[*anchor_names(), AUTOMATIC, IN_WORKFLOW],
+                    tooltip="An anchor file in ComfyUI's models/otcache folder, or a preset. "
+                    "automatic takes the one that fits the connected model.",
+                ),
+                io.Model.Input(
+                    "model",
+                    optional=True,
+                    tooltip="The model you sample, to choose an anchor for it and to warn if the "
+                    "chosen one is for another model. It is not altered.",
                 ),
                 io.String.Input(
                     "inline_anchor",
@@ -64,22 +75,34 @@ class LoadAnchor(io.ComfyNode):
     @classmethod
     def validate_inputs(cls, anchor_name: str, inline_anchor: str = "") -> bool | str:
         try:
-            anchor_text(anchor_name, inline_anchor)
+            check_anchor(anchor_name, inline_anchor)
         except OTCacheError as error:
             return str(error)
         return True
 
     @classmethod
     def fingerprint_inputs(cls, anchor_name: str, inline_anchor: str = "") -> str:
-        return hashlib.sha256(anchor_text(anchor_name, inline_anchor)).hexdigest()
+        return anchor_fingerprint(anchor_name, inline_anchor)
 
     @classmethod
-    def execute(cls, anchor_name: str, inline_anchor: str = "") -> io.NodeOutput:
-        name = "the workflow's anchor" if anchor_name == IN_WORKFLOW else anchor_name
-        anchor = Anchor.from_json(anchor_text(anchor_name, inline_anchor), name)
-        text = describe(anchor)
+    def execute(cls, anchor_name: str, model: Any = None, inline_anchor: str = "") -> io.NodeOutput:
+        name = anchor_name
+        if name == AUTOMATIC:
+            if model is None:
+                raise OTCacheError(
+                    "automatic must have a model to choose for but none is connected: connect one, "
+                    "or choose an anchor by name."
+                )
+            name = choose_anchor(kinds_of(model), bundled_model=is_bundled_model(model))
+        anchor = read_anchor(name, inline_anchor)
+        text = describe(anchor) if name == anchor_name else f"{name}\n{describe(anchor)}"
+        warning = "" if model is None else wrong_architecture(anchor.architecture, model)
+        if warning:
+            logger.warning("OTCache: %s", warning)
+            text = f"{warning}\n{text}"
         show_text(text, cls.hidden.unique_id)
-        return io.NodeOutput(anchor, ui={"text": (text,)})
+        ui = {"text": (text,), "otcache": [{"name": name, "warning": warning}]}
+        return io.NodeOutput(anchor, ui=ui)
 
 
 class SaveAnchor(io.ComfyNode):

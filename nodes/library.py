@@ -2,21 +2,25 @@
 
 from __future__ import annotations
 
+import contextlib
+import hashlib
 import os
+from collections.abc import Sequence
 from pathlib import Path
 
 import folder_paths
 
 from ..otcache_core.anchor import SUFFIX, Anchor, load_anchor, save_anchor
-from ..otcache_core.documents import MAX_BYTES
 from ..otcache_core.errors import OTCacheError
 
 FOLDER = "otcache"
 LPIPS_FOLDER = "lpips"
 PRESETS = Path(__file__).resolve().parents[1] / "presets"
 PRESET_PREFIX = "preset: "
-IN_WORKFLOW = "in this workflow"
-"""Chosen as an anchor's name where only the workflow has it."""
+AUTOMATIC = "automatic"
+"""Instead of a name: the anchor that fits the model best."""
+
+BUNDLED = PRESET_PREFIX + "otcache-demo"
 MAX_NAME = 100
 
 
@@ -36,8 +40,8 @@ def lpips_folders() -> tuple[Path, ...]:
 def anchor_names() -> list[str]:
     """Every anchor one can load: files first, then presets."""
     files = [n for n in folder_paths.get_filename_list(FOLDER) if n.endswith(SUFFIX)]
-    presets = sorted(path.name for path in PRESETS.glob(f"*{SUFFIX}"))
-    return [*sorted(files), *(PRESET_PREFIX + name.removesuffix(SUFFIX) for name in presets)]
+    presets = sorted(path.name.removesuffix(SUFFIX) for path in PRESETS.glob(f"*{SUFFIX}"))
+    return [*sorted(files), *(PRESET_PREFIX + name for name in presets)]
 
 
 def find_anchor(name: str) -> Path:
@@ -65,24 +69,39 @@ def open_anchor(name: str) -> Anchor:
     return load_anchor(find_anchor(name))
 
 
-def anchor_text(name: str, inline: str = "") -> bytes:
-    """An anchor's JSON as bytes: the named file's, else the one that a workflow carries.
+def choose_anchor(kinds: Sequence[str], *, bundled_model: bool = False) -> str:
+    """The name of the anchor to use for a model.
+
+    Anchors of one's own come before presets, and those of the model's own architecture before those
+    of its kind. The preset for the bundled model is for that model alone.
+
+    Args:
+        kinds: What the model is, the closest first; see ``origin.kinds_of``.
+        bundled_model: Whether it is the model that ships with the pack.
 
     Raises:
-        OTCacheError: If there is neither.
+        OTCacheError: If no anchor fits.
     """
-    if name == IN_WORKFLOW and not inline:
-        raise OTCacheError(
-            "the workflow must carry an anchor but carries none: choose an installed one."
-        )
-    try:
-        path = find_anchor(name)
-    except OTCacheError:
-        if inline:
-            return inline.encode("utf-8", "surrogatepass")  # JSON may hold halves of characters
-        raise
-    with path.open("rb") as file:
-        return file.read(MAX_BYTES + 1)  # one too many, for the reader to refuse
+    if bundled_model:
+        return BUNDLED
+    found: dict[str, str] = {}
+    for name in anchor_names():
+        with contextlib.suppress(OTCacheError):  # a damaged file is no candidate
+            if name != BUNDLED:
+                found.setdefault(open_anchor(name).architecture, name)
+    for kind in kinds:
+        if kind in found:
+            return found[kind]
+    raise OTCacheError(
+        f"no anchor is for {kinds[0]}: choose one by name, or make one with Calibrate OT Anchor."
+    )
+
+
+def fingerprint(name: str) -> str:
+    """Changes when what a name stands for changes."""
+    names = anchor_names() if name == AUTOMATIC else [name]
+    contents = b"".join(find_anchor(n).read_bytes() for n in names)
+    return hashlib.sha256("\n".join(names).encode() + contents).hexdigest()
 
 
 def _check_name(name: str) -> str:
@@ -96,14 +115,33 @@ def _check_name(name: str) -> str:
     return stem
 
 
+def _is_writable(folder: Path) -> bool:
+    """Whether files can be made in a folder, or the folder itself."""
+    while not folder.exists() and folder != folder.parent:
+        folder = folder.parent
+    return os.access(folder, os.W_OK)
+
+
+def _anchor_folder() -> Path:
+    """The first anchor folder that can be written to; extra model paths may be read-only."""
+    folders = [Path(folder) for folder in folder_paths.get_folder_paths(FOLDER)]
+    for folder in folders:
+        if _is_writable(folder):
+            return folder
+    raise OTCacheError(
+        f"an anchor folder must be writable but none is ({', '.join(map(str, folders))}): "
+        "change its permissions, or add another one to ComfyUI's extra model paths."
+    )
+
+
 def new_anchor_path(name: str, *, overwrite: bool = False) -> Path:
-    """Where to save an anchor: in the first anchor folder, numbered if the name is taken.
+    """Where to save an anchor: in the first writable anchor folder, numbered if the name is taken.
 
     Raises:
-        OTCacheError: If the name is not a plain file name.
+        OTCacheError: If the name is not a plain file name, or no folder can be written to.
     """
     stem = _check_name(name)
-    folder = Path(folder_paths.get_folder_paths(FOLDER)[0])
+    folder = _anchor_folder()
     path = folder / (stem + SUFFIX)
     number = 2
     while not overwrite and path.exists():

@@ -19,7 +19,8 @@ from ..otcache_core.documents import MAX_BYTES, Fields, parse_document
 from ..otcache_core.errors import OTCacheError
 from .anchors import describe
 from .calibration_state import latest
-from .library import anchor_text, new_anchor_path, open_anchor, store_anchor
+from .inline_anchors import read_anchor
+from .library import new_anchor_path, open_anchor, store_anchor
 from .prediction_view import view_of
 
 PREFIX = "/otcache"
@@ -76,8 +77,7 @@ async def _schedule(request: web.Request) -> Answer:
         name, values = _query(request, "name"), _query(request, "values")
         return view_of(open_anchor(name), parse_document(values, "values"))
     fields = await _body(request)
-    text = anchor_text(fields.text("name"), fields.document("anchor"))
-    return view_of(Anchor.from_json(text), fields)
+    return view_of(read_anchor(fields.text("name"), fields.document("anchor")), fields)
 
 
 async def _anchors(request: web.Request) -> Answer:

@@ -109,7 +109,7 @@ class Sampler(io.ComfyNode):
         if schedule is not None or not has_schedule(model):
             # A full schedule is the plain sampler, and brings the same statistics.
             plan = Schedule.full(steps) if schedule is None else schedule
-            cached = apply_schedule(model, plan, finished.append)
+            cached = apply_schedule(model, plan, finished.append, scheduler=scheduler)
         (latent,) = comfy_nodes.common_ksampler(
             cached, seed, steps, cfg, sampler_name, scheduler, positive, negative, latent_image,
             denoise=denoise,

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from comfy_api.latest import io
 
 from ..otcache_core.anchor import Anchor
 from ..otcache_core.plots import render_schedule
 from ..otcache_core.transport import DEFAULT_RHO, MAX_RHO, MIN_RHO, Prediction, predict_schedule
+from .origin import origin_of
 from .types import CATEGORY, AnchorType, ScheduleType, image_from_picture, show_text
 
 
@@ -97,7 +100,7 @@ class PredictSchedule(io.ComfyNode):
         )
         show_text(text, cls.hidden.unique_id)
         return io.NodeOutput(
-            schedule,
+            replace(schedule, origin=origin_of(anchor.architecture, anchor.sampling)),
             image_from_picture(picture),
             ui={"text": (text,), "otcache": [schedule.to_document()]},
         )

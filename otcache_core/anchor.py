@@ -13,7 +13,7 @@ from uuid import uuid4
 from .documents import MAX_BYTES, Fields, parse_document
 from .errors import OTCacheError
 from .fidelity import FidelityCurve, FidelityPoint
-from .schedule import MAX_LOOK_BACK, MAX_STEPS, Schedule, check_sigmas
+from .schedule import MAX_LOOK_BACK, MAX_SLOPE_GAIN, MAX_STEPS, Schedule, check_sigmas
 
 FORMAT = "otcache-anchor"
 VERSION = 1
@@ -109,7 +109,7 @@ LookBackTable = tuple[tuple[int, ...], ...]
 
 @dataclass(frozen=True)
 class Anchor:
-    """Two calibrated schedules of one model, and all that says where they hold.
+    """The calibrated schedules of one model, and all that says where they hold.
 
     Attributes:
         name: The model's name, for people.
@@ -125,9 +125,10 @@ class Anchor:
             ``fidelity.FidelityCurve``.
         provenance: Where the schedules come from, in words.
         versions: Versions of the software that made it.
+        middle: A third schedule, searched at a budget between the two, or ``None``.
 
     Raises:
-        OTCacheError: If the two schedules do not fit together, or a value is out of range.
+        OTCacheError: If the schedules do not fit together, or a value is out of range.
     """
 
     name: str
@@ -142,23 +143,10 @@ class Anchor:
     fidelity: tuple[FidelityPoint, ...] = ()
     provenance: str = ""
     versions: Mapping[str, str] = field(default_factory=dict)
+    middle: Schedule | None = None
 
     def __post_init__(self) -> None:
-        if self.reference.steps != self.anchor.steps:
-            raise OTCacheError(
-                "`reference` and `anchor` must have the same steps but have "
-                f"{self.reference.steps} and {self.anchor.steps}."
-            )
-        if self.anchor.budget < 2 or self.reference.budget <= self.anchor.budget:
-            raise OTCacheError(
-                "budgets must satisfy 2 <= anchor < reference but are "
-                f"{self.anchor.budget} and {self.reference.budget}."
-            )
-        if self.reference.estimator != self.anchor.estimator:
-            raise OTCacheError(
-                "`reference` and `anchor` must have one estimator but have "
-                f"{self.reference.estimator!r} and {self.anchor.estimator!r}."
-            )
+        _check_together(self.searched)
         if self.rho is not None and not 1.0 <= self.rho <= 2.0:
             raise OTCacheError(f"`rho` must be from 1 to 2 but got {self.rho}.")
         if self.sampling.sigmas is not None:
@@ -167,6 +155,12 @@ class Anchor:
             _check_look_back_table(self.look_back_table, self.steps)
         if self.fidelity:
             FidelityCurve(self.fidelity)
+
+    @property
+    def searched(self) -> tuple[tuple[str, Schedule], ...]:
+        """The calibrated schedules by name, the lowest budget first."""
+        middle = () if self.middle is None else (("middle", self.middle),)
+        return (("anchor", self.anchor), *middle, ("reference", self.reference))
 
     @property
     def steps(self) -> int:
@@ -196,10 +190,11 @@ class Anchor:
         document |= {"name": self.name, "architecture": self.architecture, "steps": self.steps}
         document["estimator"] = self.estimator
         document["rho"] = self.rho
-        for key, schedule in (("reference", self.reference), ("anchor", self.anchor)):
+        for key, schedule in reversed(self.searched):
             document[key] = {
                 "computed_steps": list(schedule.computed_steps),
                 "look_back": list(schedule.look_back),
+                "slope_gain": list(schedule.slope_gain),
             }
         document["objective"] = None if self.objective is None else asdict(self.objective)
         document["calibration"] = asdict(self.calibration)
@@ -257,7 +252,8 @@ class Anchor:
             part = fields.nested(key)
             nodes = part.integers("computed_steps", 0, steps - 1)
             edges = part.integers("look_back", 1, MAX_LOOK_BACK) if "look_back" in part else ()
-            return Schedule(steps, nodes, estimator, edges, sampling.sigmas)
+            gains = part.numbers("slope_gain", 0.0, MAX_SLOPE_GAIN) if "slope_gain" in part else ()
+            return Schedule(steps, nodes, estimator, edges, sampling.sigmas, gains)
 
         return cls(
             name=fields.text("name"),
@@ -278,7 +274,31 @@ class Anchor:
             else (),
             provenance=fields.text("provenance", ""),
             versions=fields.texts("versions") if "versions" in fields else {},
+            middle=schedule("middle") if "middle" in fields else None,
         )
+
+
+def _check_together(searched: tuple[tuple[str, Schedule], ...]) -> None:
+    """Refuses schedules that are not of one run or not in the order of their budgets."""
+    first, lowest = searched[0]
+    for name, schedule in searched[1:]:
+        if schedule.steps != lowest.steps:
+            raise OTCacheError(
+                f"`{name}` and `{first}` must have the same steps but have "
+                f"{schedule.steps} and {lowest.steps}."
+            )
+    budgets = [schedule.budget for _, schedule in searched]
+    if budgets[0] < 2 or budgets != sorted(set(budgets)):
+        raise OTCacheError(
+            f"budgets must satisfy 2 <= {' < '.join(name for name, _ in searched)} but are "
+            f"{' and '.join(map(str, budgets))}."
+        )
+    for name, schedule in searched[1:]:
+        if schedule.estimator != lowest.estimator:
+            raise OTCacheError(
+                f"`{name}` and `{first}` must have one estimator but have "
+                f"{schedule.estimator!r} and {lowest.estimator!r}."
+            )
 
 
 def _check_look_back_table(table: LookBackTable, steps: int) -> None:

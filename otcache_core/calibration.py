@@ -1,50 +1,60 @@
-"""Calibration: stages 1 and 2 in order, then rho (OTCache, Sec. 3.3).
+"""Calibration: stages 1 and 2 in order, then rho and what each budget costs (OTCache, Sec. 3.3).
 
-The host stays outside: a ``Runner`` runs the model, this module decides what to run.
+The host stays outside: a ``Runner`` runs the model, this module decides what to run. Everything
+that took model calls is kept where the caller says, so that the same calibration goes on where it
+was cut short.
 """
 
 from __future__ import annotations
 
+import hashlib
 import logging
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Protocol
 
+import numpy as np
+from numpy.typing import NDArray
+
 from .anchor import Anchor, Calibration, LookBackTable, Objective, Sampling
-from .errors import OTCacheError
-from .graph import (
-    DEFAULT_GAMMA,
-    LOOK_BACKS,
-    PairCosts,
-    TripleCosts,
-    shortest_path_over_pairs,
-    shortest_path_over_triples,
-)
+from .errors import EvaluationError, OTCacheError
+from .fidelity import FidelityPoint
+from .full_runs import FullRun, FullRuns, rotated
+from .gaps import Candidate, candidate
+from .graph import DEFAULT_GAMMA
 from .schedule import DEFAULT_ESTIMATOR, ESTIMATORS, Schedule
-from .search import SearchResult, Steps, Trial, search_anchor, uniform_steps
+from .search import SearchSettings, search_anchor
 from .trajectory import Trajectory
 from .transport import predict_schedule
+from .trials import SearchResult, Trial
+from .warm_starts import Graphs
 
 logger = logging.getLogger("otcache")
-
-WARM_START_GAMMAS = (2.0, 4.0)
-"""Other peak suppressions whose shortest paths are tried before the search."""
 
 RHO_CANDIDATES = (1.0, 1.1, 1.2, 1.3, 1.5)
 
 
 class Runner(Protocol):
-    """Runs one model on the calibration prompts."""
+    """Runs one model on the calibration prompts.
+
+    Attributes:
+        prompts: Number of prompts.
+        model_calls: Guided predictions made so far.
+    """
 
     prompts: int
     model_calls: int
 
-    def full_run(self, prompt: int) -> Trajectory:
-        """Runs all steps on one prompt, keeps its picture as the reference, returns the run."""
+    def full_run(self, prompt: int) -> tuple[Trajectory, NDArray[np.uint8]]:
+        """Runs all steps on one prompt; the run, and its pictures ``(N, H, W, 3)``."""
 
-    def loss(self, schedule: Schedule) -> float:
-        """Mean perceptual distance of the schedule's pictures to the full runs' (Eq. 6)."""
+    def loss(self, schedule: Schedule, prompt: int, reference: NDArray[np.uint8]) -> float:
+        """Perceptual distance of the schedule's picture to the full run's (Eq. 6).
+
+        Raises:
+            EvaluationError: If there is no picture.
+        """
 
 
 @dataclass(frozen=True)
@@ -55,119 +65,173 @@ class Settings:
         steps: Step count, T.
         reference_budget: B of stage 1, the paper's 20.
         anchor_budget: B of stage 2, the paper's 8.
-        trials: Bound on candidates in stage 2, the paper's 200.
-        patience: Early stop of CMA-ES, the paper's 50.
+        middle_budget: B of a third searched schedule between the two, or 0 for none.
         estimator: How skipped steps are estimated; decides the graph of stage 1.
         gamma: Peak suppression of the shortest paths (Eq. 4).
-        seed: Seed of the search.
         metric: Name of the loss, for the anchor.
+        search: How stage 2 searches.
+        gains: Whether stage 2 searches the slope's gains too.
+        curve: Whether the loss is measured over budgets in the end.
     """
 
     steps: int = 50
     reference_budget: int = 20
     anchor_budget: int = 8
-    trials: int = 200
-    patience: int = 50
+    middle_budget: int = 0
     estimator: str = DEFAULT_ESTIMATOR
     gamma: float = DEFAULT_GAMMA
-    seed: int = 0
     metric: str = "lpips-alex"
+    search: SearchSettings = SearchSettings()
+    gains: bool = True
+    curve: bool = True
 
     def __post_init__(self) -> None:
-        if not 3 <= self.anchor_budget < self.reference_budget < self.steps:
+        low, high = self.anchor_budget, self.reference_budget
+        if not 3 <= low < high < self.steps:
             raise OTCacheError(
                 "budgets must satisfy 3 <= anchor < reference < steps but got anchor "
-                f"{self.anchor_budget}, reference {self.reference_budget}, steps {self.steps}."
+                f"{low}, reference {high}, steps {self.steps}."
+            )
+        if self.middle_budget and not low < self.middle_budget < high:
+            raise OTCacheError(
+                f"`middle_budget` must be 0 or between {low} and {high} but got "
+                f"{self.middle_budget}."
             )
         if self.estimator not in ESTIMATORS:
             raise OTCacheError(
                 f"`estimator` must be one of {', '.join(ESTIMATORS)} but got {self.estimator!r}."
             )
 
+    @property
+    def rho_budget(self) -> int:
+        """The budget that rho is calibrated at: a quarter of the way up, where losses still are."""
+        low, high = self.anchor_budget, self.reference_budget
+        return min(low + max(2, (high - low) // 4), high - 1)
 
-@dataclass
+    @property
+    def curve_budgets(self) -> tuple[int, ...]:
+        """The budgets whose loss is measured."""
+        low, middle, high = self.anchor_budget, self.rho_budget, self.reference_budget
+        listed = {low, middle, (middle + high) // 2, high, high + (high - low) // 2}
+        return tuple(sorted(b for b in listed if b < self.steps))
+
+
+@dataclass(frozen=True)
 class Report:
     """What calibration found on the way, for its picture and its log.
 
     Attributes:
         search: Stage 2's result.
-        rho_losses: Geometric mean loss over the middle budgets per rho.
+        rho_losses: Mean loss at ``Settings.rho_budget`` per rho; candidates given up are left out.
+        model_calls: Guided predictions in all, those of earlier sittings and other workers too.
     """
 
     search: SearchResult
     rho_losses: dict[float, float] = field(default_factory=dict)
+    model_calls: int = 0
 
 
 Progress = Callable[[str, int, int], None]
 """Called with the stage's name, the units done and the units there are at most."""
 
 
-class _Graphs:
-    """Stage 1's costs, over pairs always (for the look-backs), over triples for the slope."""
-
-    def __init__(self, settings: Settings) -> None:
-        self.settings = settings
-        look_backs = (1,) if settings.estimator == "reuse" else LOOK_BACKS
-        self.pairs = PairCosts(settings.steps, look_backs)
-        self.triples = TripleCosts(settings.steps) if settings.estimator == "slope" else None
-
-    def add(self, trajectory: Trajectory) -> None:
-        self.pairs.add(trajectory)
-        if self.triples is not None:
-            self.triples.add(trajectory)
-
-    def path(self, budget: int, gamma: float) -> Steps:
-        if self.triples is not None:
-            return shortest_path_over_triples(self.triples.mean(), budget, gamma=gamma)
-        return shortest_path_over_pairs(self.pairs.mean(), budget, gamma=gamma)
-
-    def warm_starts(self) -> list[Steps]:
-        """Every cheap candidate at the anchor's budget, the default path first."""
-        budget = self.settings.anchor_budget
-        gammas = (self.settings.gamma, *WARM_START_GAMMAS)
-        pairs = self.pairs.mean()
-        return [
-            *(self.path(budget, gamma) for gamma in gammas),
-            *(shortest_path_over_pairs(pairs, budget, gamma=gamma) for gamma in gammas),
-            uniform_steps(budget, self.settings.steps),
-        ]
-
-    def look_back_table(self) -> LookBackTable | None:
-        return self.pairs.look_back_table() if self.settings.estimator == "meancache" else None
-
-
 @dataclass
-class _Draft:
-    """What every anchor of one calibration shares, finished or not."""
+class _Job:
+    """One calibration under way."""
 
     runner: Runner
     settings: Settings
-    graphs: _Graphs
     sampling: Sampling
     about: dict[str, Any]
+    full_runs: FullRuns
+    storage: Any
+    study_name: str
+    progress: Progress
+    stop: Callable[[], bool]
 
     def __post_init__(self) -> None:
-        self.table = self.graphs.look_back_table()
-        path = self.graphs.path(self.settings.reference_budget, self.settings.gamma)
-        self.reference = self.schedule(path)
+        settings = self.settings
+        self.graphs = Graphs(settings.steps, settings.estimator, settings.gamma)
+        self.spent = self.runner.prompts * settings.steps
+        self._pictures: tuple[int, NDArray[np.uint8]] | None = None
 
-    def schedule(self, computed_steps: Steps) -> Schedule:
-        settings, edges = self.settings, _look_backs(self.table, computed_steps)
+    # Stage 1
+
+    def run_in_full(self, start: int) -> None:
+        """Every prompt's full run, those that are not there yet; then the graphs."""
+        prompts = self.runner.prompts
+        for done, prompt in enumerate(rotated(prompts, start), 1):
+            if self.full_runs.get(prompt) is None:
+                self.full_runs.put(prompt, FullRun.of(*self.runner.full_run(prompt)))
+            self.progress("full runs", done, prompts)
+        for prompt in range(prompts):
+            run = self.full_runs.get(prompt)
+            if run is None:
+                raise OTCacheError(f"the full run of prompt {prompt} must be there but is gone.")
+            self.graphs.add(run)
+        self.table = self.graphs.look_back_table()
+        path = self.graphs.path(self.settings.reference_budget)
+        self.reference = self.schedule(candidate(path))
+
+    def schedule(self, of: Candidate) -> Schedule:
+        """A candidate as a schedule that can be sampled with."""
+        settings = self.settings
         return Schedule(
-            settings.steps, computed_steps, settings.estimator, edges, self.sampling.sigmas
+            *(settings.steps, of.computed_steps, settings.estimator),
+            *(_look_backs(self.table, of), self.sampling.sigmas, of.slope_gain),
         )
+
+    # Stage 2 and what follows
+
+    def search(
+        self,
+        role: str,
+        starts: Sequence[Candidate],
+        search: SearchSettings,
+        on_trial: Callable[[SearchResult], None] | None = None,
+    ) -> SearchResult:
+        """Searches, or only compares, candidates of one budget in a study of their own."""
+        settings = self.settings
+        budget = len(starts[0].computed_steps)
+        digest = hashlib.sha256(repr((starts, settings.gains)).encode()).hexdigest()[:8]
+        return search_anchor(
+            self.loss,
+            prompts=self.runner.prompts,
+            steps=settings.steps,
+            budget=budget,
+            warm_starts=starts,
+            gains=settings.gains and settings.estimator == "slope",
+            settings=search,
+            on_trial=on_trial,
+            stop=self.stop,
+            model_calls=lambda: self.runner.model_calls,
+            storage=self.storage,
+            study_name=f"{self.study_name} {role} {budget} {digest}",
+        )
+
+    def compare(self, role: str, starts: Sequence[Candidate]) -> SearchResult:
+        """Compares a few candidates over all prompts."""
+        search = replace(self.settings.search, trials=len(starts), proposer="none", polish=False)
+        found = self.search(role, starts, search)
+        self.spent += found.model_calls
+        return found
+
+    def loss(self, of: Candidate, prompt: int) -> float:
+        """Loss of a candidate on one prompt."""
+        return self.runner.loss(self.schedule(of), prompt, self.full_runs.picture(prompt))
 
     def anchor(self, found: SearchResult) -> Anchor:
-        spent = Calibration(
-            self.runner.prompts, len(found.trials), self.runner.model_calls, self.settings.seed
-        )
+        """The anchor as far as it is known."""
+        warm = found.best_loss if math.isnan(found.warm_start_loss) else found.warm_start_loss
+        calls = self.spent + found.model_calls
+        seed = self.settings.search.seed
         return Anchor(
             reference=self.reference,
             anchor=self.schedule(found.best),
             sampling=self.sampling,
             look_back_table=self.table,
-            objective=_objective(self.settings.metric, found),
-            calibration=spent,
+            objective=Objective(self.settings.metric, warm, found.best_loss),
+            calibration=Calibration(self.runner.prompts, len(found.trials), calls, seed),
             **self.about,
         )
 
@@ -181,9 +245,14 @@ def calibrate(
     sampling: Sampling,
     provenance: str = "",
     versions: dict[str, str] | None = None,
+    full_runs: FullRuns | None = None,
+    first_prompt: int = 0,
+    storage: Any = None,
+    study_name: str = "otcache",
     on_progress: Progress | None = None,
-    on_trial: Callable[[Trial, SearchResult], None] | None = None,
+    on_trial: Callable[[SearchResult], None] | None = None,
     on_better: Callable[[Anchor], None] | None = None,
+    stop: Callable[[], bool] | None = None,
 ) -> tuple[Anchor, Report]:
     """Calibrates an anchor for one model.
 
@@ -191,85 +260,116 @@ def calibrate(
         runner: Runs the model.
         settings: Budgets, trials, estimator.
         name, architecture, sampling, provenance, versions: Go into the anchor as they are.
+        full_runs: Where full runs are kept, those of an earlier sitting among them.
+        first_prompt: Prompt to begin the full runs with; workers that begin apart share them.
+        storage: Optuna storage of the trials; in memory by default.
+        study_name: Name of the calibration there; one that exists is continued.
         on_progress: Told how far each stage is.
-        on_trial: Told of each new candidate of stage 2.
+        on_trial: Told of what was found after each candidate of stage 2.
         on_better: Given the anchor so far whenever stage 2 finds a better one, so that nothing is
             lost when the calibration is cut short.
+        stop: Asked between candidates whether to end early with the best so far.
 
     Returns:
-        The anchor, with calibrated rho, and what was found on the way.
+        The anchor, with calibrated rho and fidelity curve, and what was found on the way.
 
     Raises:
         OTCacheError: If a full run is not finite or every candidate failed.
     """
-    progress = on_progress or (lambda stage, done, total: None)
-    graphs = _Graphs(settings)
-    for prompt in range(runner.prompts):
-        graphs.add(runner.full_run(prompt))
-        progress("full runs", prompt + 1, runner.prompts)
     about = {"name": name, "architecture": architecture, "provenance": provenance}
-    draft = _Draft(runner, settings, graphs, sampling, about | {"versions": versions or {}})
-
-    def observed(trial: Trial, result: SearchResult) -> None:
-        if on_better is not None and trial.computed_steps == result.best:
-            on_better(draft.anchor(result))
-        if on_trial is not None:
-            on_trial(trial, result)
-        progress("anchor search", len(result.trials), settings.trials)
-
-    found = search_anchor(
-        lambda steps: runner.loss(draft.schedule(steps)),
-        steps=settings.steps,
-        budget=settings.anchor_budget,
-        warm_starts=graphs.warm_starts(),
-        trials=settings.trials,
-        patience=settings.patience,
-        seed=settings.seed,
-        on_trial=observed,
+    job = _Job(
+        *(runner, settings, sampling, about | {"versions": versions or {}}),
+        *(full_runs or FullRuns(), storage, study_name),
+        *(on_progress or (lambda stage, done, total: None), stop or (lambda: False)),
     )
+    job.run_in_full(first_prompt)
+    kept: Candidate | None = None
+
+    def observed(result: SearchResult) -> None:
+        nonlocal kept
+        if on_better is not None and result.best != kept:
+            kept = result.best
+            on_better(job.anchor(result))
+        if on_trial is not None:
+            on_trial(result)
+        job.progress("anchor search", len(result.trials), settings.search.trials)
+
+    starts = job.graphs.candidates(settings.anchor_budget)
+    found = job.search("anchor", starts, settings.search, observed)
     logger.info(
         "OTCache anchor search: %s %.4f -> %.4f in %d trials",
         settings.metric, found.warm_start_loss, found.best_loss, len(found.trials),
     )  # fmt: skip
-    report = Report(found, calibrate_rho(runner, draft.anchor(found), progress))
-    rho = min(report.rho_losses, key=lambda r: report.rho_losses[r])
-    return replace(draft.anchor(found), rho=rho), report
+    anchor = _with_middle(job, job.anchor(found))
+    rho_losses = calibrate_rho(job, anchor)
+    if rho_losses:
+        anchor = replace(anchor, rho=min(rho_losses, key=lambda r: rho_losses[r]))
+    if settings.curve:
+        anchor = replace(anchor, fidelity=measure_fidelity(job, anchor))
+    calls = job.spent + found.model_calls
+    anchor = replace(anchor, calibration=replace(anchor.calibration, model_calls=calls))
+    return anchor, Report(found, rho_losses, calls)
 
 
-def _look_backs(table: LookBackTable | None, computed_steps: Steps) -> tuple[int, ...]:
+def _look_backs(table: LookBackTable | None, of: Candidate) -> tuple[int, ...]:
     if table is None:
         return ()
-    edges = zip(computed_steps, computed_steps[1:], strict=False)
+    edges = zip(of.computed_steps, of.computed_steps[1:], strict=False)
     return tuple(table[t][s - t - 1] for t, s in edges)
 
 
-def _objective(metric: str, found: SearchResult) -> Objective:
-    warm = found.warm_start_loss
-    return Objective(metric, found.best_loss if math.isnan(warm) else warm, found.best_loss)
+def _predicted(anchor: Anchor, budget: int, rho: float | None = None) -> Candidate:
+    schedule = predict_schedule(anchor, budget, rho=rho).schedule
+    return candidate(schedule.computed_steps, schedule.slope_gain)
 
 
-def calibrate_rho(
-    runner: Runner, anchor: Anchor, progress: Progress | None = None
-) -> dict[float, float]:
-    """Losses of predicted schedules over ``RHO_CANDIDATES``, at two budgets between the endpoints.
+def _with_middle(job: _Job, anchor: Anchor) -> Anchor:
+    """The anchor with a third schedule, searched around what the two predict, if one is wanted."""
+    budget = job.settings.middle_budget
+    if not budget:
+        return anchor
+    starts = [_predicted(anchor, budget), *job.graphs.candidates(budget)]
+    found = job.search("middle", list(dict.fromkeys(starts)), job.settings.search)
+    job.spent += found.model_calls
+    return replace(anchor, middle=job.schedule(found.best))
+
+
+def calibrate_rho(job: _Job, anchor: Anchor) -> dict[float, float]:
+    """Losses of the schedules that each of ``RHO_CANDIDATES`` predicts at one budget.
 
     Returns:
-        Geometric mean of the losses over both budgets, per rho; the smallest is the one to take.
-        It is infinite where a picture failed.
+        Mean loss per rho, the smallest is the one to take; those that lost early are left out.
     """
-    low, high = anchor.anchor.budget, anchor.reference.budget
-    middles = sorted({min(low + 2, high - 1), round(math.sqrt(low * high))} - {low, high})
-    seen: dict[Steps, float] = {}
-    losses: dict[float, float] = {}
-    for done, rho in enumerate(RHO_CANDIDATES):
-        logs = []
-        for budget in middles:
-            predicted = predict_schedule(anchor, budget, rho=rho).schedule
-            if predicted.computed_steps not in seen:
-                loss = runner.loss(predicted)
-                seen[predicted.computed_steps] = loss if math.isfinite(loss) else math.inf
-            logs.append(math.log(max(seen[predicted.computed_steps], 1e-12)))
-        losses[rho] = math.exp(sum(logs) / len(logs)) if logs else 0.0
-        if progress is not None:
-            progress("rho", done + 1, len(RHO_CANDIDATES))
-    return losses
+    budget = job.settings.rho_budget
+    if budget in (s.budget for _, s in anchor.searched) or job.stop():
+        return {}
+    by_rho = {rho: _predicted(anchor, budget, rho) for rho in RHO_CANDIDATES}
+    starts = list(dict.fromkeys(by_rho.values()))
+    job.progress("rho", 0, len(starts))
+    try:
+        found = job.compare("rho", starts)
+    except EvaluationError as error:
+        logger.warning("OTCache: rho could not be calibrated: %s", error)
+        return {}
+    job.progress("rho", len(starts), len(starts))
+    trials: dict[Candidate, Trial] = {t.candidate: t for t in found.trials if t.complete}
+    return {rho: trials[c].loss for rho, c in by_rho.items() if c in trials}
+
+
+def measure_fidelity(job: _Job, anchor: Anchor) -> tuple[FidelityPoint, ...]:
+    """Mean and spread over prompts of the loss of the predicted schedules."""
+    points = []
+    budgets = job.settings.curve_budgets
+    for done, budget in enumerate(budgets):
+        if job.stop():
+            break
+        job.progress("fidelity", done, len(budgets))
+        try:
+            found = job.compare("fidelity", [_predicted(anchor, budget)])
+        except EvaluationError as error:
+            logger.warning("OTCache: the loss at %d calls could not be had: %s", budget, error)
+            continue
+        losses = np.array(list(found.trials[0].losses.values()))
+        points.append(FidelityPoint(budget, float(losses.mean()), float(losses.std())))
+    job.progress("fidelity", len(budgets), len(budgets))
+    return tuple(points)

@@ -55,13 +55,24 @@ class PairCosts:
         self._sigmas = np.zeros(steps + 1)
 
     def add(self, trajectory: Trajectory) -> None:
-        """Adds one trajectory, a chunk of elements at a time."""
+        """Adds one trajectory."""
+        self.add_costs(self.of(trajectory), trajectory.sigmas)
+
+    def of(self, trajectory: Trajectory) -> NDArray[np.float32]:
+        """One trajectory's own costs, ``(K, T, T + 1)``, for ``add_costs``."""
         chunks = _chunks(trajectory, self.steps)
         self._sigmas = trajectory.sigmas
-        elements = trajectory.x.shape[1]
+        costs = np.zeros_like(self._sum)
         for x, v in chunks:
             for t in range(self.steps):
-                self._sum[:, t, t + 1 :] += self._errors_from(t, x, v) / elements
+                costs[:, t, t + 1 :] += self._errors_from(t, x, v)
+        mean: NDArray[np.float32] = (costs / trajectory.x.shape[1]).astype(np.float32)
+        return mean
+
+    def add_costs(self, costs: NDArray[np.float32], sigmas: NDArray[np.float64]) -> None:
+        """Adds one trajectory's costs, computed before."""
+        self._sum += costs
+        self._sigmas = sigmas
         self.trajectories += 1
 
     def _errors_from(self, t: int, x: NDArray[np.float32], v: NDArray[np.float32]) -> Costs:
@@ -122,18 +133,26 @@ class TripleCosts:
         self._sum = np.zeros((steps, steps, steps + 1))
 
     def add(self, trajectory: Trajectory) -> None:
-        """Adds one trajectory, a chunk of elements at a time."""
+        """Adds one trajectory."""
+        self.add_costs(self.of(trajectory))
+
+    def of(self, trajectory: Trajectory) -> NDArray[np.float32]:
+        """One trajectory's own costs, ``(T, T, T + 1)``, for ``add_costs``."""
         sigmas = trajectory.sigmas
-        elements = trajectory.x.shape[1]
+        costs = np.zeros_like(self._sum)
         for x, v in _chunks(trajectory, self.steps):
             for t in range(self.steps):
                 spans = (sigmas[t + 1 :] - sigmas[t]).astype(np.float32)
                 residual = x[t] + spans[:, None] * v[t] - x[t + 1 :]
                 moments = _slope_moments(sigmas, t)
                 for r in range(t) if t else [0]:
-                    self._sum[r, t, t + 1 :] += (
-                        _slope_errors(residual, moments, v, sigmas, r, t) / elements
-                    )
+                    costs[r, t, t + 1 :] += _slope_errors(residual, moments, v, sigmas, r, t)
+        mean: NDArray[np.float32] = (costs / trajectory.x.shape[1]).astype(np.float32)
+        return mean
+
+    def add_costs(self, costs: NDArray[np.float32]) -> None:
+        """Adds one trajectory's costs, computed before."""
+        self._sum += costs
         self.trajectories += 1
 
     def mean(self) -> Costs:

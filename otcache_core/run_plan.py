@@ -2,17 +2,36 @@
 
 from __future__ import annotations
 
-import logging
+import math
 from bisect import bisect_left
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 from .schedule import Schedule
 from .transport import retime
 
-logger = logging.getLogger("otcache")
-
 SIGMA_TOLERANCE = 1e-4
 """Relative difference under which two noise levels are the same."""
+
+
+LEAST_STEPS = 10
+"""Steps of the shortest run that is worth caching; see docs/compatibility.md."""
+
+TOO_SHORT = (
+    "Caching is off: this run has {steps} steps, and below {least} plain sampling with fewer "
+    "steps is as good. Models made for few steps gain nothing from caching."
+)
+
+NEARLY_HIGHEST = 0.95
+"""Share of the highest level from which on a run counts as begun at the top."""
+
+
+@dataclass(frozen=True)
+class Plan:
+    """The schedule of one run, and what to tell the user of how it came to be."""
+
+    schedule: Schedule
+    note: str = ""
 
 
 def same_sigma(a: float, b: float) -> bool:
@@ -48,30 +67,50 @@ def step_of_sigma(sigma: float, sigmas: Sequence[float]) -> int:
     return min(max(below - 1, 0), last)
 
 
-def fit_to_run(schedule: Schedule, sigmas: Sequence[float]) -> Schedule:
-    """The schedule for one run: as it is, a part of it, or placed again.
+def fit_to_run(schedule: Schedule, sigmas: Sequence[float], highest: float = math.inf) -> Plan:
+    """The schedule for one run: as it is, a part of it, placed again, or none.
 
     A run of as many steps takes the schedule as it is. A run over a part of the very sigmas that
     the schedule was made for (split sigmas, start and end steps, two experts) takes that part; its
-    first and last step are computed in any case. Any other run takes the schedule's curve over its
-    own steps, with the same budget.
+    first and last step are computed in any case. Over other sigmas, a run that begins at the
+    highest level and stops early is the schedule's beginning, and one that begins lower and goes to
+    the end is its end. Any other run takes the schedule's curve over its own steps, with the same
+    budget; a run too short for that computes every step.
 
     Args:
         schedule: The schedule that the user made.
         sigmas: The run's noise levels, at least 2.
+        highest: The level at which the model's full runs begin, where it is known.
     """
     steps = len(sigmas) - 1
-    if steps == schedule.steps:
-        return schedule
-    offset = _find_part(schedule.sigmas, sigmas)
+    offset = _find_part(schedule.sigmas, sigmas) if steps < schedule.steps else None
     if offset is not None:
-        return _part(schedule, offset, steps)
+        return Plan(_part(schedule, offset, steps))
+    offset = _aligned_part(schedule, sigmas, highest)
+    if offset is not None:
+        first, last = offset, offset + steps - 1
+        note = f"Taken for steps {first} to {last} of the schedule's {schedule.steps}."
+        return Plan(_part(schedule, offset, steps), note)
+    if steps < LEAST_STEPS:
+        return Plan(Schedule.full(steps), TOO_SHORT.format(steps=steps, least=LEAST_STEPS))
+    if steps == schedule.steps:
+        return Plan(schedule)
     fitted = retime(schedule, steps)
-    logger.info(
-        "OTCache: the schedule is for %d steps, this run has %d: placed again with %d model calls",
-        schedule.steps, steps, fitted.budget,
-    )  # fmt: skip
-    return fitted
+    note = f"The schedule is for {schedule.steps} steps and was fitted to this run's {steps}."
+    return Plan(fitted, note)
+
+
+def _aligned_part(schedule: Schedule, sigmas: Sequence[float], highest: float) -> int | None:
+    """Where a run over unknown levels stands in the schedule by its ends, or ``None``."""
+    steps = len(sigmas) - 1
+    if steps >= schedule.steps or not math.isfinite(highest):
+        return None
+    begins, ends = sigmas[0] >= NEARLY_HIGHEST * highest, sigmas[-1] == 0.0
+    if begins and not ends:
+        return 0
+    if ends and not begins:
+        return schedule.steps - steps
+    return None
 
 
 def _find_part(whole: Sequence[float] | None, part: Sequence[float]) -> int | None:
@@ -89,8 +128,15 @@ def _find_part(whole: Sequence[float] | None, part: Sequence[float]) -> int | No
 
 def _part(schedule: Schedule, offset: int, steps: int) -> Schedule:
     """Steps ``offset`` to ``offset + steps - 1`` of a schedule, as a schedule of their own."""
-    look_back = dict(zip(schedule.computed_steps, (*schedule.look_back, 1), strict=True))
+    look_back = dict(zip(schedule.computed_steps, schedule.look_back, strict=False))
+    gains = dict(zip(schedule.computed_steps, schedule.slope_gain, strict=False))
     inside = [t - offset for t in schedule.computed_steps if offset <= t < offset + steps]
     nodes = tuple(sorted({0, steps - 1, *inside}))
-    edges = tuple(look_back.get(t + offset, 1) for t in nodes[:-1])
-    return Schedule(steps, nodes, schedule.estimator, edges)
+    edges = [t + offset for t in nodes[:-1]]
+    return Schedule(
+        steps,
+        nodes,
+        schedule.estimator,
+        tuple(look_back.get(t, 1) for t in edges),
+        slope_gain=tuple(gains.get(t, 1.0) for t in edges),
+    )

@@ -14,6 +14,7 @@ from .errors import OTCacheError
 
 MAX_STEPS = 1_000
 MAX_LOOK_BACK = 6
+MAX_SLOPE_GAIN = 2.0
 
 ESTIMATORS = ("slope", "meancache", "reuse")
 """How a skipped step's velocity is estimated; see ``otcache_core.velocity``."""
@@ -35,6 +36,33 @@ def _check_computed_steps(computed_steps: Sequence[int], steps: int) -> None:
         )
 
 
+def _check_slope_gain(slope_gain: Sequence[float], edges: int) -> None:
+    if len(slope_gain) != edges:
+        raise OTCacheError(
+            f"`slope_gain` must have one value per edge ({edges}) but has {len(slope_gain)}."
+        )
+    if any(not 0.0 <= gain <= MAX_SLOPE_GAIN for gain in slope_gain):
+        raise OTCacheError(
+            f"`slope_gain` values must be from 0 to {MAX_SLOPE_GAIN:g} but got {slope_gain}."
+        )
+
+
+@dataclass(frozen=True)
+class Origin:
+    """What the anchor behind a schedule was calibrated with; empty where it is not known.
+
+    Attributes:
+        architecture: The model's class in ComfyUI, or a kind of models.
+        sampler, scheduler: ComfyUI's names.
+        cfg: Guidance scale, or ``None`` where any will do.
+    """
+
+    architecture: str = ""
+    sampler: str = ""
+    scheduler: str = ""
+    cfg: float | None = None
+
+
 @dataclass(frozen=True)
 class Schedule:
     """An immutable, validated schedule over ``steps`` sampler steps.
@@ -48,6 +76,9 @@ class Schedule:
             from 1 to 6; left empty it is filled with 1, plain reuse.
         sigmas: The descending noise levels the schedule was made for, one more than there are
             steps, or ``None``.
+        slope_gain: The slope estimator's factor on the slope for each edge, from 0 (reuse) to 2;
+            left empty it is filled with 1, the plain slope.
+        origin: What its anchor was calibrated with, or ``None``; never part of a comparison.
 
     Raises:
         OTCacheError: If any of the rules above is broken.
@@ -58,6 +89,8 @@ class Schedule:
     estimator: str = DEFAULT_ESTIMATOR
     look_back: tuple[int, ...] = ()
     sigmas: tuple[float, ...] | None = field(default=None, repr=False)
+    slope_gain: tuple[float, ...] = ()
+    origin: Origin | None = field(default=None, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "computed_steps", tuple(int(t) for t in self.computed_steps))
@@ -76,6 +109,8 @@ class Schedule:
             raise OTCacheError(
                 f"`look_back` values must be from 1 to {MAX_LOOK_BACK} but got {self.look_back}."
             )
+        object.__setattr__(self, "slope_gain", tuple(self.slope_gain) or (1.0,) * edges)
+        _check_slope_gain(self.slope_gain, edges)
         if self.sigmas is not None:
             object.__setattr__(self, "sigmas", check_sigmas(self.sigmas, self.steps))
 
@@ -117,6 +152,7 @@ class Schedule:
             "computed_steps": list(self.computed_steps),
             "estimator": self.estimator,
             "look_back": list(self.look_back),
+            "slope_gain": list(self.slope_gain),
         }
         if self.sigmas is not None:
             document["sigmas"] = list(self.sigmas)
@@ -137,6 +173,7 @@ class Schedule:
             fields.text("estimator", DEFAULT_ESTIMATOR),
             fields.integers("look_back", 1, MAX_LOOK_BACK) if "look_back" in fields else (),
             sigmas,
+            fields.numbers("slope_gain", 0.0, MAX_SLOPE_GAIN) if "slope_gain" in fields else (),
         )
 
     def to_json(self) -> str:

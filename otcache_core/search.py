@@ -1,288 +1,363 @@
 """Stage 2: the anchor, found by black-box search on the end-to-end objective (Eq. 6 and 7).
 
-First every cheap candidate has its turn, the schedule of stage 1 leading. Then the evolution
-strategy of Optuna searches the space of gaps. Last comes a local polish, which moves one computed
-step at a time by one or two. All three phases are trials of one study.
+First every cheap candidate has its turn, the schedule of stage 1 leading. Then a sampler of Optuna
+proposes candidates. Last comes a local polish, which moves one computed step at a time. A candidate
+is judged prompt by prompt, in random order, and given up as soon as a paired test over the prompts
+says that it loses.
+
+All of it is read off one Optuna study, so that a search goes on where it was cut short, and as many
+workers as share the study's storage share its trials.
 """
 
 from __future__ import annotations
 
-import logging
 import math
-import warnings
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from .errors import OTCacheError
+from .errors import EvaluationError, OTCacheError
+from .gaps import Candidate, gaps_from_steps, neighbours
+from .proposals import GapSpace, gap_space, make_sampler
 from .schedule import MAX_STEPS
+from .trials import (
+    SearchResult,
+    Trial,
+    ended_trials,
+    finished_trials,
+    note_candidate,
+    running_candidates,
+)
 
 if TYPE_CHECKING:
     import optuna
 
-logger = logging.getLogger("otcache")
+Loss = Callable[[Candidate, int], float]
+"""(candidate, prompt index) -> loss, lower is better.
 
-Steps = tuple[int, ...]
-Objective = Callable[[Steps], float]
-"""Computed steps -> loss, lower is better; NaN or infinity marks a failed candidate."""
+Raises ``EvaluationError``, or returns NaN or infinity, where the candidate failed."""
 
-POLISH_MOVES = (-1, 1, -2, 2)
+MOST_FAILURES = 8
+"""A search ends when so many candidates failed and none was good."""
 
 
 @dataclass(frozen=True)
-class Trial:
-    """One evaluated candidate; ``loss`` is NaN where the evaluation failed."""
-
-    computed_steps: Steps
-    loss: float
-    phase: str
-
-
-@dataclass
-class SearchResult:
-    """What a search found.
+class SearchSettings:
+    """How to search.
 
     Attributes:
-        best: The best candidate's computed steps.
-        best_loss: Its loss.
-        warm_start_loss: Loss of the first warm start.
-        trials: Every distinct candidate in order of evaluation.
+        trials: Bound on distinct candidates, the paper's 200.
+        patience: The sampler's turn ends after so many proposals in a row without a better one, the
+            paper's 50.
+        proposer: One of ``proposals.PROPOSERS``.
+        polish: Whether a local polish follows.
+        polish_share: Share of the trials left after the warm starts that is kept for it.
+        p_threshold: A candidate is given up when the paired test says with this p-value that it
+            loses to the best; 0 tries every candidate on every prompt, as the paper does.
+        spread: CMA-ES's initial standard deviation, in steps.
+        seed: Seed of the sampler and of the order of prompts.
     """
 
-    best: Steps
-    best_loss: float
-    warm_start_loss: float
-    trials: list[Trial] = field(default_factory=list, repr=False)
-
-    def top(self, count: int = 5) -> list[Trial]:
-        """The ``count`` best distinct candidates, best first."""
-        good = [trial for trial in self.trials if not math.isnan(trial.loss)]
-        return sorted(good, key=lambda trial: trial.loss)[:count]
-
-
-def steps_from_gaps(gaps: Sequence[float], steps: int) -> Steps:
-    """Projects positive real gaps to computed steps: scaled to sum T-1, largest remainders first.
-
-    Integer gaps that already sum to ``steps - 1`` come back as they are.
-
-    Args:
-        gaps: ``B - 1`` positive numbers.
-        steps: Step count T, at least B.
-    """
-    spare = steps - 1 - len(gaps)
-    above_one = np.maximum(np.asarray(gaps, dtype=float) - 1.0, 0.0)
-    total = above_one.sum()
-    share = above_one * (spare / total) if total > 0 else np.full(len(gaps), spare / len(gaps))
-    whole = np.floor(share + 1e-9).astype(int)
-    rest = spare - int(whole.sum())
-    largest = np.argsort(-(share - whole), kind="stable")[:rest]
-    whole[largest] += 1
-    return (0, *np.cumsum(whole + 1).tolist())
+    trials: int = 200
+    patience: int = 50
+    proposer: str = "cma-es"
+    polish: bool = True
+    polish_share: float = 0.5
+    p_threshold: float = 0.1
+    spread: float = 1.5
+    seed: int = 0
 
 
-def gaps_from_steps(computed_steps: Steps) -> list[int]:
-    """First differences of the computed steps."""
-    return np.diff(computed_steps).tolist()
-
-
-def uniform_steps(budget: int, steps: int) -> Steps:
-    """Computed steps as evenly spaced as integers allow."""
-    return tuple(round(i * (steps - 1) / (budget - 1)) for i in range(budget))
+def paper_search(seed: int = 0) -> SearchSettings:
+    """The search as the paper describes it."""
+    return SearchSettings(polish=False, p_threshold=0.0, seed=seed)
 
 
 class _Search:
-    """One search: the study, what was evaluated, and the rules when to stop."""
+    """One worker's part in a search; where the search stands is read off the study each time."""
 
     def __init__(
-        self, objective: Objective, study: optuna.Study, steps: int, edges: int, trials: int
+        self,
+        loss: Loss,
+        prompts: int,
+        study: optuna.Study,
+        space: GapSpace,
+        warm_starts: Sequence[Candidate],
+        settings: SearchSettings,
     ) -> None:
-        self.objective, self.study, self.steps = objective, study, steps
-        self.edges, self.trials = edges, trials
-        self.losses: dict[Steps, float] = {}
-        self.record: list[Trial] = []
-        self.on_trial: Callable[[Trial, SearchResult], None] | None = None
-        self.phase = "warm start"
+        self.loss, self.prompts, self.study, self.space = loss, prompts, study, space
+        self.warm_starts = tuple(dict.fromkeys(warm_starts))
+        self.settings = settings
+        self._phase = "warm start"
+        self._sampling = False
+        self._has_sampler = False
+        self._cause: BaseException | None = None
+        self.model_calls: Callable[[], int] = lambda: 0
+        self.on_prompt: Callable[[Candidate, int, int], None] | None = None
 
-    @property
-    def spent(self) -> bool:
-        return len(self.record) >= self.trials
+    # Where the search stands
 
-    def result(self) -> SearchResult:
-        good = {s: loss for s, loss in self.losses.items() if not math.isnan(loss)}
+    def finished(self) -> list[Trial]:
+        """Every distinct finished candidate in the order in which they finished."""
+        return finished_trials(self.study)
+
+    def result(self) -> SearchResult | None:
+        """What was found so far, or ``None`` as long as no candidate is complete."""
+        trials = tuple(self.finished())
+        good = [t for t in trials if t.complete]
         if not good:
-            raise OTCacheError(
-                "at least 1 candidate must be evaluated but all failed: see the log."
+            return None
+        best = min(good, key=lambda t: t.loss)
+        first = next((t for t in trials if t.candidate == self.warm_starts[0]), None)
+        warm = first.loss if first is not None else math.nan
+        return SearchResult(best.candidate, best.loss, warm, trials)
+
+    # What to do next
+
+    def run_one(self) -> bool:
+        """Evaluates the next candidate; ``False`` if there is none."""
+        finished = self.finished()
+        if len(finished) >= self.settings.trials:
+            return False
+        candidate = self._next(finished)
+        if candidate is None and not self._sampling:
+            return False
+        if candidate is not None:
+            # Another worker may ask first and take this one; then this one takes what it left.
+            self.study.enqueue_trial(self.space.parameters(candidate))
+        self.study.optimize(self._evaluate, n_trials=1)
+        if self._cause is not None:
+            cause, self._cause = self._cause, None
+            raise cause
+        return True
+
+    def _next(self, finished: list[Trial]) -> Candidate | None:
+        """The next candidate, or ``None`` where the sampler proposes or nothing is left."""
+        known = {t.candidate for t in finished}
+        best = self.result()
+        self._phase, self._sampling = "warm start", False
+        candidate = self._free(self.warm_starts, known, wait=best is None)
+        if candidate is not None:
+            return candidate
+        if best is None and sum(bool(t.failure) for t in finished) >= MOST_FAILURES:
+            raise EvaluationError(
+                f"at least 1 of the first {MOST_FAILURES} candidates must give a picture but all "
+                f"failed, the last one with: {finished[-1].failure}"
             )
-        best = min(good, key=lambda s: good[s])
-        return SearchResult(best, good[best], self.record[0].loss, self.record)
+        if self._sampler_has_turn(finished):
+            self._phase, self._sampling = "search", True
+            self._prepare_sampler(best)
+            return None
+        if best is None or not self.settings.polish:
+            return None
+        self._phase = "polish"
+        return self._free(neighbours(best.best, gains=self.space.gains), known, wait=True)
 
-    def _suggest(self, trial: optuna.Trial) -> Steps:
-        high = float(self.steps - self.edges)
-        gaps = [trial.suggest_float(f"gap_{i}", 1.0, high) for i in range(self.edges)]
-        return steps_from_gaps(gaps, self.steps)
+    def _free(
+        self, candidates: Iterable[Candidate], known: set[Candidate], *, wait: bool
+    ) -> Candidate | None:
+        """The first candidate that nobody has or is on.
 
-    def _loss(self, candidate: Steps) -> float:
-        loss = float(self.objective(candidate))
-        return loss if math.isfinite(loss) else math.nan
+        With ``wait``, where others are on all that is left, the first of these: a worker that died
+        leaves its candidate unfinished for ever, and nobody can tell a dead one from a slow one.
+        """
+        left = [c for c in candidates if c not in known]
+        running = running_candidates(self.study) if left else set()
+        free = next((c for c in left if c not in running), None)
+        return left[0] if free is None and left and wait else free
+
+    def _sampler_has_turn(self, finished: list[Trial]) -> bool:
+        settings = self.settings
+        if settings.proposer == "none":
+            return False
+        share = settings.polish_share if settings.polish else 0.0
+        left = settings.trials - len(self.warm_starts)
+        if len(finished) >= settings.trials - math.ceil(left * share):
+            return False
+        best, since, proposals = math.inf, 0, 0
+        for trial in ended_trials(self.study):
+            phase = trial.user_attrs.get("phase")
+            if phase == "polish":
+                continue
+            proposed = phase == "search"
+            value = math.inf if trial.value is None else trial.value
+            proposals += proposed
+            best, since = (value, 0) if value < best else (best, since + proposed)
+        return since < settings.patience and proposals < 4 * settings.trials
+
+    def _prepare_sampler(self, best: SearchResult | None) -> None:
+        if self._has_sampler:
+            return
+        settings = self.settings
+        start = self.warm_starts[0] if best is None else best.best
+        # A worker that joins later takes another seed, or it would propose the same again.
+        seed = (settings.seed + len(self.study.get_trials(deepcopy=False))) % (1 << 32)
+        self.study.sampler = make_sampler(
+            settings.proposer, self.space, start, settings.spread, seed
+        )
+        self._has_sampler = True
+
+    # One candidate
 
     def _evaluate(self, trial: optuna.Trial) -> float:
-        candidate = self._suggest(trial)
-        trial.set_user_attr("computed_steps", list(candidate))
-        trial.set_user_attr("phase", self.phase)
-        if candidate not in self.losses:
-            loss = self.losses[candidate] = self._loss(candidate)
-            self.record.append(Trial(candidate, loss, self.phase))
-            if self.on_trial is not None and not all(math.isnan(v) for v in self.losses.values()):
-                self.on_trial(self.record[-1], self.result())
-        return self.losses[candidate]
+        """Optuna's objective: the candidate's loss over the prompts, NaN where it failed."""
+        candidate = self.space.suggest(trial)
+        note_candidate(trial, candidate, self._phase)
+        known = {t.candidate: t for t in self.finished()}.get(candidate)
+        if known is not None:
+            trial.set_user_attr("duplicate", True)
+            for prompt, loss in known.losses.items():
+                trial.report(loss, prompt)
+            return known.loss
+        before = self.model_calls()
+        try:
+            return self._over_prompts(trial, candidate)
+        except EvaluationError as error:
+            trial.set_user_attr("failure", str(error))
+        except BaseException as error:  # an interrupt too: raised again outside of Optuna
+            self._cause = error
+        finally:
+            trial.set_user_attr("model_calls", self.model_calls() - before)
+        return math.nan
 
-    def run_one(self, candidate: Steps | None = None) -> float:
-        """Evaluates one trial: the given candidate, or the sampler's next proposal."""
-        if candidate is not None:
-            gaps = gaps_from_steps(candidate)
-            self.study.enqueue_trial({f"gap_{i}": float(g) for i, g in enumerate(gaps)})
-        self.study.optimize(self._evaluate, n_trials=1)
-        value = self.study.trials[-1].value
-        return math.nan if value is None else value
+    def _over_prompts(self, trial: optuna.Trial, candidate: Candidate) -> float:
+        losses: dict[int, float] = {}
+        order = np.random.default_rng((self.settings.seed, trial.number)).permutation(self.prompts)
+        for done, prompt in enumerate(order.tolist(), 1):
+            loss = float(self.loss(candidate, prompt))
+            if not math.isfinite(loss):
+                raise EvaluationError(f"the loss at prompt {prompt} must be finite but is {loss}.")
+            losses[prompt] = loss
+            trial.report(loss, prompt)
+            if self.on_prompt is not None:
+                self.on_prompt(candidate, done, self.prompts)
+            if done < self.prompts:
+                estimate = self._losing(trial, candidate, losses)
+                if estimate is not None:
+                    trial.set_user_attr("given_up", True)
+                    return estimate
+        return sum(losses.values()) / len(losses)
 
-    def sample(self, patience: int, limit: int) -> None:
-        """The sampler's own proposals, until ``patience`` in a row bring nothing better."""
-        self.phase = "search"
-        best, since = self.result().best_loss, 0
-        proposals = 0
-        while since < patience and len(self.record) < limit and proposals < 4 * self.trials:
-            loss = self.run_one()
-            proposals += 1
-            best, since = (loss, 0) if loss < best else (best, since + 1)
-
-    def polish(self) -> None:
-        """Moves single steps of the best candidate until no move helps (first improvement)."""
-        self.phase = "polish"
-        improved = True
-        while improved and not self.spent:
-            improved = False
-            best = self.result()
-            for candidate in _neighbours(best.best):
-                if self.spent:
-                    return
-                if candidate not in self.losses and self.run_one(candidate) < best.best_loss:
-                    improved = True
-                    break
-
-
-def _neighbours(computed_steps: Steps) -> Iterator[Steps]:
-    """The schedules that differ in one inner step by 1 or 2, small moves first."""
-    for move in POLISH_MOVES:
-        for i in range(1, len(computed_steps) - 1):
-            low, high = computed_steps[i - 1], computed_steps[i + 1]
-            if low < computed_steps[i] + move < high:
-                yield (*computed_steps[:i], computed_steps[i] + move, *computed_steps[i + 1 :])
+    def _losing(
+        self, trial: optuna.Trial, candidate: Candidate, losses: dict[int, float]
+    ) -> float | None:
+        """An estimate of the mean loss if the candidate loses to the best by a paired test."""
+        if self.settings.p_threshold <= 0.0 or candidate == self.warm_starts[0]:
+            return None
+        if not trial.should_prune():
+            return None
+        best = self.study.best_trial
+        pairs = [(loss, best.intermediate_values.get(p, math.nan)) for p, loss in losses.items()]
+        behind = sum(mine - its for mine, its in pairs) / len(pairs)
+        # Never at or below the best, so that no estimate passes for one.
+        return float(best.values[0]) + behind if behind > 0.0 else None
 
 
-def _check(steps: int, budget: int, warm_starts: Sequence[Steps], trials: int) -> None:
+def _check(
+    steps: int, budget: int, warm_starts: Sequence[Candidate], settings: SearchSettings
+) -> None:
     if not 3 <= budget < steps <= MAX_STEPS:
         raise OTCacheError(
             f"anchor search needs 3 <= budget < steps <= {MAX_STEPS} but got budget {budget} "
             f"and steps {steps}."
         )
-    if trials < 1:
-        raise OTCacheError(f"`trials` must be at least 1 but got {trials}.")
+    if settings.trials < 1:
+        raise OTCacheError(f"`trials` must be at least 1 but got {settings.trials}.")
     if not warm_starts:
         raise OTCacheError("`warm_starts` must hold at least 1 schedule but is empty.")
     for start in warm_starts:
-        gaps = gaps_from_steps(start)
-        if len(start) != budget or start[0] != 0 or start[-1] != steps - 1 or min(gaps) < 1:
+        nodes = start.computed_steps
+        gaps = gaps_from_steps(nodes)
+        if len(nodes) != budget or nodes[0] != 0 or nodes[-1] != steps - 1 or min(gaps) < 1:
             raise OTCacheError(
                 f"a warm start must be {budget} increasing steps from 0 to {steps - 1} "
-                f"but got {list(start)}."
+                f"but got {list(nodes)}."
             )
 
 
-def _cma_es(start: Steps, spread: float, seed: int) -> optuna.samplers.BaseSampler:
-    """Optuna's CMA-ES around one schedule."""
-    import optuna
-
-    with warnings.catch_warnings():
-        # `x0` and `sigma0` go in Optuna 6; the pack asks for Optuna below 6.
-        warnings.simplefilter("ignore", FutureWarning)
-        return optuna.samplers.CmaEsSampler(
-            x0={f"gap_{i}": float(g) for i, g in enumerate(gaps_from_steps(start))},
-            sigma0=spread,
-            seed=seed,
-            n_startup_trials=0,
-            warn_independent_sampling=False,
-        )
-
-
 def search_anchor(
-    objective: Objective,
+    loss: Loss,
     *,
+    prompts: int,
     steps: int,
     budget: int,
-    warm_starts: Sequence[Steps],
-    trials: int = 200,
-    patience: int = 50,
-    seed: int = 0,
-    spread: float = 1.5,
-    polish_share: float = 0.5,
-    on_trial: Callable[[Trial, SearchResult], None] | None = None,
+    warm_starts: Sequence[Candidate],
+    gains: bool = False,
+    settings: SearchSettings = SearchSettings(),  # noqa: B008  (frozen)
+    on_trial: Callable[[SearchResult], None] | None = None,
+    on_prompt: Callable[[Candidate, int, int], None] | None = None,
+    stop: Callable[[], bool] | None = None,
+    model_calls: Callable[[], int] | None = None,
     storage: Any = None,
     study_name: str | None = None,
 ) -> SearchResult:
-    """Searches the schedule that minimises ``objective`` at a low budget (Eq. 7).
+    """Searches the schedule that minimises the mean loss over prompts at a low budget (Eq. 7).
 
-    Trial 0 is the first warm start, so the result is never worse than it. Identical integer
-    schedules are evaluated once. What the objective raises ends the search and is passed on.
+    The first warm start is tried first and on every prompt, so the result is never worse than it.
+    Identical integer schedules are evaluated once. What ``loss`` raises, but for
+    ``EvaluationError``, ends the search and is passed on; with a storage, the same call goes on
+    from there.
 
     Args:
-        objective: Loss of a candidate, such as mean LPIPS against the full runs (Eq. 6); NaN for a
-            candidate that failed.
+        loss: Loss of a candidate on one prompt, such as LPIPS against the full run (Eq. 6).
+        prompts: Number of prompts.
         steps: Step count, T.
         budget: Computed steps, B; from 3 to T-1.
         warm_starts: Candidates to evaluate first, the stage-1 schedule leading.
-        trials: Bound on distinct candidates evaluated.
-        patience: CMA-ES stops after so many proposals in a row without a better one.
-        seed: Seed of CMA-ES.
-        spread: CMA-ES's initial standard deviation, in steps.
-        polish_share: Share of the trials left after the warm starts that is kept for the polish.
-        on_trial: Called after each new candidate with it and the result so far.
+        gains: Whether the slope's gain on each edge is searched with the steps.
+        settings: How to search.
+        on_trial: Called after each candidate with what was found so far.
+        on_prompt: Called after each prompt with the candidate, the prompts done and in all.
+        stop: Asked between candidates whether to end early with the best so far.
+        model_calls: Counts the model calls made so far, for the record of each trial.
         storage: Optuna storage; in memory by default.
-        study_name: Name of the study in that storage.
+        study_name: Name of the study in that storage; one that exists is continued.
 
     Raises:
-        OTCacheError: If the arguments do not fit together or every candidate failed.
+        OTCacheError: If the arguments do not fit together or the first candidates all failed.
     """
     import optuna
 
-    _check(steps, budget, warm_starts, trials)
+    _check(steps, budget, warm_starts, settings)
     verbosity = optuna.logging.get_verbosity()
     # Optuna logs a traceback for whatever ends a search, a user's interrupt too.
     optuna.logging.set_verbosity(optuna.logging.ERROR)
     try:
-        study = optuna.create_study(storage=storage, study_name=study_name, load_if_exists=True)
-        search = _Search(objective, study, steps, budget - 1, trials)
-        search.on_trial = on_trial
-        return _run(search, warm_starts, spread, seed, patience, polish_share)
+        study = optuna.create_study(
+            storage=storage, study_name=study_name, load_if_exists=True, pruner=_pruner(settings)
+        )
+        space = gap_space(settings.proposer, steps, budget, gains=gains)
+        search = _Search(loss, prompts, study, space, warm_starts, settings)
+        search.on_prompt = on_prompt
+        search.model_calls = model_calls or search.model_calls
+        while not (stop is not None and stop() and search.result() is not None):
+            if not search.run_one():
+                break
+            result = search.result()
+            if on_trial is not None and result is not None:
+                on_trial(result)
+        result = search.result()
     finally:
         optuna.logging.set_verbosity(verbosity)
+    if result is None:
+        causes = [trial.failure for trial in search.finished()]
+        raise EvaluationError(
+            f"at least 1 candidate must give a picture but all {len(causes)} failed, the last one "
+            f"with: {causes[-1] if causes else 'nothing tried'}"
+        )
+    return result
 
 
-def _run(
-    search: _Search,
-    warm_starts: Sequence[Steps],
-    spread: float,
-    seed: int,
-    patience: int,
-    polish_share: float,
-) -> SearchResult:
-    """The three phases in order."""
-    losses = {s: search.run_one(s) for s in list(dict.fromkeys(warm_starts))[: search.trials]}
-    good = {s: loss for s, loss in losses.items() if not math.isnan(loss)}
-    if good:
-        search.study.sampler = _cma_es(min(good, key=lambda s: good[s]), spread, seed)
-        left = search.trials - len(search.record)
-        search.sample(patience, limit=search.trials - math.ceil(left * polish_share))
-        search.polish()
-    return search.result()
+def _pruner(settings: SearchSettings) -> optuna.pruners.BasePruner:
+    """The paired test over prompts."""
+    import warnings
+
+    import optuna
+
+    if settings.p_threshold <= 0.0:
+        return optuna.pruners.NopPruner()
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
+        return optuna.pruners.WilcoxonPruner(p_threshold=settings.p_threshold)

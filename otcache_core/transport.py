@@ -11,6 +11,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
+from itertools import pairwise
 from typing import TypeAlias
 
 import numpy as np
@@ -19,6 +20,7 @@ from scipy.interpolate import PchipInterpolator
 
 from .anchor import Anchor
 from .errors import OTCacheError
+from .gaps import Steps, candidate
 from .schedule import MAX_STEPS, Schedule
 
 Curve: TypeAlias = NDArray[np.float64]
@@ -36,11 +38,16 @@ _PROGRESS.flags.writeable = False
 
 @dataclass(frozen=True)
 class Endpoint:
-    """A known schedule on the geodesic: its budget and its warping curve."""
+    """A known schedule on the geodesic: its budget, its warping curve and its slope gains.
+
+    Attributes:
+        gain: The slope's factor at each of the run's steps, ``(steps,)``.
+    """
 
     name: str
     budget: int
     curve: Curve
+    gain: Curve
 
 
 @dataclass(frozen=True)
@@ -128,19 +135,42 @@ def retime(schedule: Schedule, steps: int) -> Schedule:
     budget = min(max(schedule.budget, 2), steps)
     curve = warping_curve(schedule.computed_steps, schedule.steps)
     nodes = realise(curve, budget, steps, rho=1.0)
-    # Look-backs belong to edges; edge i of the new schedule stands where edge i stood.
-    look_back = schedule.look_back[: len(nodes) - 1]
-    return Schedule(steps, nodes, schedule.estimator, look_back)
+    # Look-backs and gains belong to edges; edge i of the new schedule stands where edge i stood.
+    edges = slice(len(nodes) - 1)
+    look_back, gains = schedule.look_back[edges], schedule.slope_gain[edges]
+    return Schedule(steps, nodes, schedule.estimator, look_back, slope_gain=gains)
+
+
+def gain_curve(schedule: Schedule, steps: int) -> Curve:
+    """The slope's factor at each step of a run of ``steps``: that of the edge it lies in.
+
+    Long edges want another factor than short ones, and early ones another than late ones, so gains
+    travel along the geodesic with the steps they belong to.
+    """
+    edge = np.searchsorted(schedule.computed_steps, np.arange(schedule.steps), side="right") - 1
+    gains: Curve = np.asarray((*schedule.slope_gain, 1.0))[edge]
+    if steps == schedule.steps:
+        return gains
+    there, here = np.linspace(0.0, 1.0, steps), np.linspace(0.0, 1.0, schedule.steps)
+    stretched: Curve = np.interp(there, here, gains)
+    return stretched
+
+
+def gains_of_edges(curve: Curve, computed_steps: Steps) -> tuple[float, ...]:
+    """Each edge's gain: the mean of the curve over the steps it skips, on the grid of gains."""
+    edges = pairwise(computed_steps)
+    means = [float(curve[t + 1 : s].mean()) if s > t + 1 else 1.0 for t, s in edges]
+    return candidate(computed_steps, means).slope_gain
 
 
 def _endpoints(anchor: Anchor, steps: int) -> list[Endpoint]:
-    """Anchor, reference and the full schedule, as far as they lie below ``steps``, by budget."""
+    """The searched schedules and the full one, as far as they lie below ``steps``, by budget."""
     known = [
-        Endpoint(name, s.budget, warping_curve(s.computed_steps, s.steps))
-        for name, s in (("anchor", anchor.anchor), ("reference", anchor.reference))
+        Endpoint(name, s.budget, warping_curve(s.computed_steps, s.steps), gain_curve(s, steps))
+        for name, s in anchor.searched
         if s.budget < steps
     ]
-    return [*known, Endpoint("full", steps, _PROGRESS)]
+    return [*known, Endpoint("full", steps, _PROGRESS, np.ones(steps))]
 
 
 def _between(endpoints: Sequence[Endpoint], budget: int) -> tuple[Endpoint, Endpoint]:
@@ -172,7 +202,7 @@ def _check(anchor: Anchor, budget: int, steps: int, rho: float, below_anchor: bo
 
 def _stored(anchor: Anchor, budget: int, steps: int) -> Schedule | None:
     """The stored schedule at an endpoint's own budget, placed over ``steps``, else ``None``."""
-    for schedule in (anchor.anchor, anchor.reference):
+    for _, schedule in anchor.searched:
         if budget == schedule.budget and (budget < steps or steps == schedule.steps):
             return retime(schedule, steps)
     return None
@@ -188,7 +218,7 @@ def predict_schedule(
 ) -> Prediction:
     """Predicts the schedule for a budget in closed form (OTCache, stage 3).
 
-    At the anchor's and the reference's own budget the stored schedule is the answer: the formula
+    At a searched schedule's own budget the stored schedule is the answer: the formula
     would bend what was searched. Above the reference the geodesic goes on to the full schedule, and
     rho fades to 1 on the way, so that budget T is the identity.
 
@@ -207,10 +237,11 @@ def predict_schedule(
     _check(anchor, budget, steps, rho, below_anchor)
     low, high = _between(_endpoints(anchor, steps), budget)
     if budget <= low.budget:
-        curve = low.curve
+        curve, gain = low.curve, low.gain
     else:
         at_low, at_high = geodesic_weights(budget, (low.budget, high.budget))
         curve = at_low * low.curve + at_high * high.curve
+        gain = at_low * low.gain + at_high * high.gain
     if high.name == "full" and high.budget > low.budget:
         rho = 1.0 + (rho - 1.0) * (steps - max(budget, low.budget)) / (steps - low.budget)
     schedule = _stored(anchor, budget, steps)
@@ -218,7 +249,8 @@ def predict_schedule(
         nodes = realise(curve, budget, steps, rho)
         sigmas = anchor.sampling.sigmas if steps == anchor.steps else None
         schedule = Schedule(
-            steps, nodes, anchor.estimator, anchor.look_back_for(nodes, steps), sigmas
+            *(steps, nodes, anchor.estimator, anchor.look_back_for(nodes, steps), sigmas),
+            slope_gain=gains_of_edges(gain, nodes),
         )
     return Prediction(schedule, _named_curves(anchor, schedule), rho)
 
@@ -226,10 +258,9 @@ def predict_schedule(
 def _named_curves(anchor: Anchor, schedule: Schedule) -> dict[str, Curve]:
     """Reference, anchor and prediction in step indices, named with their budgets."""
     last = schedule.steps - 1
-    ends = {"reference": anchor.reference, "anchor": anchor.anchor}
     named = {
         f"{name} (B={end.budget})": warping_curve(end.computed_steps, end.steps) * last
-        for name, end in ends.items()
+        for name, end in reversed(anchor.searched)
     }
     own = warping_curve(schedule.computed_steps, schedule.steps)
     return named | {f"prediction (B={schedule.budget})": own * last}

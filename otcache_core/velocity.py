@@ -37,11 +37,24 @@ def denoised_from_velocity(x: Tensor, velocity: Tensor, sigma: float) -> Tensor:
     return x.sub(velocity, alpha=sigma)
 
 
+@dataclass(frozen=True)
+class Edge:
+    """How the steps after a computed one are estimated.
+
+    Attributes:
+        look_back: MeanCache's K.
+        slope_gain: The slope's factor: 1 follows it, 0 holds the velocity.
+    """
+
+    look_back: int = 1
+    slope_gain: float = 1.0
+
+
 class Estimator(Protocol):
     """What a skipped step asks for. Tensors handed in are kept, never written to."""
 
-    def observe(self, sigma: float, x: Tensor, velocity: Tensor, look_back: int) -> None:
-        """Stores a computed step; ``look_back`` is K of the edge that begins here."""
+    def observe(self, sigma: float, x: Tensor, velocity: Tensor, edge: Edge) -> None:
+        """Stores a computed step and how the edge that begins here is estimated."""
 
     def estimate(self, sigma: float, sigma_next: float, x: Tensor) -> Tensor:
         """The velocity of a skipped step that leads from ``sigma`` to ``sigma_next``."""
@@ -56,7 +69,7 @@ class Reuse:
     def __init__(self) -> None:
         self._velocity: Tensor | None = None
 
-    def observe(self, sigma: float, x: Tensor, velocity: Tensor, look_back: int) -> None:
+    def observe(self, sigma: float, x: Tensor, velocity: Tensor, edge: Edge) -> None:
         self._velocity = velocity
 
     def estimate(self, sigma: float, sigma_next: float, x: Tensor) -> Tensor:
@@ -69,26 +82,30 @@ class Reuse:
 
 
 class Slope:
-    """Extrapolates linearly in sigma from the last two computed velocities."""
+    """Extrapolates linearly in sigma from the last two computed velocities, times the edge's gain.
+
+    Over a long edge the full slope overshoots; the search of stage 2 finds how far to follow it.
+    """
 
     def __init__(self) -> None:
         self._sigma = 0.0
+        self._gain = 1.0
         self._velocity: Tensor | None = None
         self._slope: Tensor | None = None
 
-    def observe(self, sigma: float, x: Tensor, velocity: Tensor, look_back: int) -> None:
+    def observe(self, sigma: float, x: Tensor, velocity: Tensor, edge: Edge) -> None:
         if self._velocity is None or sigma == self._sigma:
             self._slope = None
         else:
             self._slope = (velocity - self._velocity).div_(sigma - self._sigma)
-        self._sigma, self._velocity = sigma, velocity
+        self._sigma, self._velocity, self._gain = sigma, velocity, edge.slope_gain
 
     def estimate(self, sigma: float, sigma_next: float, x: Tensor) -> Tensor:
         if self._velocity is None:
             raise OTCacheError(_NOTHING_HELD)
         if self._slope is None:
             return self._velocity
-        return self._velocity.add(self._slope, alpha=sigma - self._sigma)
+        return self._velocity.add(self._slope, alpha=self._gain * (sigma - self._sigma))
 
     def tensors(self) -> list[Tensor]:
         return [t for t in (self._velocity, self._slope) if t is not None]
@@ -116,8 +133,8 @@ class MeanCache:
         self._history: deque[_Step] = deque(maxlen=MAX_LOOK_BACK)
         self._look_back = 1
 
-    def observe(self, sigma: float, x: Tensor, velocity: Tensor, look_back: int) -> None:
-        self._look_back = look_back
+    def observe(self, sigma: float, x: Tensor, velocity: Tensor, edge: Edge) -> None:
+        self._look_back = edge.look_back
         # The sampler may go on writing into x, so its value at this step is copied.
         self._history.append(_Step(sigma, x.clone(), velocity))
 
@@ -165,7 +182,8 @@ class VelocityCache:
             )
         self._sigmas = sigmas
         self._mask = schedule.mask
-        self._look_back = dict(zip(schedule.computed_steps, (*schedule.look_back, 1), strict=True))
+        edges = map(Edge, (*schedule.look_back, 1), (*schedule.slope_gain, 1.0))
+        self._edges = dict(zip(schedule.computed_steps, edges, strict=True))
         self._stochastic = stochastic
         self._build = Reuse if stochastic else _ESTIMATORS[schedule.estimator]
         self._estimator: Estimator = self._build()
@@ -195,7 +213,7 @@ class VelocityCache:
         if self._like != like:
             self._estimator, self._like = self._build(), like
         kept = denoised.clone() if self._stochastic else velocity_from_denoised(x, denoised, sigma)
-        self._estimator.observe(sigma, x, kept, self._look_back.get(step_index, 1))
+        self._estimator.observe(sigma, x, kept, self._edges.get(step_index, Edge()))
         self._count()
 
     def estimate(self, step_index: int, sigma: float, x: Tensor) -> Tensor:

@@ -78,7 +78,7 @@ def demo() -> dict[str, Any]:
         (seed,) = canvas.add("PrimitiveInt", "Seed", value=1)
         (steps,) = canvas.add("PrimitiveInt", "Steps", value=STEPS)
     with canvas.column("3 Schedule", 480):
-        (anchor,) = canvas.add("OTCacheLoadAnchor", room=110, anchor_name=PRESET)
+        (anchor,) = canvas.add("OTCacheLoadAnchor", room=110, anchor_name=PRESET, inline_anchor="")
         schedule, picture = canvas.add(
             "OTCachePredictSchedule", room=70, anchor=anchor, budget=10, rho=1.3, anchor_rho=True,
             steps=(steps, STEPS),

@@ -15,11 +15,11 @@ from typing import Any
 
 from benchmarks.records import write_record
 from scripts.host import REPOSITORY
+from scripts.tables import replace_table
 
 README = REPOSITORY / "README.md"
 RECORD = REPOSITORY / "benchmarks" / "records" / "demo.json"
 PICTURE = REPOSITORY / "docs" / "images" / "demo.png"
-BEGIN, END = "<!-- table:demo -->\n", "<!-- /table:demo -->\n"
 
 NAMES = {
     "full": "all 50 steps",
@@ -47,9 +47,7 @@ def table(runs: list[dict[str, Any]]) -> str:
 
 def with_table(text: str, runs: list[dict[str, Any]]) -> str:
     """The README's text with its measured table replaced."""
-    before, rest = text.split(BEGIN)
-    _, after = rest.split(END)
-    return before + BEGIN + table(runs) + END + after
+    return replace_table(text, "demo", table(runs))
 
 
 def main() -> int:

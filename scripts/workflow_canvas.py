@@ -46,7 +46,9 @@ CLASSES = {
     "OTCacheDemoModel": NodeClass(
         "", "batch_size:INT", "model:MODEL clip:CLIP vae:VAE latent:LATENT"
     ),
-    "OTCacheLoadAnchor": NodeClass("", "anchor_name:COMBO", "anchor:OT_ANCHOR"),
+    "OTCacheLoadAnchor": NodeClass(
+        "model:MODEL", "anchor_name:COMBO inline_anchor:STRING", "anchor:OT_ANCHOR"
+    ),
     "OTCachePredictSchedule": NodeClass(
         "anchor:OT_ANCHOR",
         "budget:INT rho:FLOAT anchor_rho:BOOLEAN steps:INT",

@@ -6,6 +6,8 @@ import { say } from "./words.js";
 
 export const INLINE = "inline_anchor"; // the input of Load OT Anchor that carries one
 export const IN_WORKFLOW = "in this workflow"; // its name there; the same as in nodes/library.py
+export const AUTOMATIC = "automatic"; // the same as in nodes/library.py
+export const CHOSEN = "otcache_chosen"; // property of Load OT Anchor: what automatic chose last
 export const SAVED = "otcache_saved"; // property of Calibrate OT Anchor: its last anchor's name
 
 /** @typedef {{ name: string, text?: string, missing?: string }} AnchorSource */
@@ -20,6 +22,10 @@ export function anchorOf(node) {
   if (source.comfyClass === "OTCacheLoadAnchor") {
     const text = String(widgetOf(source, INLINE)?.value ?? "");
     const name = String(valueOf(source, "anchor_name") ?? "");
+    if (name === AUTOMATIC) {
+      const chosen = source.properties?.[CHOSEN];
+      return chosen ? { name: String(chosen) } : { name, missing: say("automatic_first") };
+    }
     if (name === IN_WORKFLOW && !text) return { name, missing: say("carries_none") };
     return { name, text: text || undefined };
   }

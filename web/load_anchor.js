@@ -2,7 +2,7 @@
 // Load OT Anchor tells what it will load, and keeps an anchor in the workflow or saves one from it.
 
 import { app } from "../../scripts/app.js";
-import { IN_WORKFLOW, INLINE } from "./anchor_source.js";
+import { AUTOMATIC, CHOSEN, IN_WORKFLOW, INLINE } from "./anchor_source.js";
 import { ask } from "./ask.js";
 import { valueOf, widgetOf } from "./graph_links.js";
 import { addPanel, html, linesOf, makeRoom } from "./panel.js";
@@ -14,23 +14,32 @@ const FRAME = 14; // padding above and below
 const BUTTONS = 26;
 
 /** @typedef {{ anchor: any, text: string }} Shown  an anchor as the server shows it */
-/** @typedef {{ file?: Shown, carried?: Shown, error?: string }} State */
+/** @typedef {{ file?: Shown, carried?: Shown, error?: string, warning?: string }} State */
+
+/** @type {WeakMap<object, { name: string, warning: string }>} what the last run of a node said */
+const lastRuns = new WeakMap();
 
 /** @param {any} node */
 function inputsOf(node) {
-  return { name: String(valueOf(node, "anchor_name") ?? ""), carried: String(widgetOf(node, INLINE)?.value ?? "") };
+  const name = String(valueOf(node, "anchor_name") ?? "");
+  const chosen = name === AUTOMATIC ? String(node.properties?.[CHOSEN] ?? "") : name;
+  const run = lastRuns.get(node);
+  const warning = run && run.name === chosen ? run.warning : "";
+  return { name, chosen, warning, carried: String(widgetOf(node, INLINE)?.value ?? "") };
 }
 
 /**
  * Asks for the named file and for the anchor that the workflow carries.
- * @param {{ name: string, carried: string }} inputs
+ * @param {ReturnType<typeof inputsOf>} inputs
  * @returns {Promise<State>}
  */
-async function stateOf({ name, carried }) {
+async function stateOf({ name, chosen, warning, carried }) {
   /** @type {State} */
-  const state = {};
-  if (name !== IN_WORKFLOW) {
-    const { answer, error } = await ask("anchors", { query: { name } });
+  const state = { warning };
+  if (!chosen) {
+    state.warning = say("automatic_first");
+  } else if (name !== IN_WORKFLOW) {
+    const { answer, error } = await ask("anchors", { query: { name: chosen } });
     Object.assign(state, error ? { error } : { file: answer });
   } else if (!carried) {
     state.error = say("carries_none");
@@ -44,7 +53,7 @@ async function stateOf({ name, carried }) {
 }
 
 /** @param {State} state */
-function noteOf({ file, carried, error }) {
+function carriedNote({ file, carried, error }) {
   if (!file && !carried) return error ?? "";
   if (!carried) return "";
   if (!file) return say("carried_only");
@@ -102,14 +111,15 @@ function createPanel(node) {
   /** @param {State} state */
   function draw(state) {
     const { file, carried } = state;
-    const said = noteOf(state);
+    const about = carriedNote(state);
+    const said = [state.warning, about].filter(Boolean).join("\n");
     text.textContent = (file ?? carried)?.text ?? "";
     note.textContent = said;
     const offers = [];
-    if (file && said !== say("carried")) {
+    if (file && about !== say("carried")) {
       offers.push(button("keep", () => setWidget(node, INLINE, JSON.stringify(file.anchor))));
     }
-    if (carried && said !== say("carried")) offers.push(button("save", () => save(carried)));
+    if (carried && about !== say("carried")) offers.push(button("save", () => save(carried)));
     if (carried) offers.push(button("remove", () => setWidget(node, INLINE, "")));
     buttons.replaceChildren(...offers);
     element.dataset.state = file || carried ? "shown" : "failed";
@@ -133,6 +143,14 @@ app.registerExtension({
       widget.options = { ...widget.options, hidden: true };
     }
     const draw = createPanel(node);
+    const before = node.onExecuted;
+    node.onExecuted = function (/** @type {any} */ output) {
+      before?.apply(this, arguments);
+      const run = output?.otcache?.[0];
+      if (!run) return;
+      lastRuns.set(node, { name: String(run.name), warning: String(run.warning ?? "") });
+      node.properties[CHOSEN] = String(run.name);
+    };
     watch(node, inputsOf, async (inputs) => {
       const state = await stateOf(inputs);
       return () => draw(state);

@@ -32,6 +32,7 @@ const WORDS = {
     not_calibrated: "Run Calibrate OT Anchor once: its anchor will be shown here.",
     unknown_source: "The anchor comes from \"{title}\": only a run can tell it.",
     linked: "{name} arrives with the run; shown for {value}.",
+    automatic_first: "automatic chooses the anchor by the connected model when it runs: queue once.",
     carries_none: "The workflow carries no anchor: choose an installed one.",
     carried: "The workflow carries this anchor: it runs where the file is missing.",
     carried_only: "There is no file of this name here: the workflow's own anchor is used.",

@@ -1,8 +1,6 @@
-import logging
-
 import pytest
 
-from otcache_core.run_plan import fit_to_run, same_sigma, step_of_sigma
+from otcache_core.run_plan import LEAST_STEPS, fit_to_run, same_sigma, step_of_sigma
 from otcache_core.schedule import Schedule
 
 LEVELS = (1.0, 0.8, 0.6, 0.4, 0.2, 0.0)  # 5 steps
@@ -79,11 +77,14 @@ def test_same_sigma(a: float, b: float, same: bool) -> None:
 
 
 def test_a_run_of_as_many_steps_takes_the_schedule_as_it_is() -> None:
-    schedule = Schedule(5, (0, 2, 4), "meancache", (2, 3))
+    schedule = Schedule(20, (0, 2, 19), "meancache", (2, 3))
+    sigmas = [1.0 - i / 20 for i in range(21)]
 
-    assert fit_to_run(schedule, LEVELS) is schedule
+    assert fit_to_run(schedule, sigmas).schedule is schedule
     # Also over other noise levels, such as those of an image-to-image run.
-    assert fit_to_run(schedule, (0.5, 0.4, 0.3, 0.2, 0.1, 0.0)) is schedule
+    plan = fit_to_run(schedule, [level / 2 for level in sigmas], 1.0)
+    assert plan.schedule is schedule
+    assert plan.note == ""
 
 
 @pytest.mark.parametrize(
@@ -103,7 +104,7 @@ def test_a_part_of_the_levels_takes_its_part_of_the_schedule(
 ) -> None:
     schedule = Schedule(10, (0, 1, 4, 7, 9), "meancache", (2, 3, 4, 5), MADE_FOR)
 
-    part = fit_to_run(schedule, MADE_FOR[first : last + 1])
+    part = fit_to_run(schedule, MADE_FOR[first : last + 1]).schedule
 
     assert part.steps == last - first
     assert part.computed_steps == computed_steps
@@ -114,7 +115,7 @@ def test_a_part_of_the_levels_takes_its_part_of_the_schedule(
 def test_a_part_is_found_in_spite_of_rounding() -> None:
     schedule = Schedule(10, (0, 1, 4, 9), sigmas=MADE_FOR)
 
-    part = fit_to_run(schedule, [s * 1.00005 for s in MADE_FOR[4:9]])
+    part = fit_to_run(schedule, [s * 1.00005 for s in MADE_FOR[4:9]]).schedule
 
     assert part.computed_steps == (0, 3)
 
@@ -123,7 +124,7 @@ def test_a_part_that_is_denoised_to_the_end_is_still_that_part() -> None:
     # KSampler (Advanced) with an early end and no leftover noise sets the last level to 0.
     schedule = Schedule(10, (0, 1, 4, 9), sigmas=MADE_FOR)
 
-    part = fit_to_run(schedule, (*MADE_FOR[:5], 0.0))
+    part = fit_to_run(schedule, (*MADE_FOR[:5], 0.0)).schedule
 
     assert part.computed_steps == (0, 1, 4)
 
@@ -131,7 +132,7 @@ def test_a_part_that_is_denoised_to_the_end_is_still_that_part() -> None:
 def test_both_halves_cost_the_budget_and_the_cut() -> None:
     schedule = Schedule(10, (0, 2, 5, 9), sigmas=MADE_FOR)
 
-    high, low = fit_to_run(schedule, MADE_FOR[:5]), fit_to_run(schedule, MADE_FOR[4:])
+    high, low = (fit_to_run(schedule, part).schedule for part in (MADE_FOR[:5], MADE_FOR[4:]))
 
     assert high.computed_steps == (0, 2, 3)  # its last step is computed, too
     assert low.computed_steps == (0, 1, 5)  # steps 4, 5 and 9; its first is computed, too
@@ -140,42 +141,84 @@ def test_both_halves_cost_the_budget_and_the_cut() -> None:
 
 @pytest.mark.parametrize(
     ("steps", "budget"),
-    [(20, 8), (100, 8), (9, 8), (8, 8), (7, 7), (2, 2), (1, 1)],  # made for 50 steps, budget 8
+    [(20, 8), (100, 8), (13, 8), (12, 8)],  # made for 50 steps, budget 8
 )
-def test_another_step_count_keeps_the_budget(
-    steps: int, budget: int, caplog: pytest.LogCaptureFixture
-) -> None:
+def test_another_step_count_keeps_the_budget(steps: int, budget: int) -> None:
     schedule = Schedule(50, (0, 2, 5, 9, 15, 24, 36, 49))
-    sigmas = [1.0 - i / steps for i in range(steps + 1)]
-    with caplog.at_level(logging.INFO, logger="otcache"):
-        placed = fit_to_run(schedule, sigmas)
 
-    assert (placed.steps, placed.budget) == (steps, budget)
-    assert len(caplog.records) == 1
-    message = caplog.records[0].getMessage()
-    assert "50 steps" in message and f"has {steps}" in message and f"{budget} model" in message
+    plan = fit_to_run(schedule, [1.0 - i / steps for i in range(steps + 1)], 1.0)
+
+    assert (plan.schedule.steps, plan.schedule.budget) == (steps, budget)
+    assert "50 steps" in plan.note and f"run's {steps}" in plan.note
 
 
 def test_a_schedule_placed_again_keeps_its_shape() -> None:
-    placed = fit_to_run(Schedule(51, (0, 5, 10, 20, 50)), [1.0 - i / 101 for i in range(102)])
+    sigmas = [1.0 - i / 101 for i in range(102)]
+
+    placed = fit_to_run(Schedule(51, (0, 5, 10, 20, 50)), sigmas).schedule
 
     assert placed.computed_steps == (0, 10, 20, 40, 100)  # each index twice as far
 
 
-def test_other_levels_of_fewer_steps_are_no_part() -> None:
-    schedule = Schedule(10, (0, 1, 2, 3, 9), sigmas=MADE_FOR)
+@pytest.mark.parametrize("steps", [1, 2, 4, LEAST_STEPS - 1])
+@pytest.mark.parametrize("made_for", [50, 0])
+def test_a_run_too_short_to_cache_computes_every_step(steps: int, made_for: int) -> None:
+    schedule = Schedule(50, (0, 49)) if made_for else Schedule(steps, tuple(sorted({0, steps - 1})))
 
-    other = fit_to_run(schedule, (1.0, 0.85, 0.65, 0.45, 0.25, 0.05, 0.0))  # 6 steps
+    plan = fit_to_run(schedule, [1.0 - i / steps for i in range(steps + 1)], 1.0)
 
-    assert (other.steps, other.budget) == (6, 5)
+    assert plan.schedule.is_full
+    assert plan.schedule.steps == steps
+    assert f"has {steps} steps" in plan.note
 
 
-@pytest.mark.parametrize(("sigmas", "lines"), [(LEVELS, 0), (MADE_FOR[:4], 0), ((1.0, 0.0), 1)])
-def test_only_a_schedule_placed_again_is_logged(
-    sigmas: tuple[float, ...], lines: int, caplog: pytest.LogCaptureFixture
+def test_the_shortest_run_that_is_cached() -> None:
+    sigmas = [1.0 - i / LEAST_STEPS for i in range(LEAST_STEPS + 1)]
+
+    plan = fit_to_run(Schedule(50, (0, 20, 49)), sigmas, 1.0)
+
+    assert plan.schedule.budget == 3
+
+
+OTHER = (14.6, 9.0, 5.0, 3.0, 2.0, 1.3, 0.8, 0.5, 0.3, 0.15, 0.0)  # 10 steps, not MADE_FOR's
+WHOLE = Schedule(10, (0, 1, 4, 7, 9), sigmas=MADE_FOR)
+
+
+@pytest.mark.parametrize(
+    ("sigmas", "computed_steps"),
+    [
+        (OTHER[:6], (0, 1, 4)),  # begins at the top, stops early: steps 0 to 4
+        (OTHER[5:], (0, 2, 4)),  # begins lower, goes to the end: steps 5 to 9; 7 and 9 are ours
+        (OTHER[9:], (0,)),
+        (OTHER[:2], (0,)),
+    ],
+)
+def test_a_split_run_over_other_levels_is_placed_by_its_ends(
+    sigmas: tuple[float, ...], computed_steps: tuple[int, ...]
 ) -> None:
-    schedules = {5: Schedule(5, (0, 2, 4)), 3: Schedule(10, (0, 4, 9), sigmas=MADE_FOR)}
-    with caplog.at_level(logging.INFO, logger="otcache"):
-        fit_to_run(schedules.get(len(sigmas) - 1, Schedule(5, (0, 2, 4))), sigmas)
+    plan = fit_to_run(WHOLE, sigmas, OTHER[0])
 
-    assert len(caplog.records) == lines
+    assert plan.schedule.computed_steps == computed_steps
+    assert plan.schedule.steps == len(sigmas) - 1
+    assert "of the schedule's 10" in plan.note
+
+
+def test_both_halves_of_a_split_run_cost_the_budget_and_the_cut() -> None:
+    halves = [fit_to_run(WHOLE, part, OTHER[0]).schedule for part in (OTHER[:6], OTHER[5:])]
+
+    assert sum(half.budget for half in halves) == WHOLE.budget + 1  # step 5 begins the second
+
+
+def test_without_the_highest_level_a_part_is_not_guessed() -> None:
+    plan = fit_to_run(Schedule(20, (0, 5, 10, 19)), [5.0 - i / 3 for i in range(16)])
+
+    assert plan.schedule.budget == 4
+
+
+def test_a_whole_run_of_fewer_steps_is_no_part() -> None:
+    sigmas = [14.6 * (1.0 - i / 15) for i in range(16)]
+
+    plan = fit_to_run(Schedule(20, (0, 5, 10, 19)), sigmas, OTHER[0])
+
+    assert (plan.schedule.steps, plan.schedule.budget) == (15, 4)
+    assert "fitted" in plan.note

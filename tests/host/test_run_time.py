@@ -215,11 +215,11 @@ def test_the_model_handed_in_stays_as_it_is(host, tiny_flux, sample, uniform):
 
 
 def test_a_cached_model_samples_any_number_of_times(host, tiny_flux, plain, uniform):
-    (cached,) = host.run("OTCacheApply", model=tiny_flux.model, schedule=uniform(6, 3)).outputs
+    (cached,) = host.run("OTCacheApply", model=tiny_flux.model, schedule=uniform(12, 3)).outputs
     before = _state(cached)
-    first = plain(tiny_flux, model=cached, steps=6)
+    first = plain(tiny_flux, model=cached, steps=12)
     for _ in range(99):
-        last = plain(tiny_flux, model=cached, steps=6)
+        last = plain(tiny_flux, model=cached, steps=12)
 
     assert torch.equal(first, last)
     assert _state(cached) == before
@@ -344,7 +344,7 @@ def test_an_interrupted_run_holds_nothing_and_the_next_is_right(
 def test_a_failed_run_leaves_no_wrapper_in_a_guider_that_is_used_again(
     host, before_forward, tiny_flux, uniform
 ):
-    (cached,) = host.run("OTCacheApply", model=tiny_flux.model, schedule=uniform(6, 3)).outputs
+    (cached,) = host.run("OTCacheApply", model=tiny_flux.model, schedule=uniform(12, 3)).outputs
     (guider,) = host.run("BasicGuider", model=cached, conditioning=tiny_flux.positive).outputs
     before = _shape_of(guider.model_options)
 
@@ -353,10 +353,10 @@ def test_a_failed_run_leaves_no_wrapper_in_a_guider_that_is_used_again(
 
     before_forward(tiny_flux.model, 2, fail)
     with pytest.raises(ArithmeticError):
-        _sample_custom(host, guider, tiny_flux, torch.tensor(levels(tiny_flux, 6)))
+        _sample_custom(host, guider, tiny_flux, torch.tensor(levels(tiny_flux, 12)))
 
     assert _shape_of(guider.model_options) == before
-    _sample_custom(host, guider, tiny_flux, torch.tensor(levels(tiny_flux, 6)))
+    _sample_custom(host, guider, tiny_flux, torch.tensor(levels(tiny_flux, 12)))
     assert _shape_of(guider.model_options) == before
 
 
@@ -418,7 +418,7 @@ def test_the_run_after_nan_is_cached_again(nan_at_forward, tiny_flux, sample, co
 
 
 @pytest.mark.parametrize(
-    ("made_for", "budget", "steps"), [(50, 8, 20), (10, 4, 20), (21, 20, 20), (50, 2, 3)]
+    ("made_for", "budget", "steps"), [(50, 8, 20), (10, 4, 20), (21, 20, 20), (50, 2, 12)]
 )
 def test_a_schedule_for_another_step_count_is_placed_again(
     caplog, tiny_flux, sample, counted, uniform, made_for, budget, steps
@@ -428,17 +428,23 @@ def test_a_schedule_for_another_step_count_is_placed_again(
 
     assert calls.predictions == budget
     assert (done["steps"], done["computed"]) == (steps, budget)
-    placed, summary = [record.getMessage() for record in caplog.records]
-    assert f"for {made_for} steps" in placed and f"this run has {steps}" in placed
+    (summary,) = [record.getMessage() for record in caplog.records]
+    assert f"for {made_for} steps" in done["note"] and f"this run's {steps}" in done["note"]
+    assert done["note"] in summary
     assert f"{budget} computed, {steps - budget} skipped of {steps} steps" in summary
 
 
-def test_a_run_no_longer_than_the_budget_is_the_plain_sampler(tiny_flux, plain, sample, uniform):
-    samples, done = sample(tiny_flux, uniform(50, 8), steps=6)
+@pytest.mark.parametrize(
+    ("budget", "steps", "why"), [(16, 14, "Nothing to skip"), (3, 6, "has 6 steps")]
+)
+def test_a_run_with_nothing_to_gain_is_the_plain_sampler(
+    tiny_flux, plain, sample, uniform, budget, steps, why
+):
+    samples, done = sample(tiny_flux, uniform(50, budget), steps=steps)
 
-    assert torch.equal(samples, plain(tiny_flux, steps=6))
-    assert (done["computed"], done["skipped"]) == (6, 0)
-    assert "Nothing to skip" in done["note"]
+    assert torch.equal(samples, plain(tiny_flux, steps=steps))
+    assert (done["computed"], done["skipped"]) == (steps, 0)
+    assert why in done["note"]
 
 
 def _with_sigmas(host: Any, parts: Any, computed: tuple[int, ...]) -> Any:

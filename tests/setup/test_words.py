@@ -116,7 +116,8 @@ def _files(*ignore_lists):
 
         # Hidden folders are tools' own, but for the one that holds the checks.
         folders[:] = [f for f in folders if kept(f) and (f == ".ci" or not f.startswith("."))]
-        yield from (Path(folder, name) for name in names if kept(name))
+        # In a second work tree, `.git` is a file that names the first.
+        yield from (Path(folder, name) for name in names if kept(name) and name != ".git")
 
 
 def test_every_node_class_is_read():

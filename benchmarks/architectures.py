@@ -1,0 +1,93 @@
+"""Every architecture in the host, built small: is the budget exact, the full run untouched?"""
+
+from __future__ import annotations
+
+import argparse
+import gc
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from benchmarks.counting import counted
+from benchmarks.records import write_record
+from benchmarks.tiny_models import ARCHITECTURES, Architecture, Parts
+from scripts.inprocess import Host, start_host
+
+STEPS, BUDGET, CFG = 12, 5, 2.0
+ABSENT = "absent"
+CHECKS = ("budget_exact", "finite", "bit_identical", "sizes_apart", "freed")
+
+
+def _sample(host: Host, parts: Parts, model: Any, shape: Sequence[int]) -> torch.Tensor:
+    latent = {"samples": torch.zeros(tuple(shape))}
+    (result,) = host.run(
+        "KSampler", model=model, seed=1, steps=STEPS, cfg=CFG, sampler_name="euler",
+        scheduler="simple", positive=parts.positive, negative=parts.negative, latent_image=latent,
+        denoise=1.0,
+    ).outputs  # fmt: skip
+    samples: torch.Tensor = result["samples"]
+    return samples
+
+
+def _caches_alive(host: Host) -> int:
+    cache = host.core("velocity").VelocityCache
+    gc.collect()
+    return sum(type(thing) is cache for thing in gc.get_objects())
+
+
+def examine(host: Host, architecture: Architecture) -> dict[str, Any]:
+    """Samples one architecture with and without a schedule.
+
+    Returns:
+        The row of the table: what was built, what was counted, and a truth for each of ``CHECKS``.
+    """
+    row: dict[str, Any] = {"architecture": architecture.name, "family": architecture.family}
+    if not architecture.exists:
+        return row | {"state": ABSENT}
+    parts = architecture.build()
+    schedule = host.core("schedule").Schedule
+    even = tuple(round(i * (STEPS - 1) / (BUDGET - 1)) for i in range(BUDGET))
+
+    def apply(model: Any, steps: Any) -> Any:
+        return host.run("OTCacheApply", model=model, schedule=steps).outputs[0]
+
+    with counted(parts.model) as (watched, calls):
+        cached = apply(watched, schedule(STEPS, even))
+        first = _sample(host, parts, cached, architecture.latent)
+        predictions, forwards = calls.predictions, calls.forwards
+        between = _caches_alive(host)
+        larger = _sample(host, parts, cached, architecture.larger)
+        again = _sample(host, parts, cached, architecture.latent)
+    plain = _sample(host, parts, parts.model, architecture.latent)
+    full = _sample(host, parts, apply(parts.model, schedule.full(STEPS)), architecture.latent)
+    return row | {
+        "state": "tested",
+        "class": type(parts.model.model).__name__,
+        "latent": list(architecture.latent),
+        "steps": STEPS,
+        "budget": BUDGET,
+        "predictions": predictions,
+        "forwards": forwards,
+        "budget_exact": calls.predictions == 3 * BUDGET == 3 * predictions,
+        "finite": all(bool(run.isfinite().all()) for run in (first, larger)),
+        "bit_identical": torch.equal(full, plain) and not torch.equal(first, plain),
+        "sizes_apart": torch.equal(first, again) and larger.shape != first.shape,
+        "freed": between == _caches_alive(host) == 0,
+    }
+
+
+def main(arguments: Sequence[str]) -> None:
+    """Examines all, prints the table and writes the record."""
+    argparse.ArgumentParser(description=__doc__).parse_args(arguments)
+    with tempfile.TemporaryDirectory() as folder:
+        host = start_host(Path(folder))
+        rows = [examine(host, architecture) for architecture in ARCHITECTURES]
+        from comfyui_version import __version__ as version
+    for row in rows:
+        good = row["state"] == ABSENT or all(row[check] for check in CHECKS)
+        print(f"{row['architecture']:24} {row['state']:8} {'' if good else row}")
+    results = {"comfyui": version, "rows": rows}
+    print("record:", write_record("architectures", "nox -s bench -- architectures", results).name)

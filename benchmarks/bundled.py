@@ -1,0 +1,121 @@
+"""The bundled model for benchmarks: many prompts in one batch, through the host's own sampler."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import numpy as np
+import torch
+
+from scripts.host import REPOSITORY
+from scripts.inprocess import Host
+
+STEPS = 50
+CFG = 2.5
+BATCH = 12
+"""Prompts that are sampled at once: larger batches are no faster on a CPU."""
+
+
+def prompts(kind: str) -> list[str]:
+    """The bundled prompts, ``"calibration"`` or ``"held_out"``."""
+    text = (REPOSITORY / "demo_model" / "prompts.json").read_text(encoding="utf-8")
+    listed: list[str] = json.loads(text)[kind]
+    return listed
+
+
+class BundledModel:
+    """Full runs and cached runs of the bundled model on a list of prompts.
+
+    Args:
+        host: A ComfyUI in this process.
+        texts: The prompts.
+        seed: Noise of prompt i is ``seed + i``, as in Calibrate OT Anchor.
+    """
+
+    def __init__(self, host: Host, texts: list[str], seed: int = 0) -> None:
+        self.host, self.texts, self.seed = host, texts, seed
+        self.model, self.clip, self.vae, _ = host.run("OTCacheDemoModel", batch_size=1).outputs
+        self.negative = self._encode([""])
+        self.lpips = host.module("nodes.compare").load_lpips()
+        self.references: list[torch.Tensor] = []
+
+    def _encode(self, texts: list[str]) -> list[Any]:
+        parts = [
+            self.host.run("CLIPTextEncode", clip=self.clip, text=text).outputs[0][0]
+            for text in texts
+        ]
+        pooled = torch.cat([about["pooled_output"] for _, about in parts])
+        return [[torch.cat([context for context, _ in parts]), {"pooled_output": pooled}]]
+
+    def sample(
+        self,
+        indices: list[int],
+        model: Any = None,
+        *,
+        steps: int = STEPS,
+        sampler: str = "euler",
+        scheduler: str = "simple",
+    ) -> torch.Tensor:
+        """Samples some prompts in one batch; final latents, which are pictures here."""
+        import comfy.sample
+
+        noise = torch.cat(
+            [comfy.sample.prepare_noise(torch.zeros(1, 3, 64, 64), self.seed + i) for i in indices]
+        )
+        with torch.inference_mode():
+            return comfy.sample.sample(
+                self.model if model is None else model, noise, steps, CFG, sampler, scheduler,
+                self._encode([self.texts[i] for i in indices]), self.negative,
+                torch.zeros_like(noise), disable_pbar=True, seed=self.seed,
+            )  # fmt: skip
+
+    def decode(self, samples: torch.Tensor) -> torch.Tensor:
+        """Pictures ``(N, H, W, 3)``."""
+        picture: torch.Tensor = self.vae.decode(samples)
+        return picture
+
+    def full_runs(self) -> list[Any]:
+        """Runs every step on every prompt: keeps the pictures, returns the trajectories."""
+        trajectories = []
+        recorder_of = self.host.core("trajectory").TrajectoryRecorder
+        observe = self.host.module("nodes.host").observe_predictions
+        sigmas = self.sigmas()
+        for batch in self.batches(range(len(self.texts))):
+            recorders = [recorder_of(sigmas) for _ in batch]
+
+            def record(x: torch.Tensor, denoised: torch.Tensor, into: Any = recorders) -> None:
+                for i, recorder in enumerate(into):
+                    recorder.add(x[i : i + 1], denoised[i : i + 1])
+
+            pictures = self.decode(self.sample(batch, observe(self.model, record)))
+            self.references.extend(pictures.split(1))
+            trajectories += [recorder.finish() for recorder in recorders]
+        return trajectories
+
+    def sigmas(self) -> tuple[float, ...]:
+        """Noise levels of a run."""
+        job = self.host.module("nodes.calibration_runner").Job
+        nothing: Any = None
+        return job(
+            self.model, nothing, nothing, nothing, STEPS, CFG, "euler", "simple", self.seed
+        ).sigmas()
+
+    def losses(self, schedule: Any, indices: list[int] | None = None) -> np.ndarray:
+        """LPIPS of a schedule's pictures to the full runs', per prompt."""
+        cached = self.host.module("nodes.host").apply_schedule(self.model, schedule, quiet=True)
+        return self.distances(cached, indices)
+
+    def distances(self, model: Any, indices: list[int] | None = None, **how: Any) -> np.ndarray:
+        """LPIPS of a model's pictures to the full runs', per prompt; ``how`` goes to ``sample``."""
+        found: list[torch.Tensor] = []
+        for batch in self.batches(range(len(self.texts)) if indices is None else indices):
+            pictures = self.decode(self.sample(batch, model, **how))
+            found.append(self.lpips(pictures, torch.cat([self.references[i] for i in batch])))
+        return torch.cat(found).double().cpu().numpy()
+
+    @staticmethod
+    def batches(indices: Any) -> list[list[int]]:
+        """Indices in groups of ``BATCH``."""
+        listed = list(indices)
+        return [listed[i : i + BATCH] for i in range(0, len(listed), BATCH)]

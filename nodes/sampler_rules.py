@@ -1,0 +1,60 @@
+"""What a schedule means for each sampler of the host, told by the sampler's function.
+
+The measured errors behind these rules are in docs/compatibility.md.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+STOCHASTIC_SAMPLERS = ("ancestral", "sde", "lcm", "ddpm", "seeds", "sa_solver")
+"""Parts of sampler names that tell a sampler which adds noise between its steps."""
+
+ADAPTIVE_SAMPLERS = ("dpm_adaptive",)
+"""Parts of names of samplers that choose their own steps by how well the last one fitted."""
+
+HOST_SAMPLERS = "comfy.k_diffusion.sampling"
+ONE_EVALUATION = frozenset(
+    "sample_" + name
+    for name in (
+        "euler", "euler_ancestral", "dpmpp_2m", "dpmpp_2m_sde", "dpmpp_2m_sde_gpu", "dpmpp_3m_sde",
+        "dpmpp_3m_sde_gpu", "lms", "deis", "ipndm", "ipndm_v", "res_multistep",
+        "res_multistep_ancestral", "gradient_estimation", "er_sde", "lcm", "ddpm", "sa_solver",
+    )
+)  # fmt: skip
+"""Functions of the host's samplers that ask the model once a step, at the step's own level."""
+
+
+def _function(sampler: Any) -> Any:
+    return getattr(sampler, "sampler_function", None)
+
+
+def function_name(sampler: Any) -> str:
+    """Name of a sampler's function, or empty for what is no sampler of the host's kind."""
+    return str(getattr(_function(sampler), "__name__", ""))
+
+
+def _options(sampler: Any) -> dict[str, Any]:
+    return getattr(sampler, "extra_options", None) or {}
+
+
+def is_adaptive(sampler: Any) -> bool:
+    """Whether a sampler chooses its own steps."""
+    return any(part in function_name(sampler) for part in ADAPTIVE_SAMPLERS)
+
+
+def is_stochastic(sampler: Any) -> bool:
+    """Whether a host sampler adds noise between steps, by its function's name and options."""
+    name = function_name(sampler)
+    return bool(_options(sampler).get("s_churn")) or any(p in name for p in STOCHASTIC_SAMPLERS)
+
+
+def asks_once_a_step(sampler: Any) -> bool:
+    """Whether evaluation i is known to be step i, so that counting tells the step.
+
+    Only the host's own functions are known; a pack's sampler of the same name is not.
+    """
+    theirs = getattr(_function(sampler), "__module__", "") != HOST_SAMPLERS
+    if theirs or _options(sampler).get("s_churn"):
+        return False
+    return function_name(sampler) in ONE_EVALUATION

@@ -1,0 +1,115 @@
+"""What the full runs of a calibration leave behind: edge costs and pictures, one file per prompt.
+
+A calibration that is queued again finds them and runs the model no second time; so do workers that
+share the folder.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import zipfile
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from uuid import uuid4
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .graph import LOOK_BACKS, PairCosts, TripleCosts
+from .trajectory import Trajectory
+
+logger = logging.getLogger("otcache")
+
+MAX_FRAMES = 16
+"""Frames of a video that candidates are compared on: 44 MB a prompt at 1280x720."""
+
+
+@dataclass(frozen=True)
+class FullRun:
+    """One prompt's full run.
+
+    Attributes:
+        sigmas: Noise levels, ``(T + 1,)``.
+        pairs: Costs over pairs for each K of ``graph.LOOK_BACKS``, ``(K, T, T + 1)``.
+        triples: Costs over triples, ``(T, T, T + 1)``.
+        picture: Its pictures or frames, ``(N, H, W, 3)``, 8 bit.
+    """
+
+    sigmas: NDArray[np.float64]
+    pairs: NDArray[np.float32]
+    triples: NDArray[np.float32]
+    picture: NDArray[np.uint8]
+
+    @classmethod
+    def of(cls, trajectory: Trajectory, picture: NDArray[np.uint8]) -> FullRun:
+        """Costs of a trajectory beside its picture."""
+        steps = trajectory.steps
+        pairs = PairCosts(steps, LOOK_BACKS).of(trajectory)
+        return cls(trajectory.sigmas, pairs, TripleCosts(steps).of(trajectory), picture)
+
+
+class FullRuns:
+    """The full runs of one calibration, by prompt.
+
+    Args:
+        folder: Where they are kept, or ``None`` for memory.
+    """
+
+    def __init__(self, folder: Path | None = None) -> None:
+        self._folder = folder
+        self._memory: dict[int, FullRun] = {}
+
+    def _file(self, folder: Path, prompt: int) -> Path:
+        return folder / f"prompt_{prompt:04}.npz"
+
+    def get(self, prompt: int) -> FullRun | None:
+        """A prompt's full run, or ``None`` if there is none yet or its file is damaged."""
+        if self._folder is None:
+            return self._memory.get(prompt)
+        path = self._file(self._folder, prompt)
+        try:
+            with np.load(path, allow_pickle=False) as parts:
+                return FullRun(*(parts[name] for name in FullRun.__dataclass_fields__))
+        except FileNotFoundError:
+            return None
+        except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
+            logger.warning("OTCache: %s is damaged and is made anew: %s", path.name, error)
+            return None
+
+    def picture(self, prompt: int) -> NDArray[np.uint8]:
+        """The picture of a prompt whose full run is there."""
+        if self._folder is None:
+            return self._memory[prompt].picture
+        with np.load(self._file(self._folder, prompt), allow_pickle=False) as parts:
+            found: NDArray[np.uint8] = parts["picture"]
+        return found
+
+    def put(self, prompt: int, run: FullRun) -> None:
+        """Keeps a prompt's full run; a reader sees the whole file or none."""
+        if self._folder is None:
+            self._memory[prompt] = run
+            return
+        self._folder.mkdir(parents=True, exist_ok=True)
+        partial = self._folder / f".{uuid4().hex}.partial"
+        try:
+            with partial.open("xb") as file:
+                np.savez(file, **{k: getattr(run, k) for k in FullRun.__dataclass_fields__})
+                file.flush()
+                os.fsync(file.fileno())
+            os.replace(partial, self._file(self._folder, prompt))
+        finally:
+            partial.unlink(missing_ok=True)
+
+
+def evenly(frames: int, most: int = MAX_FRAMES) -> list[int]:
+    """Indices of at most ``most`` frames, evenly spaced, the first and the last among them."""
+    if frames <= most:
+        return list(range(frames))
+    return [round(i * (frames - 1) / (most - 1)) for i in range(most)]
+
+
+def rotated(count: int, start: int) -> Iterator[int]:
+    """0 to ``count - 1``, beginning at ``start``: workers that begin apart share the full runs."""
+    return ((start + i) % count for i in range(count))

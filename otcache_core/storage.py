@@ -1,0 +1,111 @@
+"""Where a search keeps its trials: a file, a database server, or a proxy in front of one.
+
+All of them are Optuna's own storages. The place comes from whoever runs the server, never from a
+workflow.
+"""
+
+from __future__ import annotations
+
+import os
+import warnings
+from pathlib import Path
+from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
+
+from .errors import OTCacheError
+
+if TYPE_CHECKING:
+    from optuna.storages import BaseStorage
+
+HEARTBEAT_SECONDS = 60
+GRACE_SECONDS = 300
+"""A database marks a trial as failed when its worker has been silent for so long."""
+
+DEFAULT_PROXY_PORT = 13_000
+BUSY_SECONDS = 60.0
+"""A SQLite file that another process writes to is waited for so long."""
+
+DATABASES = ("sqlite", "postgresql", "mysql", "mariadb")
+PLACES = "sqlite:///FILE, journal:FILE, postgresql://..., mysql://... or grpc://HOST:PORT"
+
+
+def sqlite_place(path: Path) -> str:
+    """The place of a SQLite file."""
+    return f"sqlite:///{path.as_posix()}"
+
+
+def open_storage(place: str) -> BaseStorage:
+    """Opens an Optuna storage.
+
+    Args:
+        place: ``sqlite:///FILE`` for one machine, ``journal:FILE`` for a folder that machines
+            share, ``postgresql://USER:PASSWORD@HOST/DATABASE`` or the same with ``mysql`` for a
+            server, ``grpc://HOST:PORT`` for Optuna's proxy in front of one.
+
+    Raises:
+        OTCacheError: If the place is none of these or cannot be reached. Messages leave out
+            passwords.
+    """
+    kind = place.partition(":")[0].partition("+")[0].lower()
+    if kind not in (*DATABASES, "journal", "grpc"):
+        raise OTCacheError(f"a study's storage must be {PLACES} but is {hide_password(place)!r}.")
+    try:
+        if kind == "journal":
+            return _open_journal(Path(place.partition(":")[2]))
+        if kind == "grpc":
+            return _open_proxy(place)
+        return _open_database(place)
+    except OTCacheError:
+        raise
+    except Exception as error:  # each kind of storage has errors of its own
+        raise OTCacheError(
+            f"the study's storage {hide_password(place)} must be reachable but is not "
+            f"({type(error).__name__}): check that its server runs and that its driver is "
+            "installed."
+        ) from error
+
+
+def hide_password(place: str) -> str:
+    """The place without user, password and options."""
+    try:
+        parts = urlsplit(place)
+        where = parts.hostname or ""
+        where += f":{parts.port}" if parts.port else ""
+    except ValueError:
+        return place.partition(":")[0] + ":..."
+    return f"{parts.scheme}://{where}{parts.path}" if where else f"{parts.scheme}:{parts.path}"
+
+
+def _open_database(place: str) -> BaseStorage:
+    import optuna
+
+    waits = {"connect_args": {"timeout": BUSY_SECONDS}} if place.startswith("sqlite") else {}
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)  # heartbeats
+        return optuna.storages.RDBStorage(
+            place,
+            engine_kwargs={"pool_pre_ping": True, **waits},
+            heartbeat_interval=HEARTBEAT_SECONDS,
+            grace_period=GRACE_SECONDS,
+        )
+
+
+def _open_journal(path: Path) -> BaseStorage:
+    from optuna.storages import journal
+
+    if not path.parent.is_dir():
+        raise OTCacheError(f"the folder of the journal {path.name} must exist but does not.")
+    # Links need rights on Windows; elsewhere they are the lock that works on shared folders too.
+    lock_of = journal.JournalFileOpenLock if os.name == "nt" else journal.JournalFileSymlinkLock
+    backend = journal.JournalFileBackend(str(path), lock_obj=lock_of(str(path)))
+    return journal.JournalStorage(backend)
+
+
+def _open_proxy(place: str) -> BaseStorage:
+    from optuna.storages import GrpcStorageProxy
+
+    parts = urlsplit(place)
+    port = parts.port or DEFAULT_PROXY_PORT
+    proxy = GrpcStorageProxy(host=parts.hostname or "localhost", port=port)
+    proxy.wait_server_ready(timeout=30)
+    return proxy

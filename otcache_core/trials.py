@@ -1,0 +1,126 @@
+"""Trials of stage 2, as they are read off an Optuna study."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from .gaps import Candidate, candidate
+
+if TYPE_CHECKING:
+    import optuna
+
+
+@dataclass(frozen=True)
+class Trial:
+    """One finished candidate.
+
+    Attributes:
+        candidate: What was tried.
+        loss: Mean loss over the prompts; an estimate where it was given up, NaN where it failed.
+        phase: ``"warm start"``, ``"search"`` or ``"polish"``.
+        losses: Loss by prompt, for the prompts it was tried on.
+        given_up: Whether it was losing and not tried on all prompts.
+        failure: Why it failed, or empty.
+        model_calls: Guided predictions spent on it.
+    """
+
+    candidate: Candidate
+    loss: float
+    phase: str
+    losses: dict[int, float] = field(default_factory=dict, repr=False)
+    given_up: bool = False
+    failure: str = ""
+    model_calls: int = 0
+
+    @property
+    def complete(self) -> bool:
+        """Whether it was tried on every prompt and did not fail."""
+        return not self.given_up and not self.failure
+
+
+@dataclass(frozen=True)
+class SearchResult:
+    """What a search found.
+
+    Attributes:
+        best: The best candidate.
+        best_loss: Its mean loss.
+        warm_start_loss: Loss of the first warm start; NaN where it failed or is not known yet.
+        trials: Every distinct candidate in the order in which they finished.
+    """
+
+    best: Candidate
+    best_loss: float
+    warm_start_loss: float
+    trials: tuple[Trial, ...] = field(default=(), repr=False)
+
+    @property
+    def model_calls(self) -> int:
+        """Guided predictions spent on all trials."""
+        return sum(trial.model_calls for trial in self.trials)
+
+    def top(self, count: int = 5) -> list[Trial]:
+        """The ``count`` best distinct candidates that were tried on every prompt, best first."""
+        return sorted((t for t in self.trials if t.complete), key=lambda t: t.loss)[:count]
+
+    def trial(self, of: Candidate) -> Trial | None:
+        """The trial of a candidate."""
+        return next((t for t in self.trials if t.candidate == of), None)
+
+
+def ended_trials(study: optuna.Study) -> list[optuna.trial.FrozenTrial]:
+    """Every ended trial in the order in which they ended, repeated proposals too."""
+    import optuna
+
+    states = (optuna.trial.TrialState.COMPLETE, optuna.trial.TrialState.FAIL)
+    listed = study.get_trials(deepcopy=False, states=states)
+    return sorted(listed, key=lambda t: (t.datetime_complete or t.datetime_start, t.number))
+
+
+def finished_trials(study: optuna.Study) -> list[Trial]:
+    """Every distinct finished candidate in the order in which they finished."""
+    distinct: dict[Candidate, Trial] = {}
+    for ended in ended_trials(study):
+        trial = None if "duplicate" in ended.user_attrs else _read(ended)
+        if trial is not None:
+            distinct.setdefault(trial.candidate, trial)
+    return list(distinct.values())
+
+
+def running_candidates(study: optuna.Study) -> set[Candidate]:
+    """Candidates that some worker, perhaps a dead one, is on."""
+    import optuna
+
+    listed = study.get_trials(deepcopy=False, states=(optuna.trial.TrialState.RUNNING,))
+    return {_candidate(t) for t in listed if "computed_steps" in t.user_attrs}
+
+
+def note_candidate(trial: optuna.Trial, of: Candidate, phase: str) -> None:
+    """Writes into a trial what it is about."""
+    trial.set_user_attr("computed_steps", list(of.computed_steps))
+    trial.set_user_attr("slope_gain", list(of.slope_gain))
+    trial.set_user_attr("phase", phase)
+
+
+def _candidate(trial: optuna.trial.FrozenTrial) -> Candidate:
+    nodes, gains = trial.user_attrs["computed_steps"], trial.user_attrs["slope_gain"]
+    return candidate(tuple(nodes), tuple(gains))
+
+
+def _read(trial: optuna.trial.FrozenTrial) -> Trial | None:
+    """A finished trial of the study; ``None`` for one that was cut short and may come again."""
+    attributes = trial.user_attrs
+    failure = attributes.get("failure", "")
+    if trial.value is None and not failure:
+        return None
+    return Trial(
+        _candidate(trial),
+        math.nan if trial.value is None else trial.value,
+        attributes["phase"],
+        dict(trial.intermediate_values),
+        bool(attributes.get("given_up", False)),
+        failure,
+        attributes.get("model_calls", 0),
+    )

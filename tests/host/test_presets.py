@@ -1,0 +1,157 @@
+"""Which anchor suits which model, and what is said when a run is not as its anchor was made."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from benchmarks.tiny_models import ARCHITECTURES
+
+pytestmark = pytest.mark.host
+
+CHOICES = {
+    "Z-Image": "preset: z-image",
+    "Lumina 2": "preset: flow-matching (generic)",
+    "Qwen-Image": "preset: qwen-image",
+    "FLUX.1 dev": "preset: flow-matching (generic)",
+    "Wan 2.1 t2v": "preset: flow-matching (generic)",
+    "SDXL": "preset: sdxl-like (generic)",
+    "SD 1.5 (v)": "preset: sdxl-like (generic)",
+}
+
+
+@pytest.fixture
+def build() -> Any:
+    """`build(name)`: a small model of an architecture."""
+    return lambda name: next(a for a in ARCHITECTURES if a.name == name).build().model
+
+
+@pytest.mark.parametrize(("architecture", "preset"), CHOICES.items())
+def test_automatic_takes_the_preset_for_the_architecture(host, build, architecture, preset):
+    result = host.run("OTCacheLoadAnchor", anchor_name="automatic", model=build(architecture))
+
+    assert result.outputs == host.run("OTCacheLoadAnchor", anchor_name=preset).outputs
+    assert result.ui["text"][0].startswith(f"{preset}\n")
+
+
+def test_automatic_knows_the_bundled_model(host, demo):
+    result = host.run("OTCacheLoadAnchor", anchor_name="automatic", model=demo.model)
+
+    assert result.outputs[0].name == "otcache-demo"
+
+
+def test_automatic_prefers_an_anchor_of_ones_own(host, build):
+    own = host.base / "models" / "otcache" / "mine.otanchor.json"
+    anchor = host.run("OTCacheLoadAnchor", anchor_name="preset: otcache-demo").outputs[0]
+    host.module("nodes.library").store_anchor(replace(anchor, name="mine"), own)
+    damaged = own.with_name("a broken one.otanchor.json")
+    damaged.write_text("{", encoding="utf-8")
+    os.utime(own.parent)
+    try:
+        result = host.run("OTCacheLoadAnchor", anchor_name="automatic", model=build("FLUX.1 dev"))
+    finally:
+        own.unlink()
+        damaged.unlink()
+
+    assert result.outputs[0].name == "mine"
+
+
+def test_automatic_without_a_model_says_what_to_do(host):
+    with pytest.raises(ValueError, match="connect one, or choose an anchor"):
+        host.run("OTCacheLoadAnchor", anchor_name="automatic")
+
+
+def test_automatic_changes_when_an_anchor_is_added(host):
+    node = host.node("OTCacheLoadAnchor")
+    before = node.fingerprint_inputs(anchor_name="automatic")
+    anchor = host.run("OTCacheLoadAnchor", anchor_name="preset: otcache-demo").outputs[0]
+    path = host.base / "models" / "otcache" / "later.otanchor.json"
+    host.module("nodes.library").store_anchor(anchor, path)
+    try:
+        assert node.fingerprint_inputs(anchor_name="automatic") != before
+    finally:
+        path.unlink()
+
+
+def test_an_anchor_for_another_architecture_is_used_with_a_warning(host, caplog, build):
+    name = "preset: qwen-image"
+    result = host.run("OTCacheLoadAnchor", anchor_name=name, model=build("FLUX.1 dev"))
+
+    assert result.outputs[0].name == "Qwen-Image"
+    assert "is for QwenImage but the model is Flux" in result.ui["text"][0]
+    assert [r.levelname for r in caplog.records if "QwenImage" in r.getMessage()] == ["WARNING"]
+
+
+def _note(host: Any, parts: Any, sample: Any, preset: str, **options: Any) -> str:
+    (anchor,) = host.run("OTCacheLoadAnchor", anchor_name=preset).outputs
+    inputs = {"budget": 15, "rho": 1.3, "anchor_rho": True, "steps": 50}
+    schedule = host.run("OTCachePredictSchedule", anchor=anchor, **inputs).outputs[0]
+    _, done = sample(parts, schedule, **{"steps": 50, "cfg": 4.0, **options})
+    return done["note"]
+
+
+@pytest.mark.parametrize(
+    ("options", "note"),
+    [
+        ({"cfg": 2.5}, ""),
+        ({"cfg": 4.0}, "Not as the anchor was calibrated: cfg (calibrated with 2.5, here 4)."),
+        ({"cfg": 2.5, "sampler_name": "dpmpp_2m"}, "sampler (calibrated with euler)"),
+        ({"cfg": 2.5, "sampler_name": "ddim"}, ""),  # the host's ddim is its euler
+        ({"cfg": 2.5, "scheduler": "beta"}, "scheduler (calibrated with simple)"),
+    ],
+)
+def test_a_run_unlike_the_calibration_is_noted(host, demo, sample, options, note):
+    found = _note(host, demo, sample, "preset: otcache-demo", **options)
+
+    assert note in found if note else found == ""
+
+
+def test_apply_notes_other_noise_levels(host, tiny_flux, counted, uniform):
+    schedule = replace(
+        uniform(20, 6),
+        sigmas=tuple(1.0 - i / 20 for i in range(21)),
+        origin=host.core("schedule").Origin("Flux", "euler", "simple", 1.0),
+    )
+    finished = []
+    apply_schedule = host.module("nodes.host").apply_schedule
+    cached = apply_schedule(tiny_flux.model, schedule, finished.append)
+    host.run(
+        "KSampler", model=cached, seed=1, steps=20, cfg=1.0, sampler_name="euler",
+        scheduler="simple", positive=tiny_flux.positive, negative=tiny_flux.negative,
+        latent_image=tiny_flux.latent, denoise=1.0,
+    )  # fmt: skip
+
+    assert finished[0].note.endswith("noise levels (another scheduler, shift or denoise).")
+
+
+def test_a_run_with_a_preset_for_another_model_is_noted(host, tiny_flux, sample):
+    note = _note(host, tiny_flux, sample, "preset: qwen-image")
+
+    assert "The anchor is for QwenImage but the model is Flux" in note
+
+
+def test_a_generic_preset_has_no_cfg_of_its_own(host, tiny_flux, sample):
+    assert _note(host, tiny_flux, sample, "preset: flow-matching (generic)") == ""
+
+
+# Where anchors are saved
+
+
+def test_an_anchor_is_saved_to_the_first_folder_that_can_be_written(host, monkeypatch, tmp_path):
+    import folder_paths
+
+    library = host.module("nodes.library")
+    locked, free = tmp_path / "locked", tmp_path / "free"
+    locked.mkdir()
+    monkeypatch.setattr(folder_paths, "get_folder_paths", lambda name: [str(locked), str(free)])
+    # A process that may do anything writes to read-only folders, too; so the answer is given.
+    monkeypatch.setattr(library.os, "access", lambda path, mode: Path(path) != locked)
+
+    assert library.new_anchor_path("mine").parent == free
+    monkeypatch.setattr(library.os, "access", lambda path, mode: False)
+    with pytest.raises(ValueError, match="must be writable but none is"):
+        library.new_anchor_path("mine")
