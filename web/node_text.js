@@ -10,7 +10,11 @@ const LINE_HEIGHT = 15;
 const PADDING = 10;
 const MARGIN = 6; // what the front end leaves free around a DOM widget, inside its height
 const MAX_LINES = 8;
-const OWN_PANELS = new Set(["OTCacheLoadAnchor", "OTCachePredictSchedule"]); // say it themselves
+const OWN_PANELS = new Set([
+  "OTCacheCalibrateAnchor",
+  "OTCacheLoadAnchor",
+  "OTCachePredictSchedule",
+]); // say it themselves
 
 /** @typedef {{ node: string, text: string }} TextEvent */
 

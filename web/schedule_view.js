@@ -1,7 +1,9 @@
 // @ts-check
 // Draws a predicted schedule: what it costs, three warping curves, and a strip with a cell per step.
 
+import { createInspector } from "./inspector.js";
 import { html, svg } from "./panel.js";
+import { drawStrip } from "./strip.js";
 import { say } from "./words.js";
 
 const CURVES = ["reference", "anchor", "prediction"]; // the last one lies on top
@@ -67,17 +69,6 @@ function drawCurves(view) {
   ];
 }
 
-/** @param {View} view */
-function drawStrip(view) {
-  const computed = new Set(view.computed_steps);
-  return Array.from({ length: view.steps }, (_, step) => {
-    const full = computed.has(step);
-    // Computed steps are high, skipped ones low: told apart without their colours.
-    const box = { x: step + 0.08, width: 0.84, y: full ? 0 : 0.65, height: full ? 1 : 0.35 };
-    return svg("rect", { ...box, class: full ? "otcache-computed" : "otcache-skipped" });
-  });
-}
-
 /** @param {string} name @param {string} label */
 function key(name, label) {
   const sample = svg("svg", { class: "otcache-key", viewBox: "0 0 14 9" });
@@ -95,44 +86,25 @@ export function createScheduleView() {
   const curves = svg("svg", { class: "otcache-curves", preserveAspectRatio: "none" });
   const strip = svg("svg", { class: "otcache-strip", preserveAspectRatio: "none" });
   const cursor = svg("rect", { class: "otcache-cursor", width: 1, height: 1, y: 0 });
-  const plot = html("div", { class: "otcache-plot", tabindex: "0", role: "slider" });
-  plot.setAttribute("aria-readonly", "true");
-  plot.setAttribute("aria-label", say("strip_label"));
+  const plot = html("div", { class: "otcache-plot", "aria-label": say("strip_label") });
   const axis = html("span", { class: "otcache-axis otcache-faint" }, say("axis"));
   plot.append(axis, curves, strip);
   const legend = html("div", { class: "otcache-row otcache-legend otcache-faint" });
-  const step = html("div", { class: "otcache-step", "aria-live": "polite" });
+  const step = html("div", { class: "otcache-step" });
   const head = html("div", { class: "otcache-row" }, calls, speedup);
   const second = html("div", { class: "otcache-row" }, expected, how);
   const element = html("div", { class: "otcache-schedule" }, head, second, note, plot, legend, step);
   /** @type {View | null} */
   let view = null;
-  let at = -1;
 
-  /** @param {number} index the step to tell of, or -1 for none */
-  function inspect(index) {
-    if (!view) return;
-    at = Math.max(-1, Math.min(view.steps - 1, index));
-    cursor.setAttribute("x", String(at));
-    if (at < 0) cursor.remove();
-    else strip.append(cursor);
-    step.textContent = at < 0 ? say("inspect", { last: view.steps - 1 }) : describeStep(view, at);
-    plot.setAttribute("aria-valuenow", String(Math.max(at, 0)));
-    plot.setAttribute("aria-valuetext", step.textContent ?? "");
-  }
-
-  plot.addEventListener("pointermove", (event) => {
-    const { left, width } = plot.getBoundingClientRect();
-    if (view) inspect(Math.floor(((event.clientX - left) / width) * view.steps));
-  });
-  plot.addEventListener("pointerleave", () => inspect(-1));
-  plot.addEventListener("blur", () => inspect(-1));
-  plot.addEventListener("keydown", (event) => {
-    const moves = { ArrowLeft: at - 1, ArrowRight: at + 1, Home: 0, End: (view?.steps ?? 1) - 1 };
-    if (!(event.key in moves)) return;
-    event.preventDefault();
-    event.stopPropagation(); // the canvas would move its nodes
-    inspect(Math.max(0, moves[/** @type {keyof typeof moves} */ (event.key)]));
+  const inspector = createInspector(plot, step, {
+    hint: (count) => say("inspect", { last: count - 1 }),
+    describe: (index) => describeStep(/** @type {View} */ (view), index),
+    mark(index) {
+      cursor.setAttribute("x", String(index));
+      if (index < 0) cursor.remove();
+      else strip.append(cursor);
+    },
   });
 
   return {
@@ -151,16 +123,15 @@ export function createScheduleView() {
         part.setAttribute("viewBox", `0 0 ${view.steps} ${height}`);
       }
       curves.replaceChildren(...drawCurves(view));
-      strip.replaceChildren(...drawStrip(view));
+      strip.replaceChildren(...drawStrip(view.steps, view.computed_steps));
       legend.replaceChildren(...view.curves.map(({ budget }, i) => key(CURVES[i], say(CURVES[i], { budget }))));
-      plot.setAttribute("aria-valuemin", "0");
-      plot.setAttribute("aria-valuemax", String(view.steps - 1));
       element.dataset.state = "shown";
-      inspect(at);
+      inspector.setCount(view.steps);
     },
     /** @param {string} message  what is missing, and what to do */
     fail(message) {
       view = null;
+      inspector.setCount(0);
       for (const part of [calls, speedup, expected, how, curves, strip, legend, step]) part.replaceChildren();
       note.textContent = message;
       element.dataset.state = "failed";

@@ -199,7 +199,8 @@ def test_missing_and_overlong_queries_are_refused(comfy, route):
     [
         ("budget", "10"), ("budget", 1e400), ("budget", True), ("budget", 10**30), ("budget", None),
         ("steps", 0), ("steps", 10.5), ("steps", [50]), ("rho", 9), ("rho", "nan"), ("rho", None),
-        ("anchor_rho", 1), ("anchor_rho", "yes"), ("anchor", 7), ("anchor", {}), ("anchor", "{}"), ("anchor", "\ud800"),
+        ("anchor_rho", 1), ("anchor_rho", "yes"), ("anchor", 7), ("anchor", {}), ("anchor", "{}"),
+        ("anchor", "\ud800"),
     ],
 )  # fmt: skip
 def test_a_wrong_value_is_named(comfy, field, value):

@@ -20,6 +20,23 @@ from tests.web.page import RENDERERS, ComfyPage, find_chromium, start_browser
 
 ARTEFACTS = "web_output"
 
+# Beside the pack, in the server's process: publishes a calibration's state as the pack itself does.
+PUBLISHER = """
+import sys
+
+from aiohttp import web
+from server import PromptServer
+
+NODE_CLASS_MAPPINGS = {}
+
+
+@PromptServer.instance.routes.post("/publish_calibration")
+async def publish(request):
+    names = [n for n in sys.modules if n.endswith("nodes.calibration_state")]
+    sys.modules[names[0]].publish(*await request.json())
+    return web.json_response({})
+"""
+
 
 @pytest.fixture(scope="session")
 def comfy(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ComfyServer]:
@@ -29,6 +46,8 @@ def comfy(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ComfyServer]:
     front_end = os.environ.get("OTCACHE_FRONT_END")
     extra = ["--disable-api-nodes", *(["--front-end-root", front_end] if front_end else [])]
     base = tmp_path_factory.mktemp("face")
+    (base / "custom_nodes" / "publisher").mkdir(parents=True)
+    (base / "custom_nodes" / "publisher" / "__init__.py").write_text(PUBLISHER, encoding="utf-8")
     with ComfyServer(base, device="cpu", extra_arguments=extra) as server:
         yield server
 

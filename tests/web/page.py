@@ -209,6 +209,15 @@ class ComfyPage:
             raise AssertionError(f"{kind} must say {text!r} but says {said!r}") from None
         return panel
 
+    def wait_for_panel(self, node: str, kind: str, text: str) -> Any:
+        """The same for a panel that is added late."""
+        self.page.wait_for_function(
+            """([id, kind]) => app.canvas.graph.getNodeById(Number(id)).widgets
+                .some((w) => w.element?.classList.contains("otcache-" + kind))""",
+            arg=[node, kind],
+        )
+        return self.wait_for(node, kind, text)
+
     def drag_slider(self, node: str, name: str, share: float) -> None:
         """Drags a slider with the mouse to a share of its width."""
         if self.renderer == "classic":
