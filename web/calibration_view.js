@@ -2,7 +2,7 @@
 // Draws where a calibration stands: the loss of each schedule tried, and the best one so far.
 
 import { createInspector } from "./inspector.js";
-import { html, svg } from "./panel.js";
+import { html, key, svg } from "./panel.js";
 import { drawStrip } from "./strip.js";
 import { say } from "./words.js";
 
@@ -121,11 +121,11 @@ export function createCalibrationView() {
       left.textContent = next.finished ? "" : timeLeft(next.seconds_left);
       bar.max = Math.max(next.total, 1);
       bar.value = next.finished ? bar.max : next.done;
-      const both = [
-        next.best === null ? "" : say("best_loss", { loss: loss4(next.best) }),
-        next.warm_start === null ? "" : say("warm_loss", { loss: loss4(next.warm_start) }),
-      ];
-      losses.replaceChildren(...both.filter(Boolean).map((line) => html("span", {}, line)));
+      losses.replaceChildren();
+      if (next.best !== null) losses.append(key("prediction", say("best_loss", { loss: loss4(next.best) })));
+      if (next.warm_start !== null) {
+        losses.append(key("anchor", say("warm_loss", { loss: loss4(next.warm_start) })));
+      }
       curves.setAttribute("viewBox", `0 0 ${Math.max(next.trials.length, 1)} 1`);
       curves.replaceChildren(...drawTrials(next, scaleOf(next)));
       best.textContent = next.best_steps.length ? say("best_schedule", { count: next.best_steps.length }) : "";

@@ -125,6 +125,18 @@ export function widgetOf(node, name) {
 }
 
 /**
+ * Sets a widget as a user would.
+ * @param {any} node @param {string} name @param {unknown} value
+ */
+export function setWidget(node, name, value) {
+  const widget = widgetOf(node, name);
+  if (!widget) return;
+  widget.value = value;
+  widget.callback?.(value, app.canvas, node); // Nodes 2.0 shows what it hears of
+  app.canvas?.setDirty?.(true, true);
+}
+
+/**
  * A widget's value, or that of the constant that is linked to it. Undefined where only a run can
  * tell the value.
  * @param {any} node

@@ -4,7 +4,7 @@
 import { app } from "../../scripts/app.js";
 import { AUTOMATIC, CHOSEN, IN_WORKFLOW, INLINE } from "./anchor_source.js";
 import { ask } from "./ask.js";
-import { valueOf, widgetOf } from "./graph_links.js";
+import { setWidget, valueOf, widgetOf } from "./graph_links.js";
 import { addPanel, html, linesOf, makeRoom } from "./panel.js";
 import { watch } from "./watch.js";
 import { say } from "./words.js";
@@ -58,18 +58,6 @@ function carriedNote({ file, carried, error }) {
   if (!carried) return "";
   if (!file) return say("carried_only");
   return JSON.stringify(file.anchor) === JSON.stringify(carried.anchor) ? say("carried") : say("carried_differs");
-}
-
-/**
- * Sets a widget as a user would.
- * @param {any} node @param {string} name @param {unknown} value
- */
-function setWidget(node, name, value) {
-  const widget = widgetOf(node, name);
-  if (!widget) return;
-  widget.value = value;
-  widget.callback?.(value, app.canvas, node);
-  app.graph.setDirtyCanvas?.(true, true);
 }
 
 /** @param {any} node @param {string} saved */

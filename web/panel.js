@@ -33,6 +33,17 @@ export function svg(tag, attributes = {}, ...children) {
 }
 
 /**
+ * A sample of a line beside its meaning.
+ * @param {string} name the line's class, without "otcache-"
+ * @param {string} label
+ */
+export function key(name, label) {
+  const sample = svg("svg", { class: "otcache-key", viewBox: "0 0 14 9" });
+  sample.append(svg("path", { d: "M0 4.5H14", class: `otcache-${name}` }));
+  return html("span", {}, sample, label);
+}
+
+/**
  * @template {Element} E
  * @param {E} element
  * @param {Record<string, string | number>} attributes

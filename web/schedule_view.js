@@ -2,7 +2,7 @@
 // Draws a predicted schedule: what it costs, three warping curves, and a strip with a cell per step.
 
 import { createInspector } from "./inspector.js";
-import { html, svg } from "./panel.js";
+import { html, key, svg } from "./panel.js";
 import { drawStrip } from "./strip.js";
 import { say } from "./words.js";
 
@@ -67,13 +67,6 @@ function drawCurves(view) {
     ...paths,
     svg("path", { d: dots, class: "otcache-dots" }),
   ];
-}
-
-/** @param {string} name @param {string} label */
-function key(name, label) {
-  const sample = svg("svg", { class: "otcache-key", viewBox: "0 0 14 9" });
-  sample.append(svg("path", { d: "M0 4.5H14", class: `otcache-${name}` }));
-  return html("span", {}, sample, label);
 }
 
 /** The panel's elements and what fills them. */

@@ -147,10 +147,10 @@ class ComfyPage:
                 """([kind, at, values]) => {
                     const node = LiteGraph.createNode(kind);
                     node.pos = at;
-                    app.graph.add(node);
                     for (const [name, value] of Object.entries(values)) {
                         node.widgets.find((w) => w.name === name).value = value;
                     }
+                    app.graph.add(node);
                     return node.id;
                 }""",
                 [kind, list(at), values],

@@ -90,6 +90,8 @@ def test_an_anchor_file_dropped_on_the_canvas_becomes_a_node(page, anchor_text):
     page.wait_for(load, "anchors", "anchor at 8 calls, reference at 20")
     assert page.widget(load, "anchor_name") == IN_WORKFLOW
     assert json.loads(page.widget(load, "inline_anchor"))["format"] == "otcache-anchor"
+    if page.renderer == "nodes2":
+        assert IN_WORKFLOW in page.page.locator(f'[data-node-id="{load}"]').inner_text()
 
 
 @pytest.mark.parametrize("text", ["{", "[]", '{"format": "workflow"}', "<script>alert(1)</script>"])
