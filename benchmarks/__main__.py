@@ -7,6 +7,7 @@ import sys
 
 BENCHMARKS = {
     "prediction": "time of a stage-3 prediction, by budget and with a cold cache",
+    "calibration": "what each way of searching the anchor spends and finds; regret of prediction",
     "architectures": "budget, full run and clean-up on every architecture, built small",
     "samplers": "error of each way to skip a step, for every sampler of the host",
     "transfer": "error of one anchor at other step counts, shifts, schedulers and denoise",
@@ -19,7 +20,7 @@ def main() -> int:
     if name not in BENCHMARKS:
         print("usage: python -m benchmarks NAME, with NAME one of")
         for known, what in BENCHMARKS.items():
-            print(f"  {known:12} {what}")
+            print(f"  {known:13} {what}")
         return 2
     importlib.import_module(f"benchmarks.{name}").main(sys.argv[2:])
     return 0

@@ -5,7 +5,8 @@ from __future__ import annotations
 from comfy_api.latest import ComfyExtension, io
 
 from .anchors import LoadAnchor, SaveAnchor
-from .calibrate import CalibrateAnchor, CalibrationPrompts
+from .calibrate import CalibrateAnchor
+from .calibration_prompts import CalibrationPrompts
 from .compare import CompareImages
 from .demo_model import DemoModel
 from .library import register_folders

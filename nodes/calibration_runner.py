@@ -2,23 +2,22 @@
 
 from __future__ import annotations
 
-import logging
-import math
 from dataclasses import dataclass
 from typing import Any
 
 import comfy.model_management
 import comfy.sample
 import comfy.samplers
+import numpy as np
 import torch
 
-from ..otcache_core.errors import OTCacheError
+from ..otcache_core.errors import EvaluationError, OTCacheError
+from ..otcache_core.full_runs import evenly
+from ..otcache_core.memo import PrefixMemo
 from ..otcache_core.perceptual import LPIPS
 from ..otcache_core.schedule import Schedule
 from ..otcache_core.trajectory import Trajectory, TrajectoryRecorder
-from .host import RunStatistics, apply_schedule, is_stochastic, observe_predictions
-
-logger = logging.getLogger("otcache")
+from .host import apply_schedule, is_stochastic, observe_predictions
 
 _OUT_OF_MEMORY = (getattr(torch, "OutOfMemoryError", torch.cuda.OutOfMemoryError), MemoryError)
 
@@ -71,52 +70,62 @@ class HostRunner:
         job: Model and settings.
         positives: One conditioning per prompt.
         lpips: The distance.
+        memo: Keeps model calls that candidates share.
+
+    Attributes:
+        model_calls: Guided predictions made so far.
+        pictures: The newest 8-bit picture of each prompt, its first frame.
 
     Raises:
         OTCacheError: If the sampler cannot be calibrated with.
     """
 
-    def __init__(self, job: Job, positives: list[Any], lpips: LPIPS) -> None:
+    def __init__(
+        self, job: Job, positives: list[Any], lpips: LPIPS, memo: PrefixMemo | None = None
+    ) -> None:
         _check_sampler(job.sampler)
         self.job = job
         self.positives = positives
         self.lpips = lpips
+        self.memo = memo or PrefixMemo()
         self.prompts = len(positives)
-        self.model_calls = 0
-        self._references: list[torch.Tensor] = []
+        self.pictures: dict[int, np.ndarray] = {}
+        self._full_calls = 0
         self._sigmas = job.sigmas()
 
-    def full_run(self, prompt: int) -> Trajectory:
-        """Runs all steps on a prompt, keeps its picture as reference, returns the trajectory."""
+    @property
+    def model_calls(self) -> int:
+        """Guided predictions made so far."""
+        return self._full_calls + self.memo.calls
+
+    def full_run(self, prompt: int) -> tuple[Trajectory, np.ndarray]:
+        """Runs all steps on a prompt; the trajectory and its 8-bit pictures ``(N, H, W, 3)``."""
         recorder = TrajectoryRecorder(self._sigmas)
-        watched = observe_predictions(self.job.model, recorder.add)
-        samples = self._sample(watched, prompt)
-        self.model_calls += self.job.steps
-        trajectory = recorder.finish()
-        self._references.append(self._decode(samples))
-        return trajectory
 
-    def loss(self, schedule: Schedule) -> float:
-        """Mean LPIPS of the schedule's pictures to the full runs'; NaN if one cannot be had."""
-        cached = apply_schedule(self.job.model, schedule, self._count, quiet=True)
-        total = 0.0
+        def observe(x: torch.Tensor, denoised: torch.Tensor) -> None:
+            self._full_calls += 1
+            recorder.add(x, denoised)
+
+        samples = self._sample(observe_predictions(self.job.model, observe), prompt)
+        return recorder.finish(), self._decode(samples)
+
+    def loss(self, schedule: Schedule, prompt: int, reference: np.ndarray) -> float:
+        """LPIPS of the schedule's picture to the full run's, the mean over frames.
+
+        Raises:
+            EvaluationError: If the picture cannot be had: NaN, or out of memory.
+        """
+        memo = self.memo.for_run(prompt, schedule)
+        cached = apply_schedule(self.job.model, schedule, quiet=True, memo=memo)
         try:
-            for prompt in range(self.prompts):
-                total += self._distance(cached, prompt)
+            picture = self._decode(self._sample(cached, prompt))
+            self.pictures[prompt] = picture[0]
+            return float(self.lpips(_unit(picture), _unit(reference)).mean())
         except (OTCacheError, *_OUT_OF_MEMORY) as error:
-            logger.warning(
-                "OTCache calibration: schedule %s failed and counts as lost: %s",
-                list(schedule.computed_steps), error,
-            )  # fmt: skip
-            return math.nan
-        return total / self.prompts
-
-    def _distance(self, model: Any, prompt: int) -> float:
-        picture = self._decode(self._sample(model, prompt))
-        return float(self.lpips(picture, self._references[prompt]).mean())
-
-    def _count(self, done: RunStatistics) -> None:
-        self.model_calls += done.evaluations
+            raise EvaluationError(
+                f"schedule {list(schedule.computed_steps)} has no picture of prompt {prompt}: "
+                f"{error}"
+            ) from error
 
     def _sample(self, model: Any, prompt: int) -> torch.Tensor:
         comfy.model_management.throw_exception_if_processing_interrupted()
@@ -130,7 +139,19 @@ class HostRunner:
             self.positives[prompt], negative, latent, disable_pbar=True, seed=seed,
         )  # fmt: skip
 
-    def _decode(self, samples: torch.Tensor) -> torch.Tensor:
-        """Pictures ``(N, H, W, 3)``; a video's frames one after the other."""
+    def _decode(self, samples: torch.Tensor) -> np.ndarray:
+        """Pictures as they would be saved, 8 bit; a video's frames one after the other.
+
+        Raises:
+            OTCacheError: If a picture holds NaN.
+        """
         picture = self.job.vae.decode(samples)
-        return picture.reshape(-1, *picture.shape[-3:]).float().cpu()
+        picture = picture.reshape(-1, *picture.shape[-3:])
+        picture = picture[evenly(len(picture))]
+        if not bool(torch.isfinite(picture).all()):
+            raise OTCacheError("the picture must be finite but holds NaN or infinity.")
+        return (picture.float().clamp(0.0, 1.0) * 255.0).round().to("cpu", torch.uint8).numpy()
+
+
+def _unit(picture: np.ndarray) -> torch.Tensor:
+    return torch.from_numpy(picture).float() / 255.0

@@ -19,7 +19,7 @@ from comfy.patcher_extension import WrappersMP
 from ..otcache_core.run_plan import fit_to_run
 from ..otcache_core.schedule import Schedule
 from .origin import architecture_of, differences
-from .run import Predict, Run
+from .run import Memo, Predict, Run
 from .run_statistics import NOTHING_TO_SKIP, SAMPLER_ADAPTS, OnFinished, RunStatistics
 from .sampler_rules import asks_once_a_step, is_adaptive, is_stochastic
 
@@ -47,6 +47,7 @@ class CacheWrapper:
         on_finished: Called with every finished run's statistics.
         quiet: Leave the summary of each run out of the log.
         scheduler: Name of the scheduler behind the noise levels, where it is known.
+        memo: Stands between each run and the model, or ``None``.
     """
 
     def __init__(
@@ -56,7 +57,9 @@ class CacheWrapper:
         *,
         quiet: bool = False,
         scheduler: str = "",
+        memo: Memo | None = None,
     ) -> None:
+        self.memo = memo
         self.schedule = schedule
         self.on_finished = on_finished
         self.level = logging.DEBUG if quiet else logging.INFO
@@ -94,6 +97,7 @@ class CacheWrapper:
             stochastic=is_stochastic(sampler),
             counted=asks_once_a_step(sampler),
             model_options=guider.model_options,
+            memo=self.memo,
         )
         run.statistics.add_note(plan.note)
         run.statistics.add_note(differences(self.schedule, guider, sampler, levels, self.scheduler))
@@ -137,6 +141,7 @@ def apply_schedule(
     *,
     quiet: bool = False,
     scheduler: str = "",
+    memo: Memo | None = None,
 ) -> Any:
     """A clone of a ModelPatcher that samples by ``schedule``; the original stays as it is.
 
@@ -144,7 +149,7 @@ def apply_schedule(
     """
     clone = model.clone()
     clone.remove_wrappers_with_key(WrappersMP.OUTER_SAMPLE, WRAPPER_KEY)
-    wrapper = CacheWrapper(schedule, on_finished, quiet=quiet, scheduler=scheduler)
+    wrapper = CacheWrapper(schedule, on_finished, quiet=quiet, scheduler=scheduler, memo=memo)
     clone.add_wrapper_with_key(WrappersMP.OUTER_SAMPLE, WRAPPER_KEY, wrapper)
     return clone
 

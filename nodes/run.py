@@ -20,6 +20,9 @@ logger = logging.getLogger("otcache")
 
 Predict = Callable[..., torch.Tensor]
 
+Memo = Callable[[int, torch.Tensor, Callable[[], torch.Tensor]], torch.Tensor]
+"""(step, x, predict) -> what ``predict`` returns, now or when it was asked the same before."""
+
 
 def _outside_recording() -> contextlib.AbstractContextManager[Any]:
     """Newer hosts record a model's allocations; what the cache keeps must stay out of that."""
@@ -67,6 +70,7 @@ class Run:
         stochastic: Whether the sampler adds noise between steps.
         counted: Whether evaluation i is known to be step i.
         model_options: The run's options, before the sampler adds to them.
+        memo: Stands between the run and the model, or ``None``.
     """
 
     def __init__(
@@ -77,7 +81,9 @@ class Run:
         stochastic: bool,
         counted: bool,
         model_options: dict[str, Any],
+        memo: Memo | None = None,
     ) -> None:
+        self._memo = memo
         self.cache = VelocityCache(schedule, sigmas, stochastic=stochastic)
         self.statistics = RunStatistics(schedule.steps)
         self._steps = _Steps(sigmas, tuple(not c for c in schedule.mask), counted)
@@ -110,7 +116,10 @@ class Run:
         self, step: int, sigma: float, executor: Predict, x: torch.Tensor, *args: Any, **kwargs: Any
     ) -> torch.Tensor:
         start = time.perf_counter()
-        denoised = executor(x, *args, **kwargs)
+        if self._memo is None:
+            denoised = executor(x, *args, **kwargs)
+        else:
+            denoised = self._memo(step, x, lambda: executor(x, *args, **kwargs))
         self._computed.add(step)
         self.statistics.evaluations += 1
         if self._off:

@@ -153,7 +153,7 @@ class _Job:
         settings = self.settings
         self.graphs = Graphs(settings.steps, settings.estimator, settings.gamma)
         self.spent = self.runner.prompts * settings.steps
-        self._pictures: tuple[int, NDArray[np.uint8]] | None = None
+        self.measured: dict[Candidate, dict[int, float]] = {}
 
     # Stage 1
 
@@ -194,7 +194,7 @@ class _Job:
         settings = self.settings
         budget = len(starts[0].computed_steps)
         digest = hashlib.sha256(repr((starts, settings.gains)).encode()).hexdigest()[:8]
-        return search_anchor(
+        found = search_anchor(
             self.loss,
             prompts=self.runner.prompts,
             steps=settings.steps,
@@ -208,6 +208,8 @@ class _Job:
             storage=self.storage,
             study_name=f"{self.study_name} {role} {budget} {digest}",
         )
+        self.measured |= {t.candidate: t.losses for t in found.trials if t.complete}
+        return found
 
     def compare(self, role: str, starts: Sequence[Candidate]) -> SearchResult:
         """Compares a few candidates over all prompts."""
@@ -364,12 +366,14 @@ def measure_fidelity(job: _Job, anchor: Anchor) -> tuple[FidelityPoint, ...]:
         if job.stop():
             break
         job.progress("fidelity", done, len(budgets))
+        predicted = _predicted(anchor, budget)
         try:
-            found = job.compare("fidelity", [_predicted(anchor, budget)])
+            if predicted not in job.measured:
+                job.compare("fidelity", [predicted])
         except EvaluationError as error:
             logger.warning("OTCache: the loss at %d calls could not be had: %s", budget, error)
             continue
-        losses = np.array(list(found.trials[0].losses.values()))
+        losses = np.array(list(job.measured[predicted].values()))
         points.append(FidelityPoint(budget, float(losses.mean()), float(losses.std())))
     job.progress("fidelity", len(budgets), len(budgets))
     return tuple(points)

@@ -6,6 +6,7 @@ from collections import OrderedDict
 from collections.abc import Callable, Hashable
 from typing import Literal, TypeAlias
 
+import torch
 from torch import Tensor
 
 from .schedule import Schedule
@@ -59,7 +60,8 @@ class PrefixMemo:
             return kept.to(like.device, copy=True)
         predicted = predict()
         self.calls += 1
-        if self.place != "off" and predicted.nbytes <= self.max_bytes:
+        wanted = self.place != "off" and predicted.nbytes <= self.max_bytes
+        if wanted and bool(torch.isfinite(predicted).all()):
             device = "cpu" if self.place == "host memory" else predicted.device
             self._keep(key, predicted.detach().to(device, copy=True))
         return predicted
@@ -101,6 +103,7 @@ class RunMemo:
         nth = self._evaluations[step] = self._evaluations.get(step, -1) + 1
         schedule = self._schedule
         prefix = tuple(s for s in schedule.computed_steps if s <= step)
-        look_back = schedule.look_back[: len(prefix) - 1]
-        key = (self._prompt, schedule.estimator, prefix, look_back, step, nth, tuple(x.shape))
+        edges = slice(len(prefix) - 1)
+        estimated = (schedule.estimator, schedule.look_back[edges], schedule.slope_gain[edges])
+        key = (self._prompt, estimated, prefix, step, nth, tuple(x.shape))
         return self._memo.recall(key, x, predict)

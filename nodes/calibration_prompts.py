@@ -1,0 +1,79 @@
+"""Calibration Prompts: one's own lines, or the set that comes with the pack."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+from comfy_api.latest import io
+
+from ..otcache_core.errors import OTCacheError
+from .types import CATEGORY
+
+MAX_PROMPTS = 1000
+SET = Path(__file__).resolve().parents[1] / "presets" / "calibration_prompts.json"
+
+OWN = "the text below"
+SOURCES = {OWN: 0, "default set, 10 prompts": 10, "default set, 50 prompts": 50}
+
+
+def default_prompts(count: int) -> list[str]:
+    """The first prompts of the set that comes with the pack."""
+    listed = json.loads(SET.read_text(encoding="utf-8"))["prompts"]
+    return [prompt["text"] for prompt in listed[:count]]
+
+
+class CalibrationPrompts(io.ComfyNode):
+    """A list of prompts: one's own, one a line, or the default set."""
+
+    @classmethod
+    def define_schema(cls) -> io.Schema:
+        return io.Schema(
+            node_id="OTCacheCalibrationPrompts",
+            display_name="Calibration Prompts",
+            category=CATEGORY,
+            description="Prompts as a list: CLIP Text Encode and the like then run once per "
+            "prompt. One's own, one a line, or the set that comes with the pack.",
+            inputs=[
+                io.String.Input(
+                    "text",
+                    multiline=True,
+                    default="",
+                    tooltip="One prompt a line. 10 to 50 varied prompts, such as those you use, "
+                    "make a good calibration. Empty lines and lines that begin with # are left "
+                    "out.",
+                ),
+                io.Int.Input(
+                    "limit",
+                    default=50,
+                    min=1,
+                    max=MAX_PROMPTS,
+                    tooltip="Use at most so many prompts, from the top.",
+                ),
+                io.Combo.Input(
+                    "source",
+                    options=list(SOURCES),
+                    default=OWN,
+                    tooltip="Where the prompts come from. The default set has objects, counting, "
+                    "colour, action, spatial relations and lettering.",
+                ),
+            ],
+            outputs=[
+                io.String.Output("prompts", display_name="prompts", is_output_list=True),
+                io.Int.Output("count", display_name="count"),
+            ],
+        )
+
+    @classmethod
+    def execute(cls, text: str, limit: int, source: str = OWN) -> io.NodeOutput:
+        if SOURCES[source]:
+            prompts = default_prompts(SOURCES[source])[:limit]
+            return io.NodeOutput(prompts, len(prompts))
+        lines = [line.strip() for line in text.splitlines()]
+        prompts = [line for line in lines if line and not line.startswith("#")][:limit]
+        if not prompts:
+            raise OTCacheError(
+                "calibration needs at least 1 prompt but the text holds none: write one a line, "
+                "or choose a default set as the source."
+            )
+        return io.NodeOutput(prompts, len(prompts))

@@ -1,0 +1,195 @@
+import itertools
+
+import numpy as np
+import pytest
+
+from otcache_core.gaps import (
+    Candidate,
+    Steps,
+    candidate,
+    gaps_from_steps,
+    neighbours,
+    steps_from_gaps,
+    uniform_steps,
+)
+
+# From gaps to steps
+
+
+@pytest.mark.parametrize(
+    ("gaps", "steps", "expected"),
+    [
+        ((1, 2, 3), 7, (0, 1, 3, 6)),  # they sum to 6 already
+        ((1, 1, 1), 7, (0, 2, 4, 6)),  # 3 to share, 1 each
+        ((9, 9, 9), 4, (0, 1, 2, 3)),  # nothing to share
+        # Above one (2, 0, 1.5), 7 to share in proportion: (4, 0, 3), so gaps (5, 1, 4).
+        ((3.0, 1.0, 2.5), 11, (0, 5, 6, 10)),
+        # Above one (1.2, 1, 0.5), 2 to share: (0.89, 0.74, 0.37), the largest remainders win.
+        ((2.2, 2.0, 1.5), 6, (0, 2, 4, 5)),
+        # Below one counts as one.
+        ((0.5, 3.0), 6, (0, 1, 5)),
+    ],
+)
+def test_gaps_by_hand(gaps: tuple[float, ...], steps: int, expected: Steps) -> None:
+    assert steps_from_gaps(gaps, steps) == expected
+
+
+def test_any_gaps_give_a_schedule() -> None:
+    random = np.random.default_rng(0)
+    for _ in range(4000):
+        steps = int(random.integers(2, 200))
+        edges = int(random.integers(1, min(steps, 40)))
+        gaps = 10.0 ** random.uniform(-3, random.choice([0.1, 1, 6]), edges)
+
+        nodes = steps_from_gaps(gaps.tolist(), steps)
+
+        assert len(nodes) == edges + 1
+        assert (nodes[0], nodes[-1]) == (0, steps - 1)
+        assert all(a < b for a, b in itertools.pairwise(nodes))
+        assert all(type(node) is int for node in nodes)
+        # Nobody is rounded by a whole step: 1 + share, with all shares summing to the spare ones.
+        above = np.maximum(gaps - 1, 0)
+        spare = steps - 1 - edges
+        ideal = 1 + (above * spare / above.sum() if above.any() else spare / edges)
+        assert np.abs(np.diff(nodes) - ideal).max() < 1 + 1e-6
+
+
+def test_integer_gaps_come_back_as_they_are() -> None:
+    random = np.random.default_rng(1)
+    for _ in range(4000):
+        steps = int(random.integers(2, 300))
+        budget = int(random.integers(2, min(steps, 60) + 1))
+        inner = np.sort(random.choice(np.arange(1, steps - 1), budget - 2, replace=False))
+        nodes = (0, *inner.tolist(), steps - 1)
+
+        assert steps_from_gaps(gaps_from_steps(nodes), steps) == nodes
+
+
+def test_uniform_steps_by_hand() -> None:
+    # i * 49 / 4 = 0, 12.25, 24.5, 36.75, 49
+    assert uniform_steps(5, 50) == (0, 12, 24, 37, 49)
+
+
+def test_uniform_steps_are_a_schedule_for_any_budget() -> None:
+    for steps in range(2, 80):
+        for budget in range(2, steps + 1):
+            gaps = gaps_from_steps(uniform_steps(budget, steps))
+            assert len(gaps) == budget - 1
+            assert sum(gaps) == steps - 1
+            assert 1 <= min(gaps)
+            assert max(gaps) - min(gaps) <= 1 or (max(gaps) - min(gaps) == 2 and steps % 2 == 0)
+
+
+# The normal form of candidates. Edges of (0, 2, 3, 6, 9): the first has no slope before it, 2 -> 3
+# skips nothing, so only the gains of 3 -> 6 and 6 -> 9 change a run.
+
+NODES = (0, 2, 3, 6, 9)
+
+
+@pytest.mark.parametrize(
+    ("given", "kept"),
+    [
+        (1.0, (1.0, 1.0, 1.0, 1.0)),
+        (0.5, (1.0, 1.0, 0.5, 0.5)),  # one factor for all edges
+        ((0.3, 0.4, 0.5, 0.6), (1.0, 1.0, 0.5, 0.6)),
+        ([0.0, 0.0, 0.0, 2.0], (1.0, 1.0, 0.0, 2.0)),
+        ((1, 1, 0.512, 0.537), (1.0, 1.0, 0.5, 0.55)),  # a grid of 0.05
+        ((1, 1, 0.15, 0.35), (1.0, 1.0, 0.15, 0.35)),  # 3 * 0.05 is 0.15000000000000002
+        ((1, 1, -0.4, 2.3), (1.0, 1.0, 0.0, 2.0)),  # from 0 to 2
+    ],
+)
+def test_gains_in_their_normal_form(
+    given: float | tuple[float, ...], kept: tuple[float, ...]
+) -> None:
+    assert candidate(NODES, given) == Candidate(NODES, kept)
+
+
+def test_the_normal_form_stays_as_it_is() -> None:
+    random = np.random.default_rng(2)
+    for _ in range(500):
+        once = candidate(NODES, random.uniform(-0.5, 2.5, 4).tolist())
+
+        assert candidate(once.computed_steps, once.slope_gain) == once
+        assert all(0.0 <= gain <= 2.0 for gain in once.slope_gain)
+
+
+def test_equal_runs_are_equal_candidates() -> None:
+    assert len({candidate(NODES, (0.1, 0.2, 0.5, 0.5)), candidate(list(NODES), 0.49)}) == 1  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("count", [3, 5])
+def test_gains_of_other_edges_are_refused(count: int) -> None:
+    with pytest.raises(ValueError, match="zip"):
+        candidate(NODES, (1.0,) * count)
+
+
+# Neighbours
+
+
+def test_neighbours_by_hand() -> None:
+    """Moves of -1, then 1, then -2, then 2, each of both inner steps where there is room."""
+    of = candidate((0, 2, 4, 8))
+
+    assert [near.computed_steps for near in neighbours(of)] == [
+        *((0, 1, 4, 8), (0, 2, 3, 8)),
+        *((0, 3, 4, 8), (0, 2, 5, 8)),
+        # 2 - 2 is step 0, and 4 - 2 and 2 + 2 are each other's.
+        (0, 2, 6, 8),
+    ]
+
+
+def test_neighbours_keep_the_gains_that_still_count() -> None:
+    of = candidate((0, 2, 4, 6), (1.0, 0.5, 0.75))
+
+    gains = {near.computed_steps: near.slope_gain for near in neighbours(of)}
+
+    assert gains == {
+        (0, 1, 4, 6): (1.0, 0.5, 0.75),
+        (0, 2, 3, 6): (1.0, 1.0, 0.75),  # 2 -> 3 skips nothing any more
+        (0, 3, 4, 6): (1.0, 1.0, 0.75),
+        (0, 2, 5, 6): (1.0, 0.5, 1.0),
+    }
+
+
+def test_gains_move_by_a_quarter_a_half_and_a_tenth() -> None:
+    """Only 3 -> 6 and 6 -> 9 skip something, so two gains move."""
+    of = candidate(NODES, 0.5)
+
+    moved = [near for near in neighbours(of, gains=True) if near.computed_steps == NODES]
+
+    assert [near.slope_gain[2:] for near in moved] == [
+        *((0.25, 0.5), (0.5, 0.25)),
+        *((0.75, 0.5), (0.5, 0.75)),
+        *((0.0, 0.5), (0.5, 0.0)),
+        *((0.6, 0.5), (0.5, 0.6)),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("gain", "reached"), [(0.0, {0.25, 0.1}), (0.25, {0.0, 0.5, 0.35}), (2.0, {1.75, 1.5})]
+)
+def test_gains_move_within_their_bounds(gain: float, reached: set[float]) -> None:
+    of = candidate((0, 1, 4, 5), (1.0, gain, 1.0))
+
+    moved = [n for n in neighbours(of, gains=True) if n.computed_steps == of.computed_steps]
+
+    assert {near.slope_gain[1] for near in moved} == reached
+
+
+def test_neighbours_are_distinct_candidates_in_their_normal_form() -> None:
+    random = np.random.default_rng(3)
+    for _ in range(200):
+        inner = np.sort(random.choice(np.arange(1, 19), 5, replace=False)).tolist()
+        of = candidate((0, *inner, 19), random.uniform(0, 2, 6).tolist())
+
+        found = list(neighbours(of, gains=True))
+
+        assert of not in found
+        assert len(set(found)) == len(found)
+        for near in found:
+            assert near == candidate(near.computed_steps, near.slope_gain)
+            moved = sum(a != b for a, b in zip(near.computed_steps, of.computed_steps, strict=True))
+            assert moved <= 1
+            if moved == 0:
+                pairs = zip(near.slope_gain, of.slope_gain, strict=True)
+                assert sum(a != b for a, b in pairs) == 1
