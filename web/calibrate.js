@@ -12,7 +12,8 @@ import { addPanel, makeRoom } from "./panel.js";
 import { watch } from "./watch.js";
 
 const KIND = "OTCacheCalibrateAnchor";
-const HEIGHT = 290;
+const HEIGHT = 270;
+const LINE = 15;
 
 /** @type {WeakMap<object, ReturnType<typeof createCalibrationView>>} */
 const views = new WeakMap();
@@ -28,10 +29,11 @@ function show(node, state) {
   if (!view) {
     view = createCalibrationView();
     views.set(node, view);
-    addPanel(node, "otcache_calibration", view.element, () => HEIGHT);
-    makeRoom(node);
+    const lines = view.height;
+    addPanel(node, "otcache_calibration", view.element, () => HEIGHT + LINE * lines());
   }
   view.show(state);
+  makeRoom(node);
 }
 
 app.registerExtension({

@@ -2,7 +2,7 @@
 // Draws where a calibration stands: the loss of each schedule tried, and the best one so far.
 
 import { createInspector } from "./inspector.js";
-import { html, key, svg } from "./panel.js";
+import { html, key, linesOf, svg } from "./panel.js";
 import { drawStrip } from "./strip.js";
 import { say } from "./words.js";
 
@@ -87,7 +87,8 @@ export function createCalibrationView() {
   const trial = html("div", { class: "otcache-step" });
   const calls = html("div", { class: "otcache-faint" });
   const text = html("div", { class: "otcache-text" });
-  plot.append(curves);
+  const axis = html("span", { class: "otcache-axis otcache-faint" });
+  plot.append(axis, curves);
   const head = html("div", { class: "otcache-row" }, stage, left);
   const element = html("div", { class: "otcache-calibration", role: "group" });
   element.append(head, bar, losses, plot, trial, best, strip, calls, text);
@@ -114,6 +115,8 @@ export function createCalibrationView() {
 
   return {
     element,
+    /** Lines of text below the chart. */
+    height: () => linesOf(text.textContent ?? ""),
     /** @param {State} next */
     show(next) {
       state = next;
@@ -128,12 +131,13 @@ export function createCalibrationView() {
       }
       curves.setAttribute("viewBox", `0 0 ${Math.max(next.trials.length, 1)} 1`);
       curves.replaceChildren(...drawTrials(next, scaleOf(next)));
+      axis.textContent = say("loss_axis", next);
       best.textContent = next.best_steps.length ? say("best_schedule", { count: next.best_steps.length }) : "";
       strip.setAttribute("viewBox", `0 0 ${next.steps} 1`);
       strip.setAttribute("aria-label", next.best_steps.join(" "));
       strip.replaceChildren(...(next.best_steps.length ? drawStrip(next.steps, next.best_steps) : []));
       calls.textContent = say("calls_made", next);
-      text.textContent = next.text;
+      text.textContent = next.finished ? next.text : ""; // until then the panel says it itself
       inspector.setCount(next.trials.length);
     },
   };

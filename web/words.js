@@ -49,6 +49,7 @@ const WORDS = {
     seconds_left: "about {seconds} s left",
     minutes_left: "about {minutes} min left",
     hours_left: "about {hours} h left",
+    loss_axis: "{metric}, logarithmic",
     best_loss: "best {loss}",
     warm_loss: "warm start {loss}",
     best_schedule: "best schedule so far, {count} model calls:",

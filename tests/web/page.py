@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import re
 import shutil
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -266,6 +267,15 @@ class ComfyPage:
             " app.canvas.selectItems(ids.map((id) => g.getNodeById(Number(id)))); }",
             list(nodes),
         )
+
+    def run(self, timeout: float = 120.0) -> None:
+        """Queues the workflow as the Run button does, and waits until the queue is empty."""
+        self.js("() => app.queuePrompt(0, 1)")
+        asked = "() => fetch('/api/queue').then((answer) => answer.json())"
+        end = time.monotonic() + timeout
+        while any(self.js(asked).values()):
+            assert time.monotonic() < end, "the queue must become empty"
+            self.page.wait_for_timeout(250)
 
     def screenshot(self, path: Path) -> None:
         """Keeps a picture of the page."""

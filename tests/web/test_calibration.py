@@ -106,8 +106,37 @@ def test_it_is_there_after_a_reload_in_mid_search(page, publish):
 
 def test_an_ended_search_is_not_shown_on_another_workflows_node(page, publish):
     publish("1", finished=True)
+    page.page.wait_for_timeout(500)  # as an event it is gone
     node = page.add("OTCacheCalibrateAnchor", (300, 120))
     assert node == "1"
     page.page.wait_for_timeout(700)
     names = page.js("() => app.graph.getNodeById(1).widgets.map((w) => w.name)")
     assert "estimator" in names and "otcache_calibration" not in names
+
+
+def test_a_real_calibration_shows_itself_and_feeds_the_schedule(page, artefacts):
+    model = page.add("OTCacheDemoModel", (40, 500))
+    prompts = page.add("OTCacheCalibrationPrompts", (40, 120), text="a red house\na green tree")
+    positive = page.add("CLIPTextEncode", (420, 120))
+    negative = page.add("CLIPTextEncode", (420, 400))
+    settings = {"steps": 12, "reference_budget": 7, "anchor_budget": 4, "trials": 6, "patience": 3}
+    # With the second renderer it is a search that has ended before, found on disk again.
+    name = f"from the {page.renderer} page"
+    calibrate = page.add("OTCacheCalibrateAnchor", (860, 60), name=name, size="custom", **settings)
+    predict = page.add("OTCachePredictSchedule", (1180, 160), budget=5, steps=12)
+    for encoder in (positive, negative):
+        page.link(model, 1, encoder, "clip")
+    page.link(prompts, 0, positive, "text")
+    for slot, socket in ((0, "model"), (2, "vae"), (3, "latent_image")):
+        page.link(model, slot, calibrate, socket)
+    page.link(positive, 0, calibrate, "positive")
+    page.link(negative, 0, calibrate, "negative")
+    page.link(calibrate, 0, predict, "anchor")
+    page.wait_for(predict, "schedule", "Run Calibrate OT Anchor once")
+    page.run()
+
+    panel = page.wait_for_panel(calibrate, "calibration", "Calibrated")
+    assert panel.locator(".otcache-computed").count() == 4
+    assert panel.locator(".otcache-dots").get_attribute("d").count("M") >= 1
+    page.wait_for(predict, "schedule", "5 of 12 model calls")
+    page.screenshot(artefacts / f"calibrated_{page.renderer}.png")
