@@ -30,7 +30,7 @@ ROOT = Path(__file__).absolute().parent
 # these versions; nothing here does.
 TORCH = ["torch==2.13.0", "torchvision==0.28.0"]
 HOST_EXTRAS = ["torchsde", "requests"]
-TEST_TOOLS = ["hypothesis", "mypy==2.4.1", "pytest", "pytest-timeout"]
+TEST_TOOLS = ["hypothesis", "mypy==2.4.1", "playwright", "pytest", "pytest-timeout"]
 RUFF = "ruff==0.17.6"
 JUDGES = ["comfy-cli==1.23.0", "comfy-test==0.4.15", "nodesafe==0.6.0"]
 
