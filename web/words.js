@@ -58,6 +58,12 @@ const WORDS = {
     trial_loss: "{trial}: {loss} on {prompts} prompts, steps {steps}",
     trial_failed: "{trial}: failed or given up, steps {steps}",
     calls_made: "{prompts} prompts, {model_calls} model calls, {calls_saved} saved",
+    not_run: "Not run yet.",
+    bar_label: "{computed} steps computed, {skipped} skipped",
+    calls_often: "This sampler calls the model {times} times at each computed step: euler calls once.",
+    compared_image: "image",
+    reference_image: "reference",
+    compare_slider: "Border between image and reference",
     unreachable: "ComfyUI does not answer; the schedule is shown again once it does.",
   },
   zh: {
