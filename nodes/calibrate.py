@@ -33,7 +33,111 @@ class CalibrateAnchor(io.ComfyNode):
             "queueing the same workflow again goes on where it stopped.",
             is_input_list=True,
             is_output_node=True,
-            inputs=[*_model_inputs(), *_run_inputs(), *_search_inputs()],
+            inputs=[
+                io.Model.Input("model", tooltip="The model to calibrate."),
+                io.Vae.Input("vae", tooltip="Its VAE: the search compares pictures."),
+                io.Conditioning.Input("positive", tooltip="A list: one conditioning per prompt."),
+                io.Conditioning.Input("negative", tooltip="One for all prompts, or a list."),
+                io.Latent.Input("latent_image", tooltip="An empty latent of the size you use."),
+                io.String.Input("name", default="my model", tooltip="The anchor's file name."),
+                io.Int.Input("steps", default=50, min=10, max=1000, tooltip="Steps of a full run."),
+                io.Float.Input(
+                    "cfg", default=1.0, min=0.0, max=100.0, step=0.1, tooltip="Guidance scale."
+                ),
+                io.Combo.Input(
+                    "sampler_name",
+                    options=comfy.samplers.KSampler.SAMPLERS,
+                    default="euler",
+                    tooltip="A sampler with one evaluation per step and no noise of its own.",
+                ),
+                io.Combo.Input(
+                    "scheduler",
+                    options=comfy.samplers.KSampler.SCHEDULERS,
+                    default="simple",
+                    tooltip="How noise falls over the steps; best the one you will use.",
+                ),
+                io.Int.Input(
+                    "reference_budget",
+                    default=20,
+                    min=4,
+                    max=999,
+                    tooltip="Model calls of the reference schedule, found by shortest path.",
+                ),
+                io.Int.Input(
+                    "anchor_budget",
+                    default=8,
+                    min=3,
+                    max=998,
+                    tooltip="Model calls of the anchor: the lowest budget you want to use.",
+                ),
+                io.Int.Input(
+                    "trials",
+                    default=200,
+                    min=1,
+                    max=100_000,
+                    tooltip="Size custom only: at most so many schedules are tried.",
+                ),
+                io.Int.Input(
+                    "patience",
+                    default=50,
+                    min=1,
+                    max=100_000,
+                    tooltip="Size custom only: the sampler's turn ends after so many proposals "
+                    "without a better one; a polish of the best schedule follows.",
+                ),
+                io.Int.Input(
+                    "seed",
+                    default=0,
+                    min=0,
+                    max=0xFFFFFFFF,
+                    control_after_generate=False,
+                    tooltip="Seed of the search and of the noise; prompt i takes seed + i.",
+                ),
+                io.Combo.Input(
+                    "estimator",
+                    options=list(ESTIMATORS),
+                    default=ESTIMATORS[0],
+                    tooltip="How skipped steps are estimated: slope extrapolates from the last two "
+                    "model calls, meancache is the paper's way, reuse repeats the last call.",
+                ),
+                io.Combo.Input(
+                    "size",
+                    options=list(SIZES),
+                    default="standard",
+                    tooltip="How much to spend. small: 6 prompts, 40 schedules. standard: 10 "
+                    "prompts, 60 schedules. paper: 50 prompts, 200 schedules, searched as in the "
+                    "paper. custom: all prompts, and trials and patience as set above.",
+                ),
+                io.Combo.Input(
+                    "search",
+                    options=list(PROPOSERS),
+                    default=PROPOSERS[0],
+                    tooltip="Who proposes schedules. none leaves it to the shortest paths and the "
+                    "polish.",
+                ),
+                io.Int.Input(
+                    "middle_budget",
+                    default=0,
+                    min=0,
+                    max=998,
+                    tooltip="Search a third schedule at so many model calls, between the two; 0 "
+                    "for none.",
+                ),
+                io.Int.Input(
+                    "minutes",
+                    default=0,
+                    min=0,
+                    max=100_000,
+                    tooltip="End after so many minutes with the best so far; 0 for no limit. Queue "
+                    "again to go on.",
+                ),
+                io.Combo.Input(
+                    "memo",
+                    options=list(PLACES),
+                    default=PLACES[0],
+                    tooltip="Where up to 1 GiB of model results that schedules share is kept.",
+                ),
+            ],
             outputs=[
                 AnchorType.Output("anchor", display_name="anchor"),
                 io.Image.Output("report", display_name="report"),
@@ -75,117 +179,3 @@ class CalibrateAnchor(io.ComfyNode):
             prompt=cls.hidden.prompt if cls.hidden else None,
         )
         return run_calibration(request)
-
-
-def _model_inputs() -> list[io.Input]:
-    return [
-        io.Model.Input("model", tooltip="The model to calibrate."),
-        io.Vae.Input("vae", tooltip="Its VAE: the search compares pictures."),
-        io.Conditioning.Input("positive", tooltip="A list: one conditioning per prompt."),
-        io.Conditioning.Input("negative", tooltip="One for all prompts, or a list."),
-        io.Latent.Input("latent_image", tooltip="An empty latent of the size you use."),
-        io.String.Input("name", default="my model", tooltip="The anchor's file name."),
-    ]
-
-
-def _run_inputs() -> list[io.Input]:
-    return [
-        io.Int.Input("steps", default=50, min=10, max=1000, tooltip="Steps of a full run."),
-        io.Float.Input("cfg", default=1.0, min=0.0, max=100.0, step=0.1, tooltip="Guidance scale."),
-        io.Combo.Input(
-            "sampler_name",
-            options=comfy.samplers.KSampler.SAMPLERS,
-            default="euler",
-            tooltip="A sampler with one evaluation per step and no noise of its own.",
-        ),
-        io.Combo.Input(
-            "scheduler",
-            options=comfy.samplers.KSampler.SCHEDULERS,
-            default="simple",
-            tooltip="How noise falls over the steps; best the one you will use.",
-        ),
-        io.Int.Input(
-            "reference_budget",
-            default=20,
-            min=4,
-            max=999,
-            tooltip="Model calls of the reference schedule, found by shortest path.",
-        ),
-        io.Int.Input(
-            "anchor_budget",
-            default=8,
-            min=3,
-            max=998,
-            tooltip="Model calls of the anchor: the lowest budget you want to use.",
-        ),
-    ]
-
-
-def _search_inputs() -> list[io.Input]:
-    return [
-        io.Int.Input(
-            "trials",
-            default=200,
-            min=1,
-            max=100_000,
-            tooltip="Size custom only: at most so many schedules are tried.",
-        ),
-        io.Int.Input(
-            "patience",
-            default=50,
-            min=1,
-            max=100_000,
-            tooltip="Size custom only: the sampler's turn ends after so many proposals without a "
-            "better one; a polish of the best schedule follows.",
-        ),
-        io.Int.Input(
-            "seed",
-            default=0,
-            min=0,
-            max=0xFFFFFFFF,
-            control_after_generate=False,
-            tooltip="Seed of the search and of the noise; prompt i takes seed + i.",
-        ),
-        io.Combo.Input(
-            "estimator",
-            options=list(ESTIMATORS),
-            default=ESTIMATORS[0],
-            tooltip="How skipped steps are estimated: slope extrapolates from the last two "
-            "model calls, meancache is the paper's way, reuse repeats the last call.",
-        ),
-        io.Combo.Input(
-            "size",
-            options=list(SIZES),
-            default="standard",
-            tooltip="How much to spend. small: 6 prompts, 40 schedules. standard: 10 prompts, 60 "
-            "schedules. paper: 50 prompts, 200 schedules, searched as in the paper. custom: all "
-            "prompts, and trials and patience as set above.",
-        ),
-        io.Combo.Input(
-            "search",
-            options=list(PROPOSERS),
-            default=PROPOSERS[0],
-            tooltip="Who proposes schedules. none leaves it to the shortest paths and the polish.",
-        ),
-        io.Int.Input(
-            "middle_budget",
-            default=0,
-            min=0,
-            max=998,
-            tooltip="Search a third schedule at so many model calls, between the two; 0 for none.",
-        ),
-        io.Int.Input(
-            "minutes",
-            default=0,
-            min=0,
-            max=100_000,
-            tooltip="End after so many minutes with the best so far; 0 for no limit. Queue again "
-            "to go on.",
-        ),
-        io.Combo.Input(
-            "memo",
-            options=list(PLACES),
-            default=PLACES[0],
-            tooltip="Where up to 1 GiB of model results that schedules share is kept.",
-        ),
-    ]

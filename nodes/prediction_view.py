@@ -17,7 +17,7 @@ from ..otcache_core.transport import (
     Prediction,
     predict_schedule,
 )
-from .schedule import choose_rho
+from .schedule import choose_budget, choose_rho
 
 CURVE_POINTS = 101
 
@@ -52,13 +52,16 @@ def view_of(anchor: Anchor, fields: Fields) -> dict[str, Any]:
         OTCacheError: If a value is of the wrong type or out of range.
     """
     steps = fields.integer("steps", 1, MAX_STEPS)
-    budget = fields.integer("budget", 1, MAX_STEPS)
+    slider_budget = fields.integer("budget", 1, MAX_STEPS)
+    target = fields.number("target_lpips", 0.0, 1.0) if "target_lpips" in fields else 0.0
+    budget = choose_budget(anchor.fidelity, slider_budget, target)
     slider = fields.number("rho", MIN_RHO, MAX_RHO)
     rho, from_anchor = choose_rho(anchor, slider, fields.flag("anchor_rho"))
     prediction = predict_schedule(anchor, budget, steps=steps, rho=rho)
     schedule = prediction.schedule
     return {
         "steps": schedule.steps,
+        "by_target": target if budget != slider_budget else None,
         "budget": schedule.budget,
         "computed_steps": list(schedule.computed_steps),
         "look_back": list(schedule.look_back),

@@ -7,6 +7,7 @@ from dataclasses import replace
 from comfy_api.latest import io
 
 from ..otcache_core.anchor import Anchor
+from ..otcache_core.fidelity import choose_budget, expectation
 from ..otcache_core.plots import render_schedule
 from ..otcache_core.transport import DEFAULT_RHO, MAX_RHO, MIN_RHO, Prediction, predict_schedule
 from .origin import origin_of
@@ -25,10 +26,11 @@ def caption(anchor: Anchor, prediction: Prediction, origin: str) -> str:
     schedule = prediction.schedule
     stored = schedule in (anchor.anchor, anchor.reference)
     placed = "as calibrated" if stored else f"rho {prediction.rho:.2f} {origin}"
+    fidelity = expectation(anchor.fidelity, schedule.budget, schedule.steps == anchor.steps)
     return (
         f"{schedule.budget} of {schedule.steps} steps run the model, "
         f"{schedule.steps / schedule.budget:.1f}x fewer model calls, {placed}, "
-        f"{schedule.estimator}"
+        f"{schedule.estimator}, {fidelity}"
     )
 
 
@@ -75,6 +77,15 @@ class PredictSchedule(io.ComfyNode):
                     max=1000,
                     tooltip="Steps of the sampler that will use the schedule.",
                 ),
+                io.Float.Input(
+                    "target_lpips",
+                    default=0.0,
+                    min=0.0,
+                    max=1.0,
+                    step=0.001,
+                    tooltip="Above 0, the smallest budget whose expected LPIPS is at most this, "
+                    "instead of `budget`. Needs an anchor with a fidelity curve.",
+                ),
             ],
             outputs=[
                 ScheduleType.Output("schedule", display_name="schedule"),
@@ -85,8 +96,15 @@ class PredictSchedule(io.ComfyNode):
 
     @classmethod
     def execute(
-        cls, anchor: Anchor, budget: int, rho: float, anchor_rho: bool, steps: int
+        cls,
+        anchor: Anchor,
+        budget: int,
+        rho: float,
+        anchor_rho: bool,
+        steps: int,
+        target_lpips: float = 0.0,
     ) -> io.NodeOutput:
+        budget = choose_budget(anchor.fidelity, budget, target_lpips)
         rho, from_anchor = choose_rho(anchor, rho, anchor_rho)
         origin = "from the anchor" if from_anchor else "from the slider"
         prediction = predict_schedule(anchor, budget, steps=steps, rho=rho)

@@ -87,3 +87,34 @@ class FidelityCurve:
             f"the target loss must be at least {self.expected(high)[0]:.4f}, expected at {high} "
             f"model calls, but is {target:g}: raise the target, or choose a budget above {high}."
         )
+
+
+def choose_budget(points: tuple[FidelityPoint, ...], budget: int, target: float) -> int:
+    """The budget asked for, or with a target the smallest one that is expected to meet it.
+
+    Args:
+        points: An anchor's fidelity curve, perhaps empty.
+        budget: What to take without a target.
+        target: Highest expected loss, or 0 for none.
+
+    Raises:
+        OTCacheError: If there is a target but no curve, or no measured budget meets it.
+    """
+    if target <= 0.0:
+        return budget
+    if not points:
+        raise OTCacheError(
+            f"a target of {target:g} needs an anchor with a fidelity curve but this one has none: "
+            "set the target to 0 and choose a budget, or calibrate an anchor."
+        )
+    return FidelityCurve(points).budget_for(target)
+
+
+def expectation(points: tuple[FidelityPoint, ...], budget: int, same_steps: bool) -> str:
+    """What loss to expect, in words, or why it is not known."""
+    if not points:
+        return "expected LPIPS not measured"
+    if not same_steps:
+        return "expected LPIPS not known for this step count"
+    mean, spread = FidelityCurve(points).expected(budget)
+    return f"expected LPIPS {mean:.4f} (spread {spread:.4f})"

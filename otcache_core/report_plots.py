@@ -107,13 +107,13 @@ def render_prompts(before: dict[int, float], after: dict[int, float]) -> Picture
     height = 320
     canvas = Canvas(WIDTH, height)
     keys = [Key("warm start", "cross", _BEFORE), Key("anchor", "disc", COMPUTED_COLOUR)]
-    top = canvas.header("loss per prompt", keys)
+    top = canvas.header("loss per prompt, easy ones first", keys)
     prompts = sorted(set(before) & set(after), key=lambda p: before[p])
     values = [before[p] for p in prompts] + [after[p] for p in prompts]
     low, high = padded(values, False)
     box = (68, top + 24, WIDTH - MARGIN, height - MARGIN - 22)
     axes = Axes(canvas, box, (-0.5, len(prompts) - 0.5), (min(low, 0.0), high))
-    axes.frame("prompts, easy ones first", [], "LPIPS", ticks(0.0, high, 5))
+    axes.frame("prompt", [], "LPIPS", ticks(0.0, high, 5))
     for i, prompt in enumerate(prompts):
         first, last = axes.place(i, before[prompt]), axes.place(i, after[prompt])
         canvas.line([first, last], tint(MUTED, 0.5), 1.5)

@@ -11,6 +11,7 @@ workers as share the study's storage share its trials.
 
 from __future__ import annotations
 
+import logging
 import math
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
@@ -33,6 +34,8 @@ from .trials import (
 
 if TYPE_CHECKING:
     import optuna
+
+logger = logging.getLogger("otcache")
 
 Loss = Callable[[Candidate, int], float]
 """(candidate, prompt index) -> loss, lower is better.
@@ -216,6 +219,7 @@ class _Search:
             return self._over_prompts(trial, candidate)
         except EvaluationError as error:
             trial.set_user_attr("failure", str(error))
+            logger.warning("OTCache: a candidate failed and is not tried again: %s", error)
         except BaseException as error:  # an interrupt too: raised again outside of Optuna
             self._cause = error
         finally:

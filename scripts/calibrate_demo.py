@@ -28,9 +28,10 @@ def main() -> int:
     """Command line."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--trials", type=int, default=120)
-    parser.add_argument("--patience", type=int, default=30)
+    parser.add_argument("--patience", type=int, default=20)
     parser.add_argument("--prompts", type=int, default=48)
     parser.add_argument("--estimator", default="slope")
+    parser.add_argument("--search", default="cma-es")
     parser.add_argument("--report", type=Path, help="where to put the report picture")
     parser.add_argument("--out", type=Path, default=PRESET)
     args = parser.parse_args()
@@ -39,7 +40,8 @@ def main() -> int:
         workflow = json.loads(WORKFLOW.read_text(encoding="utf-8"))
         prompt = to_api(workflow, comfy.object_info())
         node = find_node(prompt, class_type="OTCacheCalibrateAnchor")
-        for key in ("trials", "patience", "estimator"):
+        set_input(prompt, node, "size", "custom")
+        for key in ("trials", "patience", "estimator", "search"):
             set_input(prompt, node, key, getattr(args, key))
         set_input(prompt, node, "name", NAME)
         listed = find_node(prompt, class_type="OTCacheCalibrationPrompts")

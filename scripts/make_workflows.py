@@ -80,7 +80,7 @@ def demo() -> dict[str, Any]:
     with canvas.column("3 Schedule", 480):
         (anchor,) = canvas.add("OTCacheLoadAnchor", room=110, anchor_name=PRESET, inline_anchor="")
         schedule, picture = canvas.add(
-            "OTCachePredictSchedule", room=70, anchor=anchor, budget=10, rho=1.3, anchor_rho=True,
+            "OTCachePredictSchedule", room=70, anchor=anchor, budget=10, rho=1.3, anchor_rho=True, target_lpips=0.0,
             steps=(steps, STEPS),
         )  # fmt: skip
         canvas.add("PreviewImage", "Schedule", room=300, images=picture)
@@ -121,17 +121,19 @@ def calibrate_demo() -> dict[str, Any]:
         model, clip, vae, latent = canvas.add("OTCacheDemoModel", batch_size=1)
     with canvas.column("2 Prompts", 420):
         lines, _ = canvas.add(
-            "OTCacheCalibrationPrompts", room=320, text="\n".join(prompts), limit=50
-        )
+            "OTCacheCalibrationPrompts", room=320, text="\n".join(prompts), limit=50,
+            source="the text below",
+        )  # fmt: skip
     with canvas.column("3 Conditioning", 320):
         (positive,) = canvas.add("CLIPTextEncode", "Each prompt", clip=clip, text=(lines, ""))
         (negative,) = canvas.add("CLIPTextEncode", "Negative prompt", clip=clip, text="")
     with canvas.column("4 Calibrate", 400):
-        _, report = canvas.add(
+        _, report, _ = canvas.add(
             "OTCacheCalibrateAnchor", room=200, model=model, vae=vae, positive=positive,
             negative=negative, latent_image=latent, name="my demo anchor", steps=STEPS, **SAMPLING,
-            reference_budget=20, anchor_budget=8, trials=200, patience=50, seed=0,
-            estimator="slope",
+            reference_budget=20, anchor_budget=8, trials=120, patience=20, seed=0,
+            estimator="slope", size="standard", search="cma-es", middle_budget=0, minutes=0,
+            memo="host memory",
         )  # fmt: skip
     with canvas.column("5 Report", 560):
         canvas.add("PreviewImage", "Report", room=340, images=report)

@@ -51,7 +51,7 @@ CLASSES = {
     ),
     "OTCachePredictSchedule": NodeClass(
         "anchor:OT_ANCHOR",
-        "budget:INT rho:FLOAT anchor_rho:BOOLEAN steps:INT",
+        "budget:INT rho:FLOAT anchor_rho:BOOLEAN steps:INT target_lpips:FLOAT",
         "schedule:OT_SCHEDULE picture:IMAGE",
     ),
     "OTCacheSampler": NodeClass(

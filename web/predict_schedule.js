@@ -11,7 +11,7 @@ import { watch } from "./watch.js";
 import { say } from "./words.js";
 
 const HEIGHT = 228;
-const NUMBERS = ["budget", "steps", "rho", "anchor_rho"];
+const NUMBERS = ["budget", "steps", "rho", "anchor_rho", "target_lpips"];
 
 /**
  * What the node would predict with. Numbers that only a run can tell are replaced by the widget's.

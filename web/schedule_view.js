@@ -12,7 +12,7 @@ const WORTH_CACHING = 15; // steps; below, there is little to skip
 /**
  * @typedef {{ steps: number, budget: number, computed_steps: number[], look_back: number[],
  *   estimator: string, sigmas: number[] | null, rho: number, rho_from_anchor: boolean,
- *   as_calibrated: boolean, speedup: number,
+ *   as_calibrated: boolean, speedup: number, by_target: number | null,
  *   expected: { metric: string, mean: number, spread: number } | null,
  *   curves: { budget: number, steps: number[] }[] }} View
  */
@@ -42,7 +42,8 @@ function details(view) {
   const placed = view.as_calibrated
     ? say("as_calibrated")
     : say(view.rho_from_anchor ? "rho_anchor" : "rho_slider", { rho });
-  return `${placed}, ${view.estimator}`;
+  const chosen = view.by_target ? `${say("by_target", { target: view.by_target })}, ` : "";
+  return `${chosen}${placed}, ${view.estimator}`;
 }
 
 /** @param {View} view */

@@ -15,6 +15,7 @@ const WORDS = {
     all_steps: "every step runs the model: nothing is saved",
     few_steps: "Below about 15 steps there is little to skip.",
     expected: "expected {metric} {mean} \u00b1 {spread}",
+    by_target: "budget by target {target}",
     rho_anchor: "rho {rho} from the anchor",
     rho_slider: "rho {rho} from the slider",
     as_calibrated: "as calibrated",

@@ -1,7 +1,16 @@
+import importlib.util
 import itertools
+import json
 import math
+import os
+import signal
+import subprocess
+import sys
+import time
+import warnings
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
@@ -9,126 +18,123 @@ import numpy as np
 import optuna
 import pytest
 
-from otcache_core.errors import OTCacheError
+from otcache_core.errors import EvaluationError, OTCacheError
+from otcache_core.gaps import Candidate, Steps, candidate, neighbours
+from otcache_core.proposals import PROPOSERS
 from otcache_core.search import (
+    MOST_FAILURES,
     SearchResult,
-    Steps,
-    Trial,
-    gaps_from_steps,
+    SearchSettings,
+    paper_search,
     search_anchor,
-    steps_from_gaps,
-    uniform_steps,
 )
+from otcache_core.storage import open_storage, sqlite_place
+from otcache_core.trials import Trial
 
-STEPS, BUDGET = 20, 6
-TARGET = (0, 1, 3, 6, 12, 19)
-START = (0, 4, 8, 11, 15, 19)
+Loss = Callable[[Candidate, int], float]
+
+STEPS, BUDGET, PROMPTS = 20, 6, 3
+TARGET = candidate((0, 1, 3, 6, 12, 19))
+START = candidate((0, 4, 8, 11, 15, 19))
+LEFT = candidate((0, 1, 2, 3, 4, 19))
 
 
-def _distance(candidate: Steps) -> float:
-    """A planted optimum: how far all nodes together lie from ``TARGET``."""
-    return float(sum(abs(a - b) for a, b in zip(candidate, TARGET, strict=True)))
+def _distance(of: Candidate, prompt: int = 1) -> float:
+    """A planted optimum: how far all steps together lie from ``TARGET``, 7/8, 8/8 or 9/8 of it."""
+    pairs = zip(of.computed_steps, TARGET.computed_steps, strict=True)
+    return sum(abs(a - b) for a, b in pairs) * (7 + prompt) / 8
 
 
-def _scattered(candidate: Steps) -> float:
+def _scattered(of: Candidate, prompt: int = 0) -> float:
     """A loss without any structure, the same in every process."""
-    return float(np.random.default_rng(candidate).random())
+    gains = [round(gain * 100) for gain in of.slope_gain]
+    return float(np.random.default_rng((*of.computed_steps, *gains, prompt)).random())
 
 
-def _search(objective: Callable[[Steps], float] = _distance, **changes: Any) -> SearchResult:
+SETTINGS = {field.name for field in fields(SearchSettings)}
+
+
+def _search(loss: Loss = _distance, **changes: Any) -> SearchResult:
+    """A search with a few prompts and trials; changes are of settings and arguments alike."""
+    settings = {"trials": 40} | {k: changes.pop(k) for k in SETTINGS & changes.keys()}
     arguments: dict[str, Any] = {
+        "prompts": PROMPTS,
         "steps": STEPS,
         "budget": BUDGET,
         "warm_starts": [START],
-        "trials": 40,
         **changes,
     }
-    return search_anchor(objective, **arguments)
+    return search_anchor(loss, settings=SearchSettings(**settings), **arguments)
 
 
-# From gaps to steps
+class _Noted:
+    """A loss that notes what it was asked for."""
+
+    def __init__(self, loss: Loss = _distance) -> None:
+        self.loss = loss
+        self.asked: list[tuple[Candidate, int]] = []
+
+    def __call__(self, of: Candidate, prompt: int) -> float:
+        self.asked.append((of, prompt))
+        return self.loss(of, prompt)
+
+    @property
+    def candidates(self) -> list[Candidate]:
+        """Each candidate once, in the order in which they came."""
+        return list(dict.fromkeys(of for of, _ in self.asked))
 
 
-@pytest.mark.parametrize(
-    ("gaps", "steps", "expected"),
-    [
-        ((1, 2, 3), 7, (0, 1, 3, 6)),  # they sum to 6 already
-        ((1, 1, 1), 7, (0, 2, 4, 6)),  # 3 to share, 1 each
-        ((9, 9, 9), 4, (0, 1, 2, 3)),  # nothing to share
-        # Above one (2, 0, 1.5), 7 to share in proportion: (4, 0, 3), so gaps (5, 1, 4).
-        ((3.0, 1.0, 2.5), 11, (0, 5, 6, 10)),
-        # Above one (1.2, 1, 0.5), 2 to share: (0.89, 0.74, 0.37), the largest remainders win.
-        ((2.2, 2.0, 1.5), 6, (0, 2, 4, 5)),
-        # Below one counts as one.
-        ((0.5, 3.0), 6, (0, 1, 5)),
-    ],
-)
-def test_gaps_by_hand(gaps: tuple[float, ...], steps: int, expected: Steps) -> None:
-    assert steps_from_gaps(gaps, steps) == expected
+def _stored(storage: Any) -> list[optuna.trial.FrozenTrial]:
+    """All that a search left in its storage, repeated proposals too."""
+    (summary,) = optuna.get_all_study_summaries(storage)
+    return optuna.load_study(study_name=summary.study_name, storage=storage).trials
 
 
-def test_any_gaps_give_a_schedule() -> None:
-    random = np.random.default_rng(0)
-    for _ in range(4000):
-        steps = int(random.integers(2, 200))
-        edges = int(random.integers(1, min(steps, 40)))
-        gaps = 10.0 ** random.uniform(-3, random.choice([0.1, 1, 6]), edges)
-
-        nodes = steps_from_gaps(gaps.tolist(), steps)
-
-        assert len(nodes) == edges + 1
-        assert (nodes[0], nodes[-1]) == (0, steps - 1)
-        assert all(a < b for a, b in itertools.pairwise(nodes))
-        assert all(type(node) is int for node in nodes)
-        # Nobody is rounded by a whole step: 1 + share, with all shares summing to the spare ones.
-        above = np.maximum(gaps - 1, 0)
-        spare = steps - 1 - edges
-        ideal = 1 + (above * spare / above.sum() if above.any() else spare / edges)
-        assert np.abs(np.diff(nodes) - ideal).max() < 1 + 1e-6
+def _phases(storage: Any) -> Counter[str]:
+    return Counter(trial.user_attrs["phase"] for trial in _stored(storage))
 
 
-def test_integer_gaps_come_back_as_they_are() -> None:
-    random = np.random.default_rng(1)
-    for _ in range(4000):
-        steps = int(random.integers(2, 300))
-        budget = int(random.integers(2, min(steps, 60) + 1))
-        inner = np.sort(random.choice(np.arange(1, steps - 1), budget - 2, replace=False))
-        nodes = (0, *inner.tolist(), steps - 1)
-
-        assert steps_from_gaps(gaps_from_steps(nodes), steps) == nodes
+# What is found
 
 
-def test_uniform_steps_by_hand() -> None:
-    # i * 49 / 4 = 0, 12.25, 24.5, 36.75, 49
-    assert uniform_steps(5, 50) == (0, 12, 24, 37, 49)
-
-
-def test_uniform_steps_are_a_schedule_for_any_budget() -> None:
-    for steps in range(2, 80):
-        for budget in range(2, steps + 1):
-            gaps = gaps_from_steps(uniform_steps(budget, steps))
-            assert len(gaps) == budget - 1
-            assert sum(gaps) == steps - 1
-            assert 1 <= min(gaps)
-            assert max(gaps) - min(gaps) <= 1 or (max(gaps) - min(gaps) == 2 and steps % 2 == 0)
-
-
-# The search
-
-
-@pytest.mark.parametrize("seed", range(3))
-def test_a_planted_optimum_is_found(seed: int) -> None:
-    result = _search(trials=200, seed=seed)
+@pytest.mark.parametrize("seed", range(2))
+@pytest.mark.parametrize("proposer", PROPOSERS)
+def test_a_planted_optimum_is_found(proposer: str, seed: int) -> None:
+    result = _search(trials=100, patience=20, proposer=proposer, seed=seed)
 
     assert result.best == TARGET
     assert result.best_loss == 0.0
-    # |4-1| + |8-3| + |11-6| + |15-12|
+    # |4-1| + |8-3| + |11-6| + |15-12|, on average over the prompts
     assert result.warm_start_loss == 16.0
 
 
-@pytest.mark.parametrize(("polish_share", "phase"), [(0.0, "search"), (1.0, "polish")])
-def test_each_phase_finds_better_ones(polish_share: float, phase: str) -> None:
-    result = _search(trials=60, polish_share=polish_share)
+def test_planted_gains_are_found() -> None:
+    """Half the slope on each edge that skips something and has a slope before it."""
+
+    def loss(of: Candidate, prompt: int) -> float:
+        off = [abs(gain - 0.5) for gain in of.slope_gain[1:]]
+        return _distance(of, prompt) + sum(off)
+
+    result = _search(loss, trials=200, proposer="none", gains=True)
+
+    # Gaps 1 2 3 6 7: the first edge has no slope before it.
+    assert result.best == candidate(TARGET.computed_steps, 0.5)
+    assert result.best_loss == 0.0
+
+
+@pytest.mark.parametrize("proposer", PROPOSERS)
+def test_gains_stay_out_unless_they_are_searched(proposer: str) -> None:
+    without, with_gains = (
+        _search(trials=30, patience=8, proposer=proposer, gains=gains) for gains in (False, True)
+    )
+
+    assert {trial.candidate.slope_gain for trial in without.trials} == {(1.0,) * (BUDGET - 1)}
+    assert len({trial.candidate.slope_gain for trial in with_gains.trials}) > 3
+
+
+@pytest.mark.parametrize(("polish", "phase"), [(False, "search"), (True, "polish")])
+def test_each_phase_finds_better_ones(polish: bool, phase: str) -> None:
+    result = _search(trials=60, polish=polish, polish_share=1.0)
 
     assert {trial.phase for trial in result.trials} == {"warm start", phase}
     assert result.best_loss < result.warm_start_loss
@@ -142,14 +148,16 @@ def test_phases_come_in_order() -> None:
     assert Counter(phases)["search"] <= 19
 
 
-def test_the_first_trial_is_the_first_warm_start() -> None:
-    starts = [START, TARGET, (0, 1, 2, 3, 4, 19)]
+def test_the_first_trial_is_the_first_warm_start_on_every_prompt() -> None:
+    loss, starts = _Noted(), [START, TARGET, LEFT]
 
-    result = _search(warm_starts=starts)
+    result = _search(loss, warm_starts=starts)
 
-    assert [trial.computed_steps for trial in result.trials[:3]] == starts
+    assert [trial.candidate for trial in result.trials[:3]] == starts
     assert [trial.phase for trial in result.trials[:3]] == ["warm start"] * 3
-    assert result.warm_start_loss == _distance(START)
+    assert [of for of, _ in loss.asked[:PROMPTS]] == [START] * PROMPTS
+    assert result.trials[0].losses == {0: 14.0, 1: 16.0, 2: 18.0}
+    assert result.warm_start_loss == 16.0
     assert result.best == TARGET
 
 
@@ -161,180 +169,563 @@ def test_the_result_is_the_best_of_all_trials(seed: int, trials: int) -> None:
     assert len(result.trials) <= trials
     losses = [trial.loss for trial in result.trials]
     assert result.best_loss == min(losses) <= result.warm_start_loss == losses[0]
-    assert result.best_loss == _scattered(result.best)
+    by_prompt = [_scattered(result.best, prompt) for prompt in range(PROMPTS)]
+    assert result.best_loss == pytest.approx(sum(by_prompt) / PROMPTS)
 
 
-def test_identical_schedules_are_evaluated_once() -> None:
-    """Over 7 steps there are 5 * 4 / 2 = 10 schedules of 4: 100 proposals repeat themselves."""
-    calls: list[Steps] = []
+def test_every_trial_has_its_losses_by_prompt() -> None:
+    for trial in _search(_scattered, proposer="none").trials:
+        assert sorted(trial.losses) == [0, 1, 2]
+        assert trial.losses == {p: _scattered(trial.candidate, p) for p in range(PROMPTS)}
 
-    def objective(candidate: Steps) -> float:
-        calls.append(candidate)
-        return _scattered(candidate)
 
-    starts = [(0, 1, 5, 6), (0, 2, 3, 6), (0, 1, 5, 6)]
-    result = _search(objective, steps=7, budget=4, warm_starts=starts, trials=100)
+def test_prompts_come_in_another_order_for_each_candidate() -> None:
+    loss = _Noted()
 
-    assert calls[:2] == starts[:2]
-    assert 5 <= len(calls) <= 10
-    assert len(set(calls)) == len(calls)
-    assert [trial.computed_steps for trial in result.trials] == calls
+    _search(loss, prompts=8, p_threshold=0.0, trials=12)
+
+    orders = [
+        tuple(prompt for _, prompt in asked)
+        for _, asked in itertools.groupby(loss.asked, key=lambda pair: pair[0])
+    ]
+    assert {tuple(sorted(order)) for order in orders} == {tuple(range(8))}
+    assert len(set(orders)) > 6
+
+
+# How much is tried
+
+
+def test_identical_candidates_are_evaluated_once() -> None:
+    """Over 7 steps there are 5 * 4 / 2 = 10 schedules of 4: 100 trials repeat themselves."""
+    loss = _Noted(_scattered)
+    starts = [candidate(nodes) for nodes in ((0, 1, 5, 6), (0, 2, 3, 6), (0, 1, 5, 6))]
+
+    result = _search(loss, steps=7, budget=4, warm_starts=starts, trials=100)
+
+    assert loss.candidates[:2] == starts[:2]
+    assert 5 <= len(loss.candidates) <= 10
+    assert len(set(loss.asked)) == len(loss.asked)
+    assert [trial.candidate for trial in result.trials] == loss.candidates
+
+
+@pytest.mark.parametrize("proposer", [name for name in PROPOSERS if name != "none"])
+def test_a_sampler_that_repeats_itself_costs_nothing(proposer: str) -> None:
+    """Of 3 steps in 4 there are two schedules, so that nearly every proposal repeats one."""
+    storage, loss = optuna.storages.InMemoryStorage(), _Noted(_scattered)
+    start = candidate((0, 1, 3))
+
+    result = _search(
+        *(loss,), steps=4, budget=3, warm_starts=[start], trials=5, patience=1000,
+        proposer=proposer, polish=False, storage=storage,
+    )  # fmt: skip
+
+    assert {trial.candidate for trial in result.trials} <= {start, candidate((0, 2, 3))}
+    assert len(loss.asked) == len(result.trials) * PROMPTS
+    # The sampler gives up after four times as many proposals as trials, and learned all of them.
+    assert _phases(storage)["search"] == 4 * 5
+    values = {tuple(t.user_attrs["computed_steps"]): t.value for t in _stored(storage)}
+    for trial in _stored(storage):
+        assert trial.value == values[tuple(trial.user_attrs["computed_steps"])]
+        assert set(trial.intermediate_values) == {0, 1, 2}
 
 
 @pytest.mark.parametrize("trials", [1, 2, 3, 10])
-def test_trials_bound_the_evaluations(trials: int) -> None:
-    calls: list[Steps] = []
+def test_trials_bound_the_candidates(trials: int) -> None:
+    loss = _Noted(_scattered)
 
-    def objective(candidate: Steps) -> float:
-        calls.append(candidate)
-        return _scattered(candidate)
+    result = _search(loss, warm_starts=[START, TARGET, LEFT], trials=trials)
 
-    starts = [START, TARGET, (0, 1, 2, 3, 4, 19)]
-    result = _search(objective, warm_starts=starts, trials=trials)
-
-    assert len(calls) == len(result.trials) == trials
-
-
-def _stored(storage: Any) -> list[optuna.trial.FrozenTrial]:
-    """All that a search left in its storage, repeated proposals too."""
-    (summary,) = optuna.get_all_study_summaries(storage)
-    return optuna.load_study(study_name=summary.study_name, storage=storage).trials
+    assert len(loss.candidates) == len(result.trials) == trials
 
 
 @pytest.mark.parametrize("patience", [0, 1, 7])
-def test_patience_ends_a_search_that_brings_nothing(patience: int) -> None:
+def test_patience_ends_the_turn_of_a_sampler_that_brings_nothing(patience: int) -> None:
     storage = optuna.storages.InMemoryStorage()
 
-    _search(lambda candidate: 1.0, patience=patience, polish_share=0.0, storage=storage)
+    _search(lambda of, prompt: 1.0, patience=patience, polish=False, storage=storage)
 
-    phases = Counter(trial.user_attrs["phase"] for trial in _stored(storage))
-    assert phases["search"] == patience
+    assert _phases(storage)["search"] == patience
 
 
 def test_patience_begins_anew_with_each_improvement() -> None:
-    storage, calls = optuna.storages.InMemoryStorage(), itertools.count()
+    storage, seen = optuna.storages.InMemoryStorage(), {}
 
-    def objective(candidate: Steps) -> float:
-        """Falls with each call down to 0 at the sixth, where it stays."""
-        return float(max(5 - next(calls), 0))
+    def loss(of: Candidate, prompt: int) -> float:
+        """Falls with each new candidate down to 0 at the sixth, where it stays."""
+        return float(max(5 - seen.setdefault(of, len(seen)), 0))
 
-    _search(objective, patience=3, trials=100, polish_share=0.0, storage=storage)
+    _search(loss, patience=3, trials=100, polish=False, storage=storage)
 
     losses = [t.value for t in _stored(storage) if t.user_attrs["phase"] == "search"]
     assert len(losses) == losses.index(0.0) + 1 + 3
 
 
-def test_a_space_that_is_all_seen_ends_the_search() -> None:
-    """Of 3 steps in 4 there are two schedules, so that nearly every proposal repeats one."""
-    storage = optuna.storages.InMemoryStorage()
+@pytest.mark.parametrize(("share", "most"), [(0.0, 29), (0.25, 21), (0.5, 14), (0.75, 7), (1.0, 0)])
+def test_the_polish_has_its_share(share: float, most: int) -> None:
+    """29 trials are left after the warm start; 7.25, 14.5, 21.75 and 29 of them rounded up."""
+    found = _search(_scattered, trials=30, patience=1000, polish_share=share)
 
-    result = _search(
-        _scattered, steps=4, budget=3, warm_starts=[(0, 1, 3)], trials=20, patience=10**6,
-        storage=storage,
-    )  # fmt: skip
-
-    assert len(result.trials) == 2
-    phases = Counter(trial.user_attrs["phase"] for trial in _stored(storage))
-    assert phases["search"] == 4 * 20
+    assert Counter(trial.phase for trial in found.trials)["search"] == most
 
 
 def test_the_polish_ends_where_no_single_move_helps() -> None:
-    result = _search(_scattered, trials=400, patience=5)
+    result = _search(_scattered, trials=400, patience=5, gains=True)
 
     assert len(result.trials) < 400
-    losses = {trial.computed_steps: trial.loss for trial in result.trials}
-    for i, move in itertools.product(range(1, BUDGET - 1), (-2, -1, 1, 2)):
-        moved = list(result.best)
-        moved[i] += move
-        if moved[i - 1] < moved[i] < moved[i + 1]:
-            assert losses[tuple(moved)] >= result.best_loss
+    tried = {trial.candidate: trial for trial in result.trials}
+    for near in neighbours(result.best, gains=True):
+        assert tried[near].loss >= result.best_loss
 
 
-@pytest.mark.parametrize("failed", [math.nan, math.inf, -math.inf])
-def test_failed_candidates_are_survived(failed: float) -> None:
-    """Every schedule with an odd second step fails, the warm start too."""
+def test_the_polish_moves_on_from_each_better_one() -> None:
+    """Its second candidate is beside the first, which was better, not beside the start."""
+    loss = _Noted()
 
-    def objective(candidate: Steps) -> float:
-        return failed if candidate[1] % 2 else _distance(candidate)
+    _search(loss, proposer="none", trials=3)
 
-    result = _search(objective, warm_starts=[(0, 1, 8, 11, 15, 19), START], trials=80)
+    start, first, second = loss.candidates
+    assert first == next(neighbours(start))
+    assert _distance(first) < _distance(start)
+    assert second == next(near for near in neighbours(first) if near != start)
+
+
+def test_none_leaves_all_to_warm_starts_and_polish() -> None:
+    result = _search(proposer="none", trials=10)
+
+    assert Counter(trial.phase for trial in result.trials) == {"warm start": 1, "polish": 9}
+    assert len(_search(proposer="none", polish=False, trials=10).trials) == 1
+
+
+# Candidates that lose
+
+
+def _penalised(worse: dict[Candidate, float]) -> Loss:
+    """Each prompt has a loss of its own; some candidates add to it, a little more on each prompt."""
+    return lambda of, prompt: prompt + worse.get(of, 0.0) * (1 + prompt / 100)
+
+
+def test_a_losing_candidate_is_given_up_early() -> None:
+    """Worse on each of n prompts has p = 1 / 2^n: 1/16 after four is the first below 0.1."""
+    loss = _Noted(_penalised({TARGET: 5.0, LEFT: -1.0}))
+
+    result = _search(
+        loss, prompts=16, warm_starts=[START, TARGET, LEFT], proposer="none", polish=False
+    )
+
+    first, losing, better = result.trials
+    assert [len(trial.losses) for trial in result.trials] == [16, 4, 16]
+    assert [trial.given_up for trial in result.trials] == [False, True, False]
+    assert len(loss.asked) == 16 + 4 + 16
+    # The best has a mean of 0 + ... + 15 over 16; the losing one is behind by 5 on prompt 0, ...
+    behind = sum(5.0 * (1 + prompt / 100) for prompt in losing.losses) / 4
+    assert losing.loss == pytest.approx(7.5 + behind)
+    assert (result.best, result.best_loss) == (LEFT, better.loss)
+
+
+@pytest.mark.parametrize(("p_threshold", "prompts"), [(0.3, 2), (0.1, 4), (0.05, 5), (0.01, 7)])
+def test_the_threshold_decides_how_soon(p_threshold: float, prompts: int) -> None:
+    """1/4, 1/16, 1/32 and 1/128 are the first powers of 1/2 below them."""
+    result = _search(
+        _penalised({TARGET: 5.0}), prompts=16, warm_starts=[START, TARGET], proposer="none",
+        polish=False, p_threshold=p_threshold,
+    )  # fmt: skip
+
+    assert len(result.trials[1].losses) == prompts
+
+
+def test_a_threshold_of_zero_tries_all_on_every_prompt() -> None:
+    result = _search(_distance, prompts=16, trials=30, p_threshold=0.0)
+
+    assert {len(trial.losses) for trial in result.trials} == {16}
+    assert not any(trial.given_up for trial in result.trials)
+    assert paper_search().p_threshold == 0.0
+
+
+def test_an_estimate_never_passes_for_the_best() -> None:
+    """Far behind on the first four prompts that it is tried on; the others would make it best."""
+    tried: set[int] = set()
+
+    def loss(of: Candidate, prompt: int) -> float:
+        if of == START:
+            return 10.0 + prompt / 100
+        tried.add(prompt)
+        return 11.0 + prompt / 50 if len(tried) <= 4 else 0.0
+
+    result = _search(loss, prompts=16, warm_starts=[START, TARGET], proposer="none", polish=False)
+
+    assert result.trials[1].given_up
+    assert result.trials[1].loss > result.trials[0].loss
+    assert result.best == START
+    assert result.top() == [result.trials[0]]
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_estimates_lie_above_the_best_of_their_time(seed: int) -> None:
+    """Losses with heavy tails, where the ranks of the test and the means disagree."""
+
+    def loss(of: Candidate, prompt: int) -> float:
+        random = np.random.default_rng((*of.computed_steps, prompt, seed))
+        return float(np.exp(2 * random.normal()) + _distance(of) / 8)
+
+    result = _search(loss, prompts=12, trials=40, patience=15, p_threshold=0.3, seed=seed)
+
+    best = math.inf
+    for trial in result.trials:
+        if trial.given_up:
+            assert trial.loss > best
+            assert len(trial.losses) < 12
+        else:
+            best = min(best, trial.loss)
+            assert trial.loss == pytest.approx(
+                sum(loss(trial.candidate, prompt) for prompt in range(12)) / 12
+            )
+    assert result.best_loss == best
+    assert 3 < sum(trial.given_up for trial in result.trials) < len(result.trials) - 1
+
+
+def test_the_first_warm_start_is_never_given_up() -> None:
+    """Not even where an earlier search left a better one to compare with."""
+    storage, loss = optuna.storages.InMemoryStorage(), _penalised({START: 5.0, LEFT: 6.0})
+    options: dict[str, Any] = {"prompts": 16, "proposer": "none", "polish": False}
+    _search(loss, warm_starts=[TARGET], storage=storage, study_name="anchor", **options)
+
+    result = _search(
+        loss, warm_starts=[START, LEFT], storage=storage, study_name="anchor", **options
+    )
+
+    assert [trial.candidate for trial in result.trials] == [TARGET, START, LEFT]
+    assert [len(trial.losses) for trial in result.trials] == [16, 16, 4]
+    assert result.warm_start_loss == result.trials[1].loss
+
+
+# Candidates that fail
+
+
+def _fails(of: Candidate) -> bool:
+    return of.computed_steps[1] % 2 == 1
+
+
+@pytest.mark.parametrize("failure", [math.nan, math.inf, -math.inf, "no picture"])
+@pytest.mark.parametrize("proposer", ["cma-es", "tpe", "none"])
+def test_failed_candidates_are_survived(failure: float | str, proposer: str) -> None:
+    """Every schedule with an odd second step fails at prompt 1, the first warm start too."""
+
+    def loss(of: Candidate, prompt: int) -> float:
+        if not _fails(of) or prompt != 1:
+            return _distance(of, prompt)
+        if isinstance(failure, str):
+            raise EvaluationError(failure)
+        return failure
+
+    noted = _Noted(loss)
+    starts = [candidate((0, 1, 8, 11, 15, 19)), START]
+    result = _search(noted, warm_starts=starts, trials=60, patience=15, proposer=proposer)
 
     assert math.isnan(result.warm_start_loss)
-    assert math.isfinite(result.best_loss)
     assert result.best_loss < _distance(START)
-    assert result.best[1] % 2 == 0
-    lost = [trial for trial in result.trials if math.isnan(trial.loss)]
-    assert len(lost) > 1
-    assert all(trial.computed_steps[1] % 2 for trial in lost)
+    failed = [trial for trial in result.trials if _fails(trial.candidate)]
+    assert len(failed) > 1
+    reason = (
+        failure
+        if isinstance(failure, str)
+        else f"loss at prompt 1 must be finite but is {f'{failure}'}"
+    )
+    for trial in result.trials:
+        assert (reason in trial.failure) == math.isnan(trial.loss) == _fails(trial.candidate)
+        assert trial.complete != _fails(trial.candidate)
+        # Up to the prompt at which it failed
+        assert _fails(trial.candidate) == (1 not in trial.losses)
+    # None is tried a second time.
+    assert all(count == 1 for count in Counter(noted.asked).values())
 
 
-def test_a_search_without_any_good_candidate_is_refused() -> None:
-    with pytest.raises(OTCacheError, match="at least 1 candidate must be evaluated but all failed"):
-        _search(lambda candidate: math.nan)
+def test_a_sampler_that_repeats_a_failed_candidate_costs_nothing() -> None:
+    storage = optuna.storages.InMemoryStorage()
+
+    def loss(of: Candidate, prompt: int) -> float:
+        if of.computed_steps == (0, 2, 3):
+            raise EvaluationError("no picture")
+        return 1.0
+
+    noted = _Noted(loss)
+    result = _search(
+        noted, steps=4, budget=3, warm_starts=[candidate((0, 1, 3))], trials=5, patience=1000,
+        polish=False, storage=storage,
+    )  # fmt: skip
+
+    assert [trial.failure for trial in result.trials] == ["", "no picture"]
+    assert sum(of.computed_steps == (0, 2, 3) for of, _ in noted.asked) == 1
+    repeated = [t for t in _stored(storage) if t.user_attrs["computed_steps"] == [0, 2, 3]]
+    assert len(repeated) > 1
+    assert {t.state for t in repeated} == {optuna.trial.TrialState.FAIL}
 
 
-@pytest.mark.parametrize("after", [0, 3, 25])
-def test_what_the_objective_raises_is_passed_on(after: int) -> None:
-    class Interrupted(Exception):
-        pass
+@pytest.mark.parametrize("proposer", PROPOSERS)
+def test_a_search_in_which_all_fail_says_why(proposer: str) -> None:
+    count = itertools.count(1)
 
-    error, calls = Interrupted(), itertools.count()
+    def loss(of: Candidate, prompt: int) -> float:
+        raise EvaluationError(f"out of memory, attempt {next(count)}")
 
-    def objective(candidate: Steps) -> float:
-        if next(calls) == after:
-            raise error
-        return _distance(candidate)
+    with pytest.raises(EvaluationError, match="all .*failed, the last one with: ") as caught:
+        _search(loss, proposer=proposer)
 
-    with pytest.raises(Interrupted) as caught:
-        _search(objective)
+    tried = next(count) - 1
+    assert str(caught.value).endswith(f"out of memory, attempt {tried}")
+    assert tried == (1 if proposer == "none" else MOST_FAILURES)
+
+
+def test_many_warm_starts_that_fail_end_the_search() -> None:
+    noted = _Noted(lambda of, prompt: math.nan)
+    starts = [candidate((0, 1, 2, 3, last, 19)) for last in range(4, 16)]
+
+    with pytest.raises(EvaluationError, match=f"first {MOST_FAILURES} candidates must give"):
+        _search(noted, warm_starts=starts)
+
+    assert noted.candidates == starts  # every cheap candidate has its turn
+
+
+# What the loss raises
+
+
+class _Interrupted(BaseException):
+    """Like the host's interrupt, no ``Exception``."""
+
+
+class _InterruptedAt:
+    """A loss that is interrupted at one evaluation and goes on after it."""
+
+    def __init__(self, evaluation: int, error: BaseException) -> None:
+        self.evaluation, self.error = evaluation, error
+        self.noted = _Noted()
+
+    def __call__(self, of: Candidate, prompt: int) -> float:
+        loss = self.noted(of, prompt)
+        if len(self.noted.asked) == self.evaluation:
+            raise self.error
+        return loss
+
+
+@pytest.mark.parametrize("evaluation", [1, 5, 60])
+@pytest.mark.parametrize(
+    "error",
+    [RuntimeError("CUDA"), OTCacheError("x"), KeyboardInterrupt(), _Interrupted()],
+    ids=repr,
+)
+def test_what_the_loss_raises_is_passed_on_unchanged(error: BaseException, evaluation: int) -> None:
+    loss = _InterruptedAt(evaluation, error)
+
+    with pytest.raises(BaseException) as caught:  # noqa: B017, PT011
+        _search(loss)
 
     assert caught.value is error
-    assert next(calls) == after + 1
+    assert len(loss.noted.asked) == evaluation
 
 
-def test_each_new_candidate_is_told_with_the_result_so_far() -> None:
-    told: list[tuple[Trial, float, int]] = []
+@pytest.mark.parametrize("error", [RuntimeError("CUDA"), _Interrupted()], ids=repr)
+# Of 3 prompts each: the first warm start, at its first and last; the second; the polish.
+@pytest.mark.parametrize("evaluation", [1, 3, 5, 11])
+def test_the_candidate_in_flight_comes_again(
+    evaluation: int, error: BaseException, tmp_path: Path
+) -> None:
+    place = sqlite_place(tmp_path / "study.db")
+    loss, starts = _InterruptedAt(evaluation, error), [START, LEFT]
+    options: dict[str, Any] = {
+        "warm_starts": starts, "proposer": "none", "study_name": "anchor", "trials": 8,
+    }  # fmt: skip
+    with pytest.raises(type(error)):
+        _search(loss, storage=open_storage(place), **options)
+    cut, _ = loss.noted.asked[-1]
 
-    def note(trial: Trial, so_far: SearchResult) -> None:
-        told.append((trial, so_far.best_loss, len(so_far.trials)))
+    result = _search(loss, storage=open_storage(place), **options)
 
-    result = _search(on_trial=note)
+    after = loss.noted.asked[evaluation:]
+    assert [of for of, _ in after[:PROMPTS]] == [cut] * PROMPTS
+    assert {prompt for _, prompt in after[:PROMPTS]} == {0, 1, 2}
+    finished = loss.noted.candidates[: (evaluation - 1) // PROMPTS]
+    assert not set(finished) & {of for of, _ in after}
+    assert [t.candidate for t in result.trials] == [t.candidate for t in _search(**options).trials]
 
-    assert [trial for trial, _, _ in told] == result.trials
-    assert [count for _, _, count in told] == list(range(1, len(told) + 1))
+
+# Going on with a study
+
+
+@pytest.mark.parametrize("proposer", PROPOSERS)
+@pytest.mark.parametrize("kind", ["memory", "sqlite", "journal"])
+def test_a_search_goes_on_where_it_ended(kind: str, proposer: str, tmp_path: Path) -> None:
+    memory = optuna.storages.InMemoryStorage()
+
+    def storage() -> Any:
+        if kind == "memory":
+            return memory
+        sqlite = sqlite_place(tmp_path / "study.db")
+        return open_storage(sqlite if kind == "sqlite" else f"journal:{tmp_path / 'study'}")
+
+    def search(trials: int) -> tuple[SearchResult, _Noted]:
+        noted = _Noted(_scattered)
+        return _search(
+            noted, trials=trials, proposer=proposer, storage=storage(), study_name="anchor"
+        ), noted
+
+    first, before = search(6)
+    second, after = search(12)
+    third, nothing = search(12)
+
+    assert (len(first.trials), len(second.trials)) == (6, 12)
+    assert second.trials[:6] == first.trials
+    assert len(after.candidates) == 6
+    assert not set(before.candidates) & set(after.candidates)
+    assert nothing.asked == []
+    assert third == second
+
+
+def test_studies_of_other_names_are_others() -> None:
+    storage, noted = optuna.storages.InMemoryStorage(), _Noted(_scattered)
+
+    for name in ("anchor", "middle"):
+        _search(noted, trials=5, proposer="none", storage=storage, study_name=name)
+
+    assert Counter(noted.asked) == dict.fromkeys(noted.asked, 2)
+
+
+def test_every_candidate_is_stored_with_its_gaps() -> None:
+    storage = optuna.storages.InMemoryStorage()
+
+    result = _search(storage=storage)
+
+    trials = _stored(storage)
+    stored = {tuple(t.user_attrs["computed_steps"]): t.value for t in trials}
+    assert stored == {trial.candidate.computed_steps: trial.loss for trial in result.trials}
+    # Five gaps of at least 1 sum to 19, so none is above 15.
+    assert trials[0].params == {"gap_0": 4, "gap_1": 4, "gap_2": 3, "gap_3": 4, "gap_4": 4}
+    spaces = {(d.low, d.high) for t in trials for d in t.distributions.values()}  # type: ignore[attr-defined]
+    assert spaces == {(1.0, 15.0)}
+
+
+# What the caller is told
+
+
+def test_each_candidate_is_told_with_the_result_so_far() -> None:
+    told: list[SearchResult] = []
+
+    result = _search(_scattered, proposer="none", on_trial=told.append)
+
+    assert [so_far.trials for so_far in told] == [result.trials[:n] for n in range(1, 41)]
     losses = [trial.loss for trial in result.trials]
-    assert [best for _, best, _ in told] == list(itertools.accumulate(losses, min))
+    assert [so_far.best_loss for so_far in told] == list(itertools.accumulate(losses, min))
+    assert told[-1] == result
 
 
 def test_nothing_is_told_before_there_is_a_result() -> None:
-    told: list[Trial] = []
-    starts = [START, TARGET]
+    told: list[SearchResult] = []
 
     result = _search(
-        lambda candidate: math.nan if candidate == START else _distance(candidate),
-        warm_starts=starts,
+        lambda of, prompt: math.nan if of == START else _distance(of, prompt),
+        warm_starts=[START, TARGET],
         trials=2,
-        on_trial=lambda trial, so_far: told.append(trial),
+        on_trial=told.append,
     )
 
-    assert told == result.trials[1:] == [Trial(TARGET, 0.0, "warm start")]
+    assert told == [result]
+    assert [trial.candidate for trial in result.trials] == [START, TARGET]
 
 
-def test_the_best_candidates_are_ranked() -> None:
-    result = SearchResult(
-        (0, 1),
-        0.1,
-        0.3,
-        [Trial((0, i), loss, "search") for i, loss in enumerate([0.3, math.nan, 0.1, 0.2])],
-    )
+def test_each_prompt_is_told() -> None:
+    told: list[tuple[Candidate, int, int]] = []
 
-    assert [trial.loss for trial in result.top()] == [0.1, 0.2, 0.3]
-    assert [trial.loss for trial in result.top(2)] == [0.1, 0.2]
+    result = _search(on_prompt=lambda *prompt: told.append(prompt), proposer="none", trials=4)
+
+    assert told == [
+        (trial.candidate, done, PROMPTS) for trial in result.trials for done in (1, 2, 3)
+    ]
+
+
+def test_an_interrupt_from_the_caller_is_passed_on() -> None:
+    def interrupt(*told: object) -> None:
+        raise _Interrupted
+
+    for callback in ("on_trial", "on_prompt"):
+        with pytest.raises(_Interrupted):
+            _search(**{callback: interrupt})
+
+
+@pytest.mark.parametrize("after", [1, 2, 7])
+def test_stop_ends_early_with_the_best_so_far(after: int) -> None:
+    told: list[SearchResult] = []
+
+    result = _search(on_trial=told.append, stop=lambda: len(told) >= after, proposer="none")
+
+    assert len(result.trials) == after
+    assert result == told[-1]
+
+
+def test_stop_waits_for_the_first_result() -> None:
+    noted = _Noted(lambda of, prompt: math.nan if of == START else _distance(of, prompt))
+
+    result = _search(noted, warm_starts=[START, LEFT, TARGET], stop=lambda: True)
+
+    assert noted.candidates == [START, LEFT]
+    assert result.best == LEFT
+
+
+def test_a_search_that_is_stopped_goes_on_later() -> None:
+    storage, whole = optuna.storages.InMemoryStorage(), _search(proposer="none")
+    told: list[SearchResult] = []
+    options: dict[str, Any] = {"storage": storage, "study_name": "anchor", "proposer": "none"}
+
+    _search(on_trial=told.append, stop=lambda: len(told) >= 5, **options)
+    result = _search(**options)
+
+    # Prompts come in an order of their own after a while, so means may differ in the last bit.
+    assert [t.candidate for t in result.trials] == [t.candidate for t in whole.trials]
+    assert result.best == whole.best
+
+
+def test_model_calls_are_recorded_for_each_trial() -> None:
+    """Six for each prompt, whether the candidate is complete, given up or failed."""
+    calls = 100  # the full runs came before
+
+    def loss(of: Candidate, prompt: int) -> float:
+        nonlocal calls
+        calls += BUDGET
+        if of == LEFT:
+            raise EvaluationError("no picture")
+        return _penalised({TARGET: 5.0})(of, prompt)
+
+    result = _search(
+        loss, prompts=16, warm_starts=[START, TARGET, LEFT], proposer="none", polish=False,
+        model_calls=lambda: calls,
+    )  # fmt: skip
+
+    assert [trial.model_calls for trial in result.trials] == [16 * 6, 4 * 6, 6]
+    assert result.model_calls == calls - 100
+
+
+def test_without_a_counter_there_are_no_model_calls() -> None:
+    assert _search(trials=3).model_calls == 0
+
+
+# Good manners
 
 
 def test_a_seed_decides_the_search() -> None:
-    assert _search(_scattered, seed=1).trials == _search(_scattered, seed=1).trials
-    assert _search(_scattered, seed=1).trials != _search(_scattered, seed=2).trials
+    first, again, other = (_search(_scattered, seed=seed).trials for seed in (1, 1, 2))
+
+    assert first == again != other
+
+
+def test_a_worker_that_joins_proposes_others() -> None:
+    """With the very same seed it would begin with what is there already."""
+    storage, proposed = optuna.storages.InMemoryStorage(), []
+    for _ in range(2):
+        told: list[SearchResult] = []
+        result = _search(
+            _scattered, storage=storage, study_name="anchor", polish=False,
+            on_trial=told.append, stop=lambda told=told: len(told) >= 6,
+        )  # fmt: skip
+        proposed.append([t.candidate for t in result.trials[-5:]])
+
+    assert not set(proposed[0]) & set(proposed[1])
 
 
 def test_the_global_generators_are_left_alone() -> None:
@@ -345,49 +736,44 @@ def test_the_global_generators_are_left_alone() -> None:
     assert np.array_equal(np.random.get_state()[1], before)
 
 
-def test_trials_are_on_disk_even_if_the_search_is_cut_short(tmp_path: Path) -> None:
-    path, calls = tmp_path / "study.db", itertools.count()
+@pytest.mark.parametrize("proposer", PROPOSERS)
+def test_nobody_is_warned(proposer: str) -> None:
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
 
-    def objective(candidate: Steps) -> float:
-        if next(calls) == 5:
-            raise KeyboardInterrupt
-        return _distance(candidate)
-
-    with pytest.raises(KeyboardInterrupt):
-        _search(objective, storage=f"sqlite:///{path}", study_name="anchor")
-
-    assert path.read_bytes().startswith(b"SQLite format 3")
-    stored = optuna.load_study(study_name="anchor", storage=f"sqlite:///{path}").trials
-    assert stored[0].user_attrs == {"computed_steps": list(START), "phase": "warm start"}
-    complete = [t for t in stored if t.state is optuna.trial.TrialState.COMPLETE]
-    assert len(complete) >= 5
-    for trial in complete:
-        assert trial.value == _distance(tuple(trial.user_attrs["computed_steps"]))
+        _search(
+            _penalised({TARGET: 5.0}),
+            prompts=6,
+            warm_starts=[START, TARGET],
+            trials=15,
+            proposer=proposer,
+        )
 
 
-def test_every_candidate_is_stored_with_its_gaps() -> None:
-    storage = optuna.storages.InMemoryStorage()
+def test_optunas_log_is_quiet_and_then_as_it_was() -> None:
+    seen = []
 
-    result = _search(storage=storage)
+    def loss(of: Candidate, prompt: int) -> float:
+        seen.append(optuna.logging.get_verbosity())
+        raise _Interrupted
 
-    trials = _stored(storage)
-    stored = {tuple(t.user_attrs["computed_steps"]): t.value for t in trials}
-    assert stored == {trial.computed_steps: trial.loss for trial in result.trials}
-    # Five gaps of at least 1 sum to 19, so none is above 15.
-    assert trials[0].params == {"gap_0": 4, "gap_1": 4, "gap_2": 3, "gap_3": 4, "gap_4": 4}
-    spaces = {(d.low, d.high) for t in trials for d in t.distributions.values()}  # type: ignore[attr-defined]
-    assert spaces == {(1.0, 15.0)}
+    before = optuna.logging.get_verbosity()
+    with pytest.raises(_Interrupted):
+        _search(loss)
+
+    assert seen == [optuna.logging.ERROR]
+    assert optuna.logging.get_verbosity() == before != optuna.logging.ERROR
 
 
-def test_a_study_of_that_name_is_gone_on_with() -> None:
-    storage = optuna.storages.InMemoryStorage()
+def test_the_papers_search() -> None:
+    paper = paper_search(seed=3)
 
-    counts = []
-    for _ in range(2):
-        _search(storage=storage, study_name="anchor", trials=10)
-        counts.append(len(_stored(storage)))
-
-    assert counts[1] > counts[0] >= 10
+    assert (paper.trials, paper.patience, paper.proposer) == (200, 50, "cma-es")
+    assert (paper.polish, paper.p_threshold, paper.seed) == (False, 0.0, 3)
+    assert {trial.phase for trial in _search(**vars(paper) | {"trials": 8}).trials} == {
+        "warm start",
+        "search",
+    }
 
 
 @pytest.mark.parametrize(
@@ -397,16 +783,182 @@ def test_a_study_of_that_name_is_gone_on_with() -> None:
         ({"budget": 20}, "3 <= budget < steps <= 1000 but got budget 20 and steps 20"),
         ({"steps": 1001}, "3 <= budget < steps <= 1000 but got budget 6 and steps 1001"),
         ({"trials": 0}, "`trials` must be at least 1 but got 0"),
+        ({"proposer": "random"}, "`proposer` must be one of cma-es, .* but got 'random'"),
         ({"warm_starts": []}, "`warm_starts` must hold at least 1 schedule but is empty"),
         ({"warm_starts": [(0, 1, 19)]}, r"warm start must be 6 .* from 0 to 19 but got \[0, 1, 19"),
-        ({"warm_starts": [START, (1, 4, 8, 11, 15, 19)]}, r"but got \[1, 4, 8, 11, 15, 19\]"),
+        ({"warm_starts": [(1, 4, 8, 11, 15, 19)]}, r"but got \[1, 4, 8, 11, 15, 19\]"),
         ({"warm_starts": [(0, 4, 8, 11, 15, 18)]}, r"but got \[0, 4, 8, 11, 15, 18\]"),
         ({"warm_starts": [(0, 4, 8, 8, 15, 19)]}, r"but got \[0, 4, 8, 8, 15, 19\]"),
     ],
 )
 def test_searches_that_cannot_begin(changes: dict[str, Any], message: str) -> None:
-    def objective(candidate: Steps) -> float:
+    def loss(of: Candidate, prompt: int) -> float:
         raise AssertionError("nothing must be evaluated")
 
+    if "warm_starts" in changes:
+        starts = [candidate(nodes) for nodes in changes["warm_starts"]]
+        changes = {"warm_starts": [START, *starts] if starts else []}
     with pytest.raises(OTCacheError, match=message):
-        _search(objective, **changes)
+        _search(loss, **changes)
+
+
+# Other processes
+
+ROOT = Path(__file__).parents[2]
+SCRIPT = Path(__file__).with_name("search_worker.py")
+
+
+def _worker_module() -> Any:
+    spec = importlib.util.spec_from_file_location("search_worker", SCRIPT)
+    assert spec is not None and spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+WORKER = _worker_module()
+
+
+class _Worker:
+    """A worker in a process of its own."""
+
+    def __init__(self, place: str, notes: Path, **options: Any) -> None:
+        self.notes = notes
+        flags = [f"--{name.replace('_', '-')}={value}" for name, value in options.items()]
+        self.process = subprocess.Popen(
+            [sys.executable, str(SCRIPT), place, str(notes), *flags],
+            cwd=ROOT,
+            env={**os.environ, "PYTHONPATH": str(ROOT)},
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+
+    def end(self) -> int:
+        _, errors = self.process.communicate(timeout=60)
+        assert "Traceback" not in errors, errors
+        return self.process.returncode
+
+    def lines(self) -> list[str]:
+        return self.notes.read_text(encoding="utf-8").splitlines()
+
+    def asked(self) -> list[tuple[Steps, int]]:
+        """The steps and prompts that it evaluated."""
+        parts = [line.rpartition(" ") for line in self.lines() if not line.startswith("best")]
+        return [(tuple(json.loads(steps)), int(prompt)) for steps, _, prompt in parts]
+
+    def best(self) -> Steps:
+        return tuple(json.loads(self.lines()[-1].removeprefix("best ")))
+
+
+@pytest.fixture
+def workers() -> Iterator[list[_Worker]]:
+    """Workers that do not outlive a failed test."""
+    started: list[_Worker] = []
+    yield started
+    for worker in started:
+        if worker.process.poll() is None:
+            worker.process.kill()
+            worker.process.wait()
+
+
+def _place(kind: str, folder: Path) -> str:
+    return sqlite_place(folder / "study.db") if kind == "sqlite" else f"journal:{folder / 'study'}"
+
+
+def _resume(place: str, loss: Loss, trials: int = 200) -> SearchResult:
+    return search_anchor(
+        loss,
+        prompts=WORKER.PROMPTS,
+        steps=WORKER.STEPS,
+        budget=WORKER.BUDGET,
+        warm_starts=[WORKER.START],
+        settings=SearchSettings(trials=trials, proposer="none"),
+        storage=open_storage(place),
+        study_name=WORKER.STUDY,
+    )
+
+
+KILLED = -signal.SIGKILL if hasattr(signal, "SIGKILL") else signal.SIGTERM
+
+
+# In the middle of the first candidate, of a later one, and between the prompts of another.
+@pytest.mark.parametrize(("kind", "die_at"), [("sqlite", 2), ("sqlite", 15), ("journal", 12)])
+def test_a_killed_search_is_gone_on_with(
+    kind: str, die_at: int, tmp_path: Path, workers: list[_Worker]
+) -> None:
+    place = _place(kind, tmp_path)
+    workers.append(_Worker(place, tmp_path / "notes", die_at=die_at))
+    assert workers[0].end() == KILLED
+    before = workers[0].asked()
+    assert len(before) == die_at
+    noted = _Noted(WORKER.distance)
+
+    result = _resume(place, noted)
+
+    finished = {steps for steps, _ in before[: (die_at - 1) // 2 * 2]}
+    cut = before[-1][0]
+    after = [of.computed_steps for of in noted.candidates]
+    assert not finished & set(after)
+    assert cut in after  # last of all its neighbours: it might be a slow worker's
+    assert result.best.computed_steps == WORKER.TARGET
+    assert {t.candidate.computed_steps for t in result.trials} == finished | set(after)
+    # A second resumption has nothing to do.
+    assert _resume(place, noted) == result
+    assert len(noted.asked) == 2 * len(after)
+
+
+@pytest.mark.parametrize("kind", ["sqlite", "journal"])
+def test_two_workers_share_the_trials(kind: str, tmp_path: Path, workers: list[_Worker]) -> None:
+    trials, place, go = 16, _place(kind, tmp_path), tmp_path / "go"
+    options = {"trials": trials, "wait_for": go}
+    for name, seconds in (("a", 0.02), ("b", 0.033)):
+        workers.append(_Worker(place, tmp_path / name, seconds=seconds, **options))
+    _wait_for(tmp_path / "a", tmp_path / "b")
+    go.touch()
+
+    assert [worker.end() for worker in workers] == [0, 0]
+
+    result = _resume(place, _Noted(_never), trials)
+    by_worker = [Counter(steps for steps, _ in worker.asked()) for worker in workers]
+    # Both did their part; no candidate came to one worker twice.
+    assert all(len(asked) >= trials // 4 for asked in by_worker)
+    assert all(count == 2 for asked in by_worker for count in asked.values())
+    # A candidate that was in work when the bound was reached is finished.
+    assert trials <= len(result.trials) <= trials + 1
+    # What both took up at the same moment, the only first candidate among it
+    twice = set(by_worker[0]) & set(by_worker[1])
+    assert len(twice) <= trials // 4
+    assert set(by_worker[0]) | set(by_worker[1]) == {
+        trial.candidate.computed_steps for trial in result.trials
+    }
+    assert {worker.best() for worker in workers} == {result.best.computed_steps}
+
+
+@pytest.mark.parametrize("kind", ["sqlite", "journal"])
+def test_a_worker_outlives_another(kind: str, tmp_path: Path, workers: list[_Worker]) -> None:
+    place, go = _place(kind, tmp_path), tmp_path / "go"
+    for name, die_at in (("a", 7), ("b", 0)):
+        workers.append(_Worker(place, tmp_path / name, seconds=0.02, die_at=die_at, wait_for=go))
+    _wait_for(tmp_path / "a", tmp_path / "b")
+    go.touch()
+
+    assert [worker.end() for worker in workers] == [KILLED, 0]
+
+    assert len(workers[0].asked()) == 7
+    assert workers[1].best() == WORKER.TARGET
+    # What the dead one was on was tried by the other in the end.
+    cut = workers[0].asked()[-1][0]
+    assert cut in {steps for steps, _ in workers[1].asked()}
+    assert _resume(place, _Noted(_never)).best.computed_steps == WORKER.TARGET
+
+
+def _wait_for(*paths: Path) -> None:
+    """Waits until all workers are ready to begin."""
+    until = time.monotonic() + 60
+    while not all(path.exists() for path in paths):
+        assert time.monotonic() < until, "a worker did not come up"
+        time.sleep(0.01)
+
+
+def _never(of: Candidate, prompt: int) -> float:
+    raise AssertionError("nothing is left to evaluate")

@@ -19,6 +19,7 @@ def _place(kind: str, folder: Path) -> str:
 # The contract of both kinds of file
 
 
+@pytest.mark.filterwarnings("ignore:Heartbeat of storage")
 @pytest.mark.parametrize("kind", ["sqlite", "journal"])
 def test_trials_are_there_when_a_file_is_opened_again(kind: str, tmp_path: Path) -> None:
     place = _place(kind, tmp_path)
@@ -35,6 +36,7 @@ def test_trials_are_there_when_a_file_is_opened_again(kind: str, tmp_path: Path)
     assert again.user_attrs == {"computed_steps": [0, 4, 9]}
 
 
+@pytest.mark.filterwarnings("ignore:Heartbeat of storage")
 @pytest.mark.parametrize("kind", ["sqlite", "journal"])
 def test_two_workers_see_each_others_trials(kind: str, tmp_path: Path) -> None:
     place = _place(kind, tmp_path)

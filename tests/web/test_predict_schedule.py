@@ -163,6 +163,15 @@ def test_the_expected_loss_is_shown_where_the_anchor_has_measured_it(graph, inst
     page.wait_for(predict, "schedule", "expected LPIPS 0.0100")
 
 
+def test_a_target_loss_picks_the_budget(graph, install_anchor):
+    page, load, predict = graph
+    install_anchor("measured")
+    page.set_widget(load, "anchor_name", "measured.otanchor.json")
+    page.set_widget(predict, "target_lpips", 0.01)
+    panel = page.wait_for(predict, "schedule", "16 of 50 model calls")
+    assert "budget by target 0.01" in panel.inner_text()
+
+
 def test_it_follows_reroutes_bypassed_nodes_and_constants(graph):
     page, load, predict = graph
     first = page.add("Reroute", (420, 500))
@@ -319,7 +328,14 @@ def test_a_saved_workflow_holds_nothing_of_the_panel(graph):
     assert node["widgets_values"][:4] == [10, 1.3, True, 50]
     assert [value for value in node["widgets_values"][4:] if value] == []
     prompt = page.js("() => app.graphToPrompt().then((p) => p.output)")
-    assert set(prompt[predict]["inputs"]) == {"anchor", "budget", "rho", "anchor_rho", "steps"}
+    assert set(prompt[predict]["inputs"]) == {
+        "anchor",
+        "budget",
+        "rho",
+        "anchor_rho",
+        "steps",
+        "target_lpips",
+    }
 
 
 def test_counts_in_words_and_cells_agree_for_every_budget(graph):
