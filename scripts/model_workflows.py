@@ -61,7 +61,7 @@ def _loaders(
 
 
 def _schedule(canvas: Canvas, anchor_name: str, budget: int, steps: int) -> Output:
-    (anchor,) = canvas.add("OTCacheLoadAnchor", room=150, anchor_name=anchor_name, inline_anchor="")
+    (anchor,) = canvas.add("OTCacheLoadAnchor", room=200, anchor_name=anchor_name, inline_anchor="")
     schedule, _ = canvas.add(
         "OTCachePredictSchedule", room=250, anchor=anchor, budget=budget, rho=1.3, anchor_rho=True,
         steps=steps, target_lpips=0.0,

@@ -8,7 +8,7 @@ import { SAVED } from "./anchor_source.js";
 import { ask } from "./ask.js";
 import { createCalibrationView } from "./calibration_view.js";
 import { executionId, findNode } from "./graph_links.js";
-import { addPanel, makeRoom } from "./panel.js";
+import { addPanel, linesOf, makeRoom } from "./panel.js";
 import { watch } from "./watch.js";
 
 const KIND = "OTCacheCalibrateAnchor";
@@ -29,8 +29,8 @@ function show(node, state) {
   if (!view) {
     view = createCalibrationView();
     views.set(node, view);
-    const lines = view.height;
-    addPanel(node, "otcache_calibration", view.element, () => HEIGHT + LINE * lines());
+    const { text } = view;
+    addPanel(node, "otcache_calibration", view.element, () => HEIGHT + LINE * linesOf(text(), node));
   }
   view.show(state);
   makeRoom(node);

@@ -2,7 +2,7 @@
 // Draws where a calibration stands: the loss of each schedule tried, and the best one so far.
 
 import { createInspector } from "./inspector.js";
-import { html, key, linesOf, svg } from "./panel.js";
+import { html, key, svg } from "./panel.js";
 import { drawStrip } from "./strip.js";
 import { say } from "./words.js";
 
@@ -115,8 +115,8 @@ export function createCalibrationView() {
 
   return {
     element,
-    /** Lines of text below the chart. */
-    height: () => linesOf(text.textContent ?? ""),
+    /** What is told below the chart. */
+    text: () => text.textContent ?? "",
     /** @param {State} next */
     show(next) {
       state = next;

@@ -111,7 +111,7 @@ function createPanel(node) {
     if (carried) offers.push(button("remove", () => setWidget(node, INLINE, "")));
     buttons.replaceChildren(...offers);
     element.dataset.state = file || carried ? "shown" : "failed";
-    height = FRAME + LINE * (linesOf(text.textContent) + linesOf(said)) + (offers.length ? BUTTONS : 0);
+    height = FRAME + LINE * (linesOf(text.textContent, node) + linesOf(said, node)) + (offers.length ? BUTTONS : 0);
     makeRoom(node);
   }
   return draw;

@@ -67,7 +67,7 @@ function createPanel(node) {
     // The note is the text's end: it is not said twice.
     const own = steps?.note && text.endsWith(steps.note) ? text.slice(0, -steps.note.length) : text;
     body.textContent = own.trimEnd();
-    const lines = linesOf(body.textContent) + linesOf(note.textContent);
+    const lines = linesOf(body.textContent, node) + linesOf(note.textContent, node);
     height = FRAME + (steps ? BAR : 0) + LINE * Math.min(Math.max(lines, 1), MAX_LINES);
     makeRoom(node);
   };

@@ -4,7 +4,9 @@
 import { watch } from "./watch.js";
 
 const SVG = "http://www.w3.org/2000/svg";
-const LINE_LENGTH = 46; // characters at the default width, about
+const CHARACTER = 5.2; // pixels, about
+const EDGES = 30; // pixels beside a panel's text
+const DEFAULT_WIDTH = 270;
 const MARGIN = 6; // what the front end leaves free around a DOM widget, inside its height
 
 const sheet = document.createElement("link");
@@ -90,12 +92,14 @@ export function addPanel(node, name, element, height) {
 }
 
 /**
- * How many lines a text takes at the default width, about.
+ * How many lines a text takes on a node, about.
  * @param {string} text
+ * @param {any} node
  */
-export function linesOf(text) {
+export function linesOf(text, node) {
   if (!text) return 0;
-  return text.split("\n").reduce((sum, line) => sum + Math.max(1, Math.ceil(line.length / LINE_LENGTH)), 0);
+  const fit = (Math.max(node.size?.[0] ?? 0, DEFAULT_WIDTH) - EDGES) / CHARACTER;
+  return text.split("\n").reduce((sum, line) => sum + Math.max(1, Math.ceil(line.length / fit)), 0);
 }
 
 /**
