@@ -40,7 +40,7 @@ export const CHINESE = {
   remove: "从工作流移除",
   remove_help: "从工作流中移除锚点的 JSON；文件保持不变。",
   too_large: "{name} 作为锚点最多只能有 {bytes} 字节。",
-  stage: "{stage}：{done} / {total}",
+  stage: "{stage}：第 {done} 个，共 {total} 个",
   calibrated: "已校准",
   seconds_left: "约剩 {seconds} 秒",
   minutes_left: "约剩 {minutes} 分钟",
