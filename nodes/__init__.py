@@ -10,6 +10,7 @@ from .calibration_prompts import CalibrationPrompts
 from .compare import CompareImages
 from .demo_model import DemoModel
 from .library import register_folders
+from .routes import register_routes
 from .sampler import ApplySchedule, Sampler
 from .schedule import PredictSchedule
 from .sigmas import Sigmas
@@ -35,5 +36,6 @@ class OTCacheExtension(ComfyExtension):
         register_folders()
 
     async def get_node_list(self) -> list[type[io.ComfyNode]]:
-        register_folders()
+        register_folders()  # older hosts do not call on_load
+        register_routes()
         return NODES

@@ -9,16 +9,8 @@ from comfy_api.latest import io
 
 from ..otcache_core.anchor import Anchor
 from ..otcache_core.errors import OTCacheError
-from .library import (
-    AUTOMATIC,
-    anchor_names,
-    choose_anchor,
-    find_anchor,
-    fingerprint,
-    new_anchor_path,
-    open_anchor,
-    store_anchor,
-)
+from .inline_anchors import IN_WORKFLOW, anchor_fingerprint, check_anchor, read_anchor
+from .library import AUTOMATIC, anchor_names, choose_anchor, new_anchor_path, store_anchor
 from .origin import is_bundled_model, kinds_of, wrong_architecture
 from .types import CATEGORY, AnchorType, show_text
 
@@ -52,11 +44,12 @@ class LoadAnchor(io.ComfyNode):
             node_id="OTCacheLoadAnchor",
             display_name="Load OT Anchor",
             category=CATEGORY,
-            description="Loads a calibrated anchor from models/otcache, or a preset of the pack.",
+            description="Loads a calibrated anchor from models/otcache, a preset of the pack, or "
+            "the anchor that the workflow carries.",
             inputs=[
                 io.Combo.Input(
                     "anchor_name",
-                    options=[*anchor_names(), AUTOMATIC],
+                    options=[*anchor_names(), AUTOMATIC, IN_WORKFLOW],
                     tooltip="An anchor file in ComfyUI's models/otcache folder, or a preset. "
                     "automatic takes the one that fits the connected model.",
                 ),
@@ -66,26 +59,33 @@ class LoadAnchor(io.ComfyNode):
                     tooltip="The model you sample, to choose an anchor for it and to warn if the "
                     "chosen one is for another model. It is not altered.",
                 ),
+                io.String.Input(
+                    "inline_anchor",
+                    default="",
+                    optional=True,
+                    socketless=True,
+                    tooltip="An anchor as JSON, kept in the workflow; used where there is no file "
+                    "of that name. The button on the node fills it.",
+                ),
             ],
             outputs=[AnchorType.Output("anchor", display_name="anchor")],
             hidden=[io.Hidden.unique_id],
         )
 
     @classmethod
-    def validate_inputs(cls, anchor_name: str) -> bool | str:
+    def validate_inputs(cls, anchor_name: str, inline_anchor: str = "") -> bool | str:
         try:
-            if anchor_name != AUTOMATIC:
-                find_anchor(anchor_name)
+            check_anchor(anchor_name, inline_anchor)
         except OTCacheError as error:
             return str(error)
         return True
 
     @classmethod
-    def fingerprint_inputs(cls, anchor_name: str) -> str:
-        return fingerprint(anchor_name)
+    def fingerprint_inputs(cls, anchor_name: str, inline_anchor: str = "") -> str:
+        return anchor_fingerprint(anchor_name, inline_anchor)
 
     @classmethod
-    def execute(cls, anchor_name: str, model: Any = None) -> io.NodeOutput:
+    def execute(cls, anchor_name: str, model: Any = None, inline_anchor: str = "") -> io.NodeOutput:
         name = anchor_name
         if name == AUTOMATIC:
             if model is None:
@@ -94,14 +94,15 @@ class LoadAnchor(io.ComfyNode):
                     "or choose an anchor by name."
                 )
             name = choose_anchor(kinds_of(model), bundled_model=is_bundled_model(model))
-        anchor = open_anchor(name)
+        anchor = read_anchor(name, inline_anchor)
         text = describe(anchor) if name == anchor_name else f"{name}\n{describe(anchor)}"
         warning = "" if model is None else wrong_architecture(anchor.architecture, model)
         if warning:
             logger.warning("OTCache: %s", warning)
             text = f"{warning}\n{text}"
         show_text(text, cls.hidden.unique_id)
-        return io.NodeOutput(anchor, ui={"text": (text,)})
+        ui = {"text": (text,), "otcache": [{"name": name, "warning": warning}]}
+        return io.NodeOutput(anchor, ui=ui)
 
 
 class SaveAnchor(io.ComfyNode):

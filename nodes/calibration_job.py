@@ -104,6 +104,7 @@ def run_calibration(request: CalibrationRequest) -> io.NodeOutput:
         runner.memo.clear()
     store_anchor(anchor, path)
     text = describe(anchor, report, runner, path)
+    display.found = report.search  # one that was searched before has had no trials to show
     display.show(finished=True, text=text)
     document = report_document(anchor, report, runner)
     (place.folder / "report.json").write_text(document, encoding="utf-8")

@@ -7,7 +7,7 @@ from typing import Any
 
 import comfy.model_management
 import torch
-from comfy_api.latest import io
+from comfy_api.latest import io, ui
 
 from ..otcache_core.perceptual import LPIPS, psnr, ssim
 from .library import lpips_folders
@@ -25,6 +25,14 @@ def load_lpips(net: str = "alex") -> LPIPS:
 def finite_or_none(value: float) -> float | None:
     """JSON has no infinity: the PSNR of identical pictures is null there."""
     return value if math.isfinite(value) else None
+
+
+def save_first(images: torch.Tensor) -> dict[str, str]:
+    """Saves the first of a batch as a temporary file; returns how the page finds it."""
+    saved = ui.ImageSaveHelper.save_images(
+        images[:1], filename_prefix="otcache_compare", folder_type=io.FolderType.temp, cls=None
+    )
+    return dict(saved[0])
 
 
 class CompareImages(io.ComfyNode):
@@ -85,5 +93,7 @@ class CompareImages(io.ComfyNode):
         values: dict[str, Any] = {
             name: [finite_or_none(value) for value in values] for name, values in per_image.items()
         }
-        ui = {"text": (text,), "otcache": [values]}
-        return io.NodeOutput(mean["lpips"], mean["ssim"], mean["psnr"], difference, ui=ui)
+        if cls.hidden.unique_id is not None:
+            values["pair"] = [save_first(image), save_first(reference)]
+        shown = {"text": (text,), "otcache": [values]}
+        return io.NodeOutput(mean["lpips"], mean["ssim"], mean["psnr"], difference, ui=shown)

@@ -147,6 +147,6 @@ class ApplySchedule(io.ComfyNode):
         node_id = cls.hidden.unique_id
 
         def show(done: RunStatistics) -> None:
-            show_text(done.summary(), node_id)
+            show_text(done.summary(), node_id, report(done))
 
         return io.NodeOutput(apply_schedule(model, schedule, show))

@@ -14,6 +14,13 @@ from .origin import origin_of
 from .types import CATEGORY, AnchorType, ScheduleType, image_from_picture, show_text
 
 
+def choose_rho(anchor: Anchor, slider: float, prefer_anchor: bool) -> tuple[float, bool]:
+    """The exponent to use, and whether it is the anchor's own."""
+    if prefer_anchor and anchor.rho is not None:
+        return anchor.rho, True
+    return round(slider, 4), False
+
+
 def caption(anchor: Anchor, prediction: Prediction, origin: str) -> str:
     """One line under the picture: budget, steps, rho and what to expect."""
     schedule = prediction.schedule
@@ -100,10 +107,8 @@ class PredictSchedule(io.ComfyNode):
         target_lpips: float = 0.0,
     ) -> io.NodeOutput:
         budget = choose_budget(anchor.fidelity, budget, target_lpips)
-        if anchor_rho and anchor.rho is not None:
-            rho, origin = anchor.rho, "from the anchor"
-        else:
-            rho, origin = round(rho, 4), "from the slider"
+        rho, from_anchor = choose_rho(anchor, rho, anchor_rho)
+        origin = "from the anchor" if from_anchor else "from the slider"
         prediction = predict_schedule(anchor, budget, steps=steps, rho=rho)
         schedule = prediction.schedule
         text = caption(anchor, prediction, origin)

@@ -23,10 +23,10 @@ def image_from_picture(picture: np.ndarray) -> torch.Tensor:
     return torch.from_numpy(picture.astype(np.float32) / 255.0).unsqueeze(0)
 
 
-def show_text(text: str, node_id: str | None) -> None:
-    """Shows a text on a node at once; ``web/node_text.js`` draws it."""
+def show_text(text: str, node_id: str | None, report: dict[str, Any] | None = None) -> None:
+    """Shows a text on a node at once, and a run's statistics; ``web/node_text.js`` draws them."""
     # Looked up, not imported: outside a running server there is nobody to show it to.
     module: Any = sys.modules.get("server")
     server = getattr(getattr(module, "PromptServer", None), "instance", None)
     if server is not None and node_id is not None:
-        server.send_sync("otcache.text", {"node": node_id, "text": text})
+        server.send_sync("otcache.text", {"node": node_id, "text": text, "report": report})

@@ -70,6 +70,13 @@ class Fields:
             self._refuse(key, "an object", value)
         return Fields(value, f"{self._path}.{key}")
 
+    def document(self, key: str) -> str:
+        """A document within the document, as text that is still to be parsed."""
+        value = self._get(key)
+        if not isinstance(value, str) or len(value) > MAX_BYTES:
+            self._refuse(key, f"a text of at most {MAX_BYTES} characters", value)
+        return value
+
     def text(self, key: str, default: str | None = None) -> str:
         """A string of at most ``MAX_TEXT`` characters."""
         return self._text(key, self._get(key) if default is None or key in self else default)
@@ -99,6 +106,13 @@ class Fields:
         if not low <= value <= high:
             self._refuse(key, f"a number from {low:g} to {high:g}", value)
         return float(value)
+
+    def flag(self, key: str) -> bool:
+        """True or false."""
+        value = self._get(key)
+        if not isinstance(value, bool):
+            self._refuse(key, "true or false", value)
+        return value
 
     def _list(self, key: str) -> list[Any]:
         value = self._get(key)

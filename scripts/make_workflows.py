@@ -15,13 +15,17 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from otcache_core.plots import contact_sheet
+from otcache_core.anchor import SUFFIX, load_anchor
+from otcache_core.plots import contact_sheet, render_schedule
+from otcache_core.transport import predict_schedule
 from scripts.host import REPOSITORY
+from scripts.model_workflows import MODEL_TEMPLATES, MODEL_WORKFLOWS, SCHEDULES
 from scripts.workflow_canvas import Canvas, Output
 
 FOLDER = REPOSITORY / "example_workflows"
 PROMPTS = REPOSITORY / "demo_model" / "prompts.json"
 DEMO, CALIBRATE, INDEX = "otcache_demo", "otcache_calibrate_demo", "index"
+COMPARE, BUDGETS = "otcache_compare_budgets", (8, 15, 25)
 PRESET = "preset: otcache-demo"
 SAMPLING: dict[str, Any] = {"cfg": 2.5, "sampler_name": "euler", "scheduler": "simple"}
 STEPS = 50
@@ -56,6 +60,14 @@ Press **Run**. On two CPU cores this takes about half an hour; for a quick look 
 """
 
 
+_COMPARE_NOTE = """\
+## What does a budget cost?
+
+Press **Run**. Each column samples the same noise with another budget. **Compare Images** lays the
+result over the picture of every step: drag its slider, and read LPIPS (0 is the same to the eye).
+"""
+
+
 def _show(canvas: Canvas, title: str, picture: Output) -> None:
     """Previews a picture of 64x64 pixels large enough to see."""
     (large,) = canvas.add(
@@ -78,10 +90,10 @@ def demo() -> dict[str, Any]:
         (seed,) = canvas.add("PrimitiveInt", "Seed", value=1)
         (steps,) = canvas.add("PrimitiveInt", "Steps", value=STEPS)
     with canvas.column("3 Schedule", 480):
-        (anchor,) = canvas.add("OTCacheLoadAnchor", room=110, anchor_name=PRESET)
+        (anchor,) = canvas.add("OTCacheLoadAnchor", room=130, anchor_name=PRESET, inline_anchor="")
         schedule, picture = canvas.add(
-            "OTCachePredictSchedule", room=70, anchor=anchor, budget=10, rho=1.3, anchor_rho=True,
-            steps=(steps, STEPS),
+            "OTCachePredictSchedule", room=250, anchor=anchor, budget=10, rho=1.3, anchor_rho=True,
+            steps=(steps, STEPS), target_lpips=0.0,
         )  # fmt: skip
         canvas.add("PreviewImage", "Schedule", room=300, images=picture)
     shared: dict[str, Any] = {"model": model, "positive": positive, "negative": negative}
@@ -104,7 +116,7 @@ def demo() -> dict[str, Any]:
         _show(canvas, "Picture of every step", reference)
     with canvas.column("6 Compare", 320):
         *_, difference = canvas.add(
-            "OTCacheCompareImages", room=100, image=image, reference=reference, net="alex",
+            "OTCacheCompareImages", room=330, image=image, reference=reference, net="alex",
             amplify=4.0,
         )  # fmt: skip
         _show(canvas, "Difference, amplified", difference)
@@ -129,7 +141,7 @@ def calibrate_demo() -> dict[str, Any]:
         (negative,) = canvas.add("CLIPTextEncode", "Negative prompt", clip=clip, text="")
     with canvas.column("4 Calibrate", 400):
         _, report, _ = canvas.add(
-            "OTCacheCalibrateAnchor", room=200, model=model, vae=vae, positive=positive,
+            "OTCacheCalibrateAnchor", room=380, model=model, vae=vae, positive=positive,
             negative=negative, latent_image=latent, name="my demo anchor", steps=STEPS, **SAMPLING,
             reference_budget=20, anchor_budget=8, trials=120, patience=20, seed=0,
             estimator="slope", size="standard", search="cma-es", middle_budget=0, minutes=0,
@@ -137,6 +149,38 @@ def calibrate_demo() -> dict[str, Any]:
         )  # fmt: skip
     with canvas.column("5 Report", 560):
         canvas.add("PreviewImage", "Report", room=340, images=report)
+    return canvas.workflow()
+
+
+def compare_budgets() -> dict[str, Any]:
+    """One picture at three budgets side by side, each compared to the full run."""
+    prompt = json.loads(PROMPTS.read_text(encoding="utf-8"))["held_out"][2]
+    canvas = Canvas(COMPARE)
+    with canvas.column("1 Model", 380):
+        canvas.add("MarkdownNote", "About this workflow", room=90, text=_COMPARE_NOTE)
+        model, clip, vae, latent = canvas.add("OTCacheDemoModel", batch_size=1)
+        (positive,) = canvas.add("CLIPTextEncode", "Prompt", clip=clip, text=prompt)
+        (negative,) = canvas.add("CLIPTextEncode", "Negative prompt", clip=clip, text="")
+        (anchor,) = canvas.add("OTCacheLoadAnchor", room=130, anchor_name=PRESET, inline_anchor="")
+    shared: dict[str, Any] = {"model": model, "positive": positive, "negative": negative}
+    shared |= {"latent_image": latent, "seed": 3, "steps": STEPS, "denoise": 1.0, **SAMPLING}
+    with canvas.column("2 Every step", 340):
+        sampled, _ = canvas.add("OTCacheSampler", "Every step", room=110, **shared)
+        (full,) = canvas.add("VAEDecode", samples=sampled, vae=vae)
+        _show(canvas, "Picture of every step", full)
+    for number, budget in enumerate(BUDGETS):
+        with canvas.column(f"{number + 3} Budget {budget}", 340):
+            schedule, _ = canvas.add(
+                "OTCachePredictSchedule", room=250, anchor=anchor, budget=budget, rho=1.3,
+                anchor_rho=True, steps=STEPS, target_lpips=0.0,
+            )  # fmt: skip
+            title = f"{budget} model calls"
+            sampled, _ = canvas.add("OTCacheSampler", title, room=110, **shared, schedule=schedule)
+            (image,) = canvas.add("VAEDecode", samples=sampled, vae=vae)
+            canvas.add(
+                "OTCacheCompareImages", room=330, image=image, reference=full, net="alex",
+                amplify=4.0,
+            )  # fmt: skip
     return canvas.workflow()
 
 
@@ -149,11 +193,16 @@ _TEMPLATES = {
         "OTCache calibration",
         "Finds the anchor of the bundled model and saves it; swap in your own model.",
     ),
+    COMPARE: (
+        "OTCache: compare budgets",
+        "The same picture with 8, 15 and 25 model calls, each against all 50 steps.",
+    ),
+    **MODEL_TEMPLATES,
 }
 
 
 def index() -> dict[str, Any]:
-    """The list of the other two, for tools that read it.
+    """The list of the others, for tools that read it.
 
     ComfyUI's template browser shows every JSON file of the folder as a workflow and no other one
     by its title, so the list is a workflow as well: a note about the others.
@@ -182,7 +231,13 @@ def index() -> dict[str, Any]:
     }
 
 
-WORKFLOWS = {DEMO: demo, CALIBRATE: calibrate_demo, INDEX: index}
+WORKFLOWS = {
+    DEMO: demo,
+    CALIBRATE: calibrate_demo,
+    COMPARE: compare_budgets,
+    **MODEL_WORKFLOWS,
+    INDEX: index,
+}
 
 
 def as_text(workflow: dict[str, Any]) -> str:
@@ -210,6 +265,22 @@ def write_thumbnails(pictures: Path) -> None:
     _save_thumbnail(INDEX, Image.open(pictures / "schedule.png"))
 
 
+def write_schedule_thumbnails() -> None:
+    """Shows which steps run, for workflows whose models cannot be run here."""
+    for name, (preset, budget, steps) in {**SCHEDULES, COMPARE: (PRESET, 15, STEPS)}.items():
+        file = f"{preset.removeprefix('preset: ')}{SUFFIX}"
+        prediction = predict_schedule(
+            load_anchor(REPOSITORY / "presets" / file), budget, steps=steps
+        )
+        picture = render_schedule(
+            steps=steps,
+            computed_steps=prediction.schedule.computed_steps,
+            curves={name: curve.tolist() for name, curve in prediction.curves.items()},
+            caption=_TEMPLATES[name][0],
+        )
+        _save_thumbnail(name, Image.fromarray(picture))
+
+
 def main() -> int:
     """Write the workflows, and the thumbnails if asked to."""
     parser = argparse.ArgumentParser(description=__doc__)
@@ -219,6 +290,7 @@ def main() -> int:
     FOLDER.mkdir(exist_ok=True)
     for name, make in WORKFLOWS.items():
         (FOLDER / f"{name}.json").write_text(as_text(make()), encoding="utf-8", newline="\n")
+    write_schedule_thumbnails()
     if options.pictures is not None:
         write_thumbnails(options.pictures)
     if options.report is not None:

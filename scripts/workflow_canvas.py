@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any
 
 # The oldest versions that these workflows were written for.
@@ -46,10 +46,12 @@ CLASSES = {
     "OTCacheDemoModel": NodeClass(
         "", "batch_size:INT", "model:MODEL clip:CLIP vae:VAE latent:LATENT"
     ),
-    "OTCacheLoadAnchor": NodeClass("", "anchor_name:COMBO", "anchor:OT_ANCHOR"),
+    "OTCacheLoadAnchor": NodeClass(
+        "model:MODEL", "anchor_name:COMBO inline_anchor:STRING", "anchor:OT_ANCHOR"
+    ),
     "OTCachePredictSchedule": NodeClass(
         "anchor:OT_ANCHOR",
-        "budget:INT rho:FLOAT anchor_rho:BOOLEAN steps:INT",
+        "budget:INT rho:FLOAT anchor_rho:BOOLEAN steps:INT target_lpips:FLOAT",
         "schedule:OT_SCHEDULE picture:IMAGE",
     ),
     "OTCacheSampler": NodeClass(
@@ -64,15 +66,51 @@ CLASSES = {
         "lpips:FLOAT ssim:FLOAT psnr:FLOAT difference:IMAGE",
     ),
     "OTCacheCalibrationPrompts": NodeClass(
-        "", "text:TEXT limit:INT", "prompts:STRING count:INT"
+        "", "text:TEXT limit:INT source:COMBO", "prompts:STRING count:INT"
     ),
     "OTCacheCalibrateAnchor": NodeClass(
         "model:MODEL vae:VAE positive:CONDITIONING negative:CONDITIONING latent_image:LATENT",
         f"name:STRING steps:INT {_SAMPLER_WIDGETS} reference_budget:INT anchor_budget:INT "
-        "trials:INT patience:INT seed:INT estimator:COMBO",
-        "anchor:OT_ANCHOR report:IMAGE",
+        "trials:INT patience:INT seed:INT estimator:COMBO size:COMBO search:COMBO "
+        "middle_budget:INT minutes:INT memo:COMBO",
+        "anchor:OT_ANCHOR report:IMAGE report_json:STRING",
+    ),
+    "OTCacheApply": NodeClass("model:MODEL schedule:OT_SCHEDULE", "", "cached_model:MODEL"),
+    "UNETLoader": NodeClass("", "unet_name:COMBO weight_dtype:COMBO", "MODEL:MODEL"),
+    "CLIPLoader": NodeClass("", "clip_name:COMBO type:COMBO device:COMBO", "CLIP:CLIP"),
+    "DualCLIPLoader": NodeClass(
+        "", "clip_name1:COMBO clip_name2:COMBO type:COMBO device:COMBO", "CLIP:CLIP"
+    ),
+    "VAELoader": NodeClass("", "vae_name:COMBO", "VAE:VAE"),
+    "ModelSamplingAuraFlow": NodeClass("model:MODEL", "shift:FLOAT", "MODEL:MODEL"),
+    "ModelSamplingSD3": NodeClass("model:MODEL", "shift:FLOAT", "MODEL:MODEL"),
+    "FluxGuidance": NodeClass(
+        "conditioning:CONDITIONING", "guidance:FLOAT", "CONDITIONING:CONDITIONING"
+    ),
+    "EmptySD3LatentImage": NodeClass("", "width:INT height:INT batch_size:INT", "LATENT:LATENT"),
+    "EmptyHunyuanLatentVideo": NodeClass(
+        "", "width:INT height:INT length:INT batch_size:INT", "LATENT:LATENT"
+    ),
+    "KSamplerAdvanced": NodeClass(
+        "model:MODEL positive:CONDITIONING negative:CONDITIONING latent_image:LATENT",
+        f"add_noise:COMBO noise_seed:INT! steps:INT {_SAMPLER_WIDGETS} start_at_step:INT "
+        "end_at_step:INT return_with_leftover_noise:COMBO",
+        "LATENT:LATENT",
+    ),
+    "CreateVideo": NodeClass("images:IMAGE audio:AUDIO", "fps:FLOAT", "VIDEO:VIDEO"),
+    "SaveVideo": NodeClass(
+        "video:VIDEO", "filename_prefix:STRING format:COMBO codec:COMBO", ""
     ),
 }  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Model:
+    """A file that a loader needs: its name, where to get it, and the models folder it goes to."""
+
+    name: str
+    url: str
+    directory: str
 
 
 @dataclass(frozen=True)
@@ -104,7 +142,14 @@ class Canvas:
         self._left += width + 2 * _MARGIN + _COLUMN_GAP
 
     def add(
-        self, kind: str, title: str = "", *, room: int = 0, collapsed: bool = False, **inputs: Any
+        self,
+        kind: str,
+        title: str = "",
+        *,
+        room: int = 0,
+        collapsed: bool = False,
+        models: Sequence[Model] = (),
+        **inputs: Any,
     ) -> tuple[Output, ...]:
         """Puts a node below the last one.
 
@@ -113,6 +158,7 @@ class Canvas:
             title: Shown on the node; by default its class's own name.
             room: Pixels to add to its height, for pictures and texts that it shows.
             collapsed: Show its title only.
+            models: Files that it loads, for the front end to offer where they are missing.
             inputs: By name, an `Output` to link to, a widget's value, or both as a pair: a widget
                 keeps its value while it is linked.
 
@@ -132,6 +178,8 @@ class Canvas:
         }
         node |= {"title": title} if title else {}
         node["properties"] = _properties(kind)
+        if models:
+            node["properties"]["models"] = [asdict(model) for model in models]
         node["widgets_values"] = self._connect(node, inputs)
         node |= _NOTE_COLOURS if kind == "MarkdownNote" else {}
         self._top += (0 if collapsed else node["size"][1]) + TITLE_HEIGHT + _GAP

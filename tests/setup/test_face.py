@@ -1,0 +1,64 @@
+"""The page's scripts by their text: words in every language, nothing from elsewhere."""
+
+import re
+from pathlib import Path
+
+import pytest
+
+WEB = Path(__file__).parents[2] / "web"
+SCRIPTS = sorted(WEB.glob("*.js"))
+LANGUAGES = ["en", "zh"]
+
+
+def _words(language):
+    text = (WEB / f"words_{language}.js").read_text(encoding="utf-8")
+    return dict(re.findall(r'^  (\w+): "((?:[^"\\]|\\.)*)",$', text, re.MULTILINE))
+
+
+def _fields(text):
+    return sorted(re.findall(r"\{(\w+)\}", text))
+
+
+def test_every_word_is_there_in_every_language_with_the_same_values():
+    english, chinese = (_words(language) for language in LANGUAGES)
+    assert chinese.keys() == english.keys() != set()
+    for name, text in english.items():
+        # A language may leave out no value: numbers are what the panels are for.
+        assert _fields(chinese[name]) == _fields(text), name
+        assert re.search("[\u4e00-\u9fff]", chinese[name]), name
+
+
+def test_every_word_that_is_said_exists_and_every_word_is_said():
+    sources = "\n".join(path.read_text(encoding="utf-8") for path in SCRIPTS)
+    said = set(re.findall(r'(?:say|button)\(\s*"(\w+)"', sources))
+    assert said <= _words("en").keys() | {"inspect"}
+    mentioned = {name for name in _words("en") if re.search(rf'"{name}"', sources)}
+    # Curves are named by their list, helps by their button.
+    rest = {name for name in _words("en") if name.endswith("_help")}
+    assert _words("en").keys() - mentioned - rest == set()
+
+
+@pytest.mark.parametrize("path", SCRIPTS, ids=lambda path: path.name)
+def test_a_script_is_short_checked_and_keeps_to_this_server(path):
+    text = path.read_text(encoding="utf-8")
+    assert text.startswith("// @ts-check\n// ")
+    assert len(text.splitlines()) <= 250
+    addresses = re.findall(r"\w+://[^\"'`\s]+", text)
+    assert [a for a in addresses if a != "http://www.w3.org/2000/svg"] == []
+    imports = re.findall(r'from "([^"]+)"', text)
+    assert all(
+        re.fullmatch(r"\.\./\.\./scripts/(app|api)\.js|\./\w+\.js", name) for name in imports
+    )
+
+
+@pytest.mark.parametrize("path", SCRIPTS, ids=lambda path: path.name)
+def test_text_of_others_never_becomes_markup(path):
+    text = path.read_text(encoding="utf-8")
+    assert not re.search(r"innerHTML|outerHTML|insertAdjacentHTML|document\.write", text)
+    assert ".prototype" not in text
+
+
+def test_nothing_moves_for_those_who_asked_for_less_motion():
+    css = (WEB / "otcache.css").read_text(encoding="utf-8")
+    assert not re.search(r"\b(transition|animation)\b", css)
+    assert "url(" not in css and "@import" not in css

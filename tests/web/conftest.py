@@ -1,0 +1,114 @@
+"""ComfyUI's real page in a real Chromium, with the pack, in both of its renderers.
+
+`OTCACHE_FRONT_END` may name the folder of another front end's static files to test with.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from scripts.host import REPOSITORY
+from scripts.server import ComfyServer
+from tests.web.page import RENDERERS, ComfyPage, find_chromium, start_browser
+
+ARTEFACTS = "web_output"
+
+# Beside the pack, in the server's process: publishes a calibration's state as the pack itself does.
+PUBLISHER = """
+import sys
+
+from aiohttp import web
+from server import PromptServer
+
+NODE_CLASS_MAPPINGS = {}
+
+
+@PromptServer.instance.routes.post("/publish_calibration")
+async def publish(request):
+    names = [n for n in sys.modules if n.endswith("nodes.calibration_state")]
+    sys.modules[names[0]].publish(*await request.json())
+    return web.json_response({})
+"""
+
+
+@pytest.fixture(scope="session")
+def comfy(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ComfyServer]:
+    """A ComfyUI with the pack, in a process of its own."""
+    if find_chromium() is None:
+        pytest.skip("no Chromium on this machine: install it, as .ci/run does")
+    front_end = os.environ.get("OTCACHE_FRONT_END")
+    extra = ["--disable-api-nodes", *(["--front-end-root", front_end] if front_end else [])]
+    base = tmp_path_factory.mktemp("face")
+    (base / "custom_nodes" / "publisher").mkdir(parents=True)
+    (base / "custom_nodes" / "publisher" / "__init__.py").write_text(PUBLISHER, encoding="utf-8")
+    with ComfyServer(base, device="cpu", extra_arguments=extra) as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def browser() -> Iterator[Any]:
+    """Chromium, started once."""
+    pytest.importorskip("playwright", reason="playwright is not installed")
+    if find_chromium() is None:
+        pytest.skip("no Chromium on this machine: install it, as .ci/run does")
+    with start_browser() as started:
+        yield started
+
+
+@pytest.fixture(scope="session")
+def artefacts() -> Path:
+    """Where screenshots are kept."""
+    folder = REPOSITORY / ARTEFACTS
+    folder.mkdir(exist_ok=True)
+    return folder
+
+
+@pytest.fixture(scope="session", params=RENDERERS)
+def tab(request: pytest.FixtureRequest, browser: Any, comfy: ComfyServer) -> Iterator[ComfyPage]:
+    """One tab for all tests with a renderer: opening ComfyUI takes seconds."""
+    with ComfyPage.open(browser, comfy.address, renderer=request.param) as opened:
+        yield opened
+
+
+@pytest.fixture
+def page(tab: ComfyPage) -> Iterator[ComfyPage]:
+    """An empty canvas; afterwards, nothing of ours may have left the machine or failed."""
+    tab.clear()
+    yield tab
+    assert tab.left_the_machine() == []
+    assert tab.errors() == []
+
+
+@pytest.fixture
+def anchor_text() -> str:
+    """The bundled anchor, with a fidelity curve."""
+    text = (REPOSITORY / "presets" / "otcache-demo.otanchor.json").read_text(encoding="utf-8")
+    document = json.loads(text)
+    document["fidelity"] = [
+        {"budget": 8, "mean": 0.02, "spread": 0.01},
+        {"budget": 32, "mean": 0.005, "spread": 0.002},
+    ]
+    return json.dumps(document)
+
+
+@pytest.fixture
+def install_anchor(comfy: ComfyServer, anchor_text: str) -> Iterator[Callable[[str], Path]]:
+    """`install_anchor(name)`: puts an anchor file where Load OT Anchor finds it."""
+    folder = comfy.base / "models" / "otcache"
+    folder.mkdir(parents=True, exist_ok=True)
+
+    def install(name: str) -> Path:
+        path = folder / f"{name}.otanchor.json"
+        path.write_text(anchor_text, encoding="utf-8")
+        return path
+
+    yield install
+    shutil.rmtree(folder)
+    folder.mkdir()

@@ -1,0 +1,142 @@
+"""Calibrate OT Anchor shows its search while it runs, and again after a reload."""
+
+from __future__ import annotations
+
+import json
+import urllib.request
+
+import pytest
+
+pytestmark = [pytest.mark.web, pytest.mark.slow]
+
+
+def _trial(loss, prompts=4, last=40):
+    return {
+        "computed_steps": [0, 3, 9, 20, last, 49],
+        "loss": loss,
+        "phase": "search",
+        "prompts": prompts,
+    }
+
+
+TRIALS = [
+    _trial(0.0400),
+    _trial(0.0900, prompts=2),
+    _trial(None),
+    _trial(0.0310),
+    _trial(0.2000),
+    _trial(0.0280, last=42),
+]
+STATE = {
+    "stage": "anchor search", "done": 6, "total": 200, "steps": 50, "prompts": 4,
+    "metric": "lpips-alex", "trials": TRIALS, "warm_start": 0.0350, "best": 0.0280,
+    "best_steps": [0, 3, 9, 20, 42, 49], "model_calls": 1234, "calls_saved": 56,
+    "seconds_left": 300.0, "finished": False, "text": "searching",
+}  # fmt: skip
+
+
+@pytest.fixture
+def publish(comfy):
+    """`publish(node, **changes)`: what a running calibration does, in the server's process."""
+
+    def send(node, **changes):
+        body = json.dumps([node, STATE | changes]).encode()
+        request = urllib.request.Request(comfy.address + "/publish_calibration", body)
+        with urllib.request.urlopen(request, timeout=10) as answer:
+            assert answer.status == 200
+
+    return send
+
+
+def test_a_search_is_drawn_while_it_runs(page, publish, artefacts):
+    node = page.add("OTCacheCalibrateAnchor", (300, 120))
+    publish(node)
+    panel = page.wait_for_panel(node, "calibration", "anchor search: 6 of 200")
+    text = panel.inner_text()
+
+    assert "about 5 min left" in text
+    assert "best 0.0280" in text and "warm start 0.0350" in text
+    assert "4 prompts, 1234 model calls, 56 saved" in text
+    assert panel.locator(".otcache-computed").count() == 6
+    assert panel.locator(".otcache-skipped").count() == 44
+    full = panel.locator(".otcache-dots").get_attribute("d")
+    assert full.count("M") == 4  # one was given up after 2 of 4 prompts, one failed
+    assert panel.locator(".otcache-partial").get_attribute("d").count("M") == 1
+    assert panel.locator(".otcache-failed").get_attribute("d").count("M") == 1
+    page.screenshot(artefacts / f"calibration_{page.renderer}.png")
+
+    publish(node, done=7, trials=[*TRIALS, _trial(0.0270)], best=0.0270, seconds_left=20.0)
+    page.wait_for(node, "calibration", "anchor search: 7 of 200")
+    assert "about 20 s left" in page.panel(node, "calibration").inner_text()
+
+
+def test_pointing_at_a_trial_tells_about_it(page, publish):
+    node = page.add("OTCacheCalibrateAnchor", (300, 120))
+    publish(node)
+    panel = page.wait_for_panel(node, "calibration", "6 tried")
+    panel.locator(".otcache-trials").focus()
+    page.page.keyboard.press("End")
+    assert panel.locator(".otcache-step").inner_text() == (
+        "6: 0.0280 on 4 prompts, steps 0 3 9 20 42 49"
+    )
+    for _ in range(3):
+        page.page.keyboard.press("ArrowLeft")
+    assert panel.locator(".otcache-step").inner_text().startswith("3: failed or given up")
+
+
+def test_a_search_before_its_first_trial_is_drawn(page, publish):
+    node = page.add("OTCacheCalibrateAnchor", (300, 120))
+    early = {"trials": [], "warm_start": None, "best": None, "best_steps": []}
+    publish(node, stage="full runs", done=1, total=4, seconds_left=None, **early)
+    panel = page.wait_for_panel(node, "calibration", "full runs: 1 of 4")
+    assert panel.locator(".otcache-computed").count() == 0
+
+
+def test_it_is_there_after_a_reload_in_mid_search(page, publish):
+    node = page.add("OTCacheCalibrateAnchor", (300, 120))
+    publish(node)
+    page.wait_for_panel(node, "calibration", "anchor search: 6 of 200")
+    page.note_state()
+    page.page.wait_for_timeout(1500)  # the front end keeps its draft with a delay
+    page.load()
+    page.wait_for_panel(node, "calibration", "anchor search: 6 of 200")
+    publish(node, finished=True)
+    page.wait_for(node, "calibration", "Calibrated")
+
+
+def test_an_ended_search_is_not_shown_on_another_workflows_node(page, publish):
+    publish("1", finished=True)
+    page.page.wait_for_timeout(500)  # as an event it is gone
+    node = page.add("OTCacheCalibrateAnchor", (300, 120))
+    assert node == "1"
+    page.page.wait_for_timeout(700)
+    names = page.js("() => app.graph.getNodeById(1).widgets.map((w) => w.name)")
+    assert "estimator" in names and "otcache_calibration" not in names
+
+
+def test_a_real_calibration_shows_itself_and_feeds_the_schedule(page, artefacts):
+    model = page.add("OTCacheDemoModel", (40, 500))
+    prompts = page.add("OTCacheCalibrationPrompts", (40, 120), text="a red house\na green tree")
+    positive = page.add("CLIPTextEncode", (420, 120))
+    negative = page.add("CLIPTextEncode", (420, 400))
+    settings = {"steps": 12, "reference_budget": 7, "anchor_budget": 4, "trials": 6, "patience": 3}
+    # With the second renderer it is a search that has ended before, found on disk again.
+    name = f"from the {page.renderer} page"
+    calibrate = page.add("OTCacheCalibrateAnchor", (860, 60), name=name, size="custom", **settings)
+    predict = page.add("OTCachePredictSchedule", (1180, 160), budget=5, steps=12)
+    for encoder in (positive, negative):
+        page.link(model, 1, encoder, "clip")
+    page.link(prompts, 0, positive, "text")
+    for slot, socket in ((0, "model"), (2, "vae"), (3, "latent_image")):
+        page.link(model, slot, calibrate, socket)
+    page.link(positive, 0, calibrate, "positive")
+    page.link(negative, 0, calibrate, "negative")
+    page.link(calibrate, 0, predict, "anchor")
+    page.wait_for(predict, "schedule", "Run Calibrate OT Anchor once")
+    page.run()
+
+    panel = page.wait_for_panel(calibrate, "calibration", "Calibrated")
+    assert panel.locator(".otcache-computed").count() == 4
+    assert panel.locator(".otcache-dots").get_attribute("d").count("M") >= 1
+    page.wait_for(predict, "schedule", "5 of 12 model calls")
+    page.screenshot(artefacts / f"calibrated_{page.renderer}.png")

@@ -1,0 +1,346 @@
+"""Predict Cache Schedule in the browser: it shows what its sliders mean, before anything runs."""
+
+from __future__ import annotations
+
+import json
+import re
+import statistics
+
+import pytest
+
+from tests.web.page import count
+
+pytestmark = [pytest.mark.web, pytest.mark.slow]
+
+PRESET = "preset: otcache-demo"
+COMPUTED, SKIPPED = ".otcache-computed", ".otcache-skipped"
+
+
+@pytest.fixture
+def graph(page):
+    """Load OT Anchor into Predict Cache Schedule, drawn."""
+    load = page.add("OTCacheLoadAnchor", (180, 200), anchor_name=PRESET)
+    predict = page.add("OTCachePredictSchedule", (520, 160))
+    page.link(load, 0, predict, "anchor")
+    page.wait_for(predict, "schedule", "10 of 50 model calls")
+    return page, load, predict
+
+
+def _cells(panel):
+    return panel.locator(COMPUTED).count(), panel.locator(SKIPPED).count()
+
+
+def test_a_new_node_shows_its_schedule(graph, artefacts):
+    page, _, predict = graph
+    panel = page.panel(predict, "schedule")
+
+    assert _cells(panel) == (10, 40)
+    text = panel.inner_text()
+    assert "up to 5.0x faster" in text and "rho 1.10 from the anchor" in text
+    assert [k in text for k in ("reference 20", "anchor 8", "prediction 10")] == [True] * 3
+    assert "LPIPS" not in text  # this anchor has measured none
+    page.screenshot(artefacts / f"predict_{page.renderer}.png")
+
+
+def test_dragging_the_budget_changes_the_strip(graph):
+    page, _, predict = graph
+    panel = page.panel(predict, "schedule")
+    page.drag_slider(predict, "budget", 0.30)
+    budget = page.widget(predict, "budget")
+    panel.filter(has_text=f"{budget} of 50 model calls").wait_for()
+
+    assert budget > 15
+    assert _cells(panel) == (budget, 50 - budget)
+    assert page.js("() => fetch('/api/queue').then((r) => r.json())") == {
+        "queue_running": [],
+        "queue_pending": [],
+    }
+
+
+def test_dragging_rho_moves_the_model_calls(graph):
+    page, _, predict = graph
+    page.set_widget(predict, "anchor_rho", False)
+    panel = page.wait_for(predict, "schedule", "rho 1.30 from the slider")
+    positions = (
+        "(e) => [...e.querySelectorAll('.otcache-computed')].map((c) => c.getAttribute('x'))"
+    )
+    before = panel.evaluate(positions)
+    page.drag_slider(predict, "rho", 0.95)
+    rho = page.widget(predict, "rho")
+    panel.filter(has_text=f"rho {rho:.2f} from the slider").wait_for()
+
+    assert rho > 1.5
+    assert len(panel.evaluate(positions)) == len(before) == 10
+    assert panel.evaluate(positions) != before
+
+
+def test_a_change_is_drawn_within_50_ms(graph, artefacts):
+    page, _, predict = graph
+    measured = page.js(
+        """async (id) => {
+            const node = app.graph.getNodeById(Number(id));
+            const budget = node.widgets.find((w) => w.name === "budget");
+            const panel = node.widgets.find((w) => w.name === "otcache_schedule").element;
+            const strip = panel.querySelector(".otcache-strip");
+            const times = [];
+            for (let value = 11; value < 41; value++) {
+                const begin = performance.now();
+                const drawn = new Promise((done) => {
+                    const observer = new MutationObserver(() => {
+                        const cells = strip.querySelectorAll(".otcache-computed").length;
+                        if (cells === value) { observer.disconnect(); done(performance.now()); }
+                    });
+                    observer.observe(strip, { childList: true });
+                });
+                budget.value = value;
+                times.push((await drawn) - begin);
+                await new Promise((next) => setTimeout(next, 20));
+            }
+            return times;
+        }""",
+        predict,
+    )
+    report = {"median_ms": statistics.median(measured), "worst_ms": max(measured)}
+    (artefacts / f"latency_{page.renderer}.json").write_text(json.dumps(report))
+
+    assert statistics.median(measured) < 50.0, report
+
+
+def test_pointing_at_a_step_tells_about_it(graph):
+    page, _, predict = graph
+    panel = page.panel(predict, "schedule")
+    box = panel.locator(".otcache-plot").bounding_box()
+
+    def at(step):
+        page.page.mouse.move(box["x"] + (step + 0.5) * box["width"] / 50, box["y"] + 30)
+        return panel.locator(".otcache-step").inner_text()
+
+    assert re.fullmatch(r"step 0, sigma 1\.000: the model runs", at(0))
+    words = at(2)
+    assert re.fullmatch(
+        r"step 2, sigma 0\.\d{3}: skipped, estimated from step 0, look-back 1", words
+    )
+    assert "estimated from steps" in at(20)
+    page.page.mouse.move(5, 5)
+    assert "steps 0 to 49" in panel.locator(".otcache-step").inner_text()
+
+
+def test_the_keyboard_reaches_every_step(graph):
+    page, _, predict = graph
+    plot = page.panel(predict, "schedule").locator(".otcache-plot")
+    plot.focus()
+    page.page.keyboard.press("ArrowRight")
+    page.page.keyboard.press("ArrowRight")
+
+    assert plot.get_attribute("aria-valuenow") == "1"
+    assert plot.get_attribute("aria-valuetext").startswith("step 1, sigma")
+    page.page.keyboard.press("End")
+    assert plot.get_attribute("aria-valuetext").endswith("the model runs")
+    assert page.js("(id) => app.graph.getNodeById(Number(id)).pos[0]", predict) == 520
+
+
+def test_a_budget_out_of_range_says_what_to_do(graph):
+    page, _, predict = graph
+    page.set_widget(predict, "budget", 3)
+    panel = page.wait_for(predict, "schedule", "`budget` must be at least 8 for this anchor")
+    assert _cells(panel) == (0, 0)
+    page.set_widget(predict, "budget", 50)
+    page.wait_for(predict, "schedule", "every step runs the model: nothing is saved")
+
+
+def test_without_an_anchor_it_says_what_to_connect(page):
+    predict = page.add("OTCachePredictSchedule", (520, 160))
+    page.wait_for(predict, "schedule", "Connect an anchor")
+
+
+def test_the_expected_loss_is_shown_where_the_anchor_has_measured_it(graph, install_anchor):
+    page, load, predict = graph
+    install_anchor("measured")
+    page.set_widget(load, "anchor_name", "measured.otanchor.json")
+    page.wait_for(predict, "schedule", "expected LPIPS 0.0160 \u00b1 0.0087")
+    page.set_widget(predict, "budget", 16)
+    # Halfway from 8 to 32 in logarithms: the geometric mean of 0.02 and 0.005.
+    page.wait_for(predict, "schedule", "expected LPIPS 0.0100")
+
+
+def test_a_target_loss_picks_the_budget(graph, install_anchor):
+    page, load, predict = graph
+    install_anchor("measured")
+    page.set_widget(load, "anchor_name", "measured.otanchor.json")
+    page.set_widget(predict, "target_lpips", 0.01)
+    panel = page.wait_for(predict, "schedule", "16 of 50 model calls")
+    assert "budget by target 0.01" in panel.inner_text()
+
+
+def test_it_follows_reroutes_bypassed_nodes_and_constants(graph):
+    page, load, predict = graph
+    first = page.add("Reroute", (420, 500))
+    second = page.add("Reroute", (420, 560))
+    page.js(
+        """([load, first, second, predict]) => {
+            const node = (id) => app.graph.getNodeById(Number(id));
+            node(load).connect(0, node(first), 0);
+            node(first).connect(0, node(second), 0);
+            node(second).connect(0, node(predict), 0);
+        }""",
+        [load, first, second, predict],
+    )
+    steps = page.add("PrimitiveInt", (180, 400), value=30)
+    page.link(steps, 0, predict, "steps")
+    page.wait_for(predict, "schedule", "10 of 30 model calls")
+    page.set_widget(steps, "value", 40)
+    page.wait_for(predict, "schedule", "10 of 40 model calls")
+
+
+def test_a_number_that_only_a_run_can_tell_is_said_to_be_so(graph):
+    page, _, predict = graph
+    length = page.add("StringLength", (180, 400))
+    text = page.add("PrimitiveString", (180, 520))
+    page.link(text, 0, length, "string")
+    page.link(length, 0, predict, "steps")
+    page.wait_for(predict, "schedule", "steps arrives with the run; shown for 50.")
+
+
+def test_it_works_inside_a_subgraph(graph):
+    page, _, predict = graph
+    page.select(predict)
+    page.command("Comfy.Graph.ConvertToSubgraph")
+    inner = page.js(
+        """() => {
+            const holder = app.graph.nodes.find((n) => n.subgraph);
+            app.canvas.setGraph(holder.subgraph);
+            return String(holder.subgraph.nodes.find((n) => n.comfyClass).id);
+        }"""
+    )
+    page.wait_for(inner, "schedule", "10 of 50 model calls")
+
+
+def test_it_looks_into_a_subgraph_that_holds_the_anchor(graph):
+    page, load, predict = graph
+    page.select(load)
+    page.command("Comfy.Graph.ConvertToSubgraph")
+    page.set_widget(predict, "budget", 12)
+    page.wait_for(predict, "schedule", "12 of 50 model calls")
+
+
+def test_the_last_result_of_a_calibration_is_taken(page, install_anchor):
+    install_anchor("mine")
+    calibrate = page.add("OTCacheCalibrateAnchor", (180, 100))
+    predict = page.add("OTCachePredictSchedule", (560, 160))
+    page.link(calibrate, 0, predict, "anchor")
+    page.wait_for(predict, "schedule", "Run Calibrate OT Anchor once")
+    page.js(
+        """(id) => app.graph.getNodeById(Number(id))
+            .onExecuted({ text: ["done"], otcache: [{ saved: "mine.otanchor.json" }] })""",
+        calibrate,
+    )
+    page.wait_for(predict, "schedule", "10 of 50 model calls")
+
+
+def test_undo_brings_the_last_schedule_back(graph):
+    page, _, predict = graph
+    page.note_state()
+    page.drag_slider(predict, "budget", 0.30)
+    page.note_state()
+    assert page.widget(predict, "budget") != 10
+    page.command("Comfy.Undo")
+    page.wait_for(predict, "schedule", "10 of 50 model calls")
+
+
+def test_a_copy_has_a_schedule_of_its_own(graph):
+    page, load, predict = graph
+    page.js(
+        """(ids) => {
+            app.canvas.selectItems(ids.map((id) => app.graph.getNodeById(Number(id))));
+            app.canvas.copyToClipboard();
+            app.canvas.pasteFromClipboard();
+        }""",
+        [load, predict],
+    )
+    copy = page.js(
+        "() => String(app.graph.nodes.filter((n) => n.comfyClass === 'OTCachePredictSchedule')"
+        ".at(-1).id)"
+    )
+    assert copy != predict
+    page.set_widget(copy, "budget", 20)
+
+    assert _cells(page.wait_for(copy, "schedule", "20 of 50 model calls")) == (20, 30)
+    assert _cells(page.wait_for(predict, "schedule", "10 of 50 model calls")) == (10, 40)
+
+
+def test_it_is_there_after_a_reload(graph):
+    page, _, predict = graph
+    page.note_state()
+    page.drag_slider(predict, "budget", 0.30)
+    page.note_state()
+    budget = page.widget(predict, "budget")
+    page.page.wait_for_timeout(1500)  # the front end keeps its draft with a delay
+    page.load()
+
+    assert page.widget(predict, "budget") == budget
+    page.wait_for(predict, "schedule", f"{budget} of 50 model calls")
+
+
+def test_it_survives_collapse(graph):
+    page, _, predict = graph
+    panel = page.panel(predict, "schedule")
+    collapse = "(id) => app.graph.getNodeById(Number(id)).collapse(true)"
+    page.js(collapse, predict)
+    panel.wait_for(state="hidden")
+    page.js(collapse, predict)
+    page.wait_for(predict, "schedule", "10 of 50 model calls").wait_for(state="visible")
+    page.set_widget(predict, "budget", 20)
+    assert _cells(page.wait_for(predict, "schedule", "20 of 50 model calls")) == (20, 30)
+
+
+def test_it_grows_with_its_node(graph):
+    page, _, predict = graph
+    panel = page.panel(predict, "schedule")
+    narrow = panel.bounding_box()
+    # The lower right corner, where both renderers have their handle.
+    box = page.js(
+        """(id) => {
+            const node = app.graph.getNodeById(Number(id));
+            const own = app.canvas.canvas.getBoundingClientRect();
+            return [own.left + node.pos[0] + node.size[0], own.top + node.pos[1] + node.size[1]];
+        }""",
+        predict,
+    )
+    if page.renderer == "nodes2":
+        outer = page.page.locator(f'[data-node-id="{predict}"]').bounding_box()
+        box = [outer["x"] + outer["width"], outer["y"] + outer["height"]]
+    page.page.mouse.move(box[0] - 3, box[1] - 3)
+    page.page.mouse.down()
+    page.page.mouse.move(box[0] + 100, box[1] + 50, steps=4)
+    page.page.mouse.move(box[0] + 250, box[1] + 120, steps=4)
+    page.page.mouse.up()
+    page.page.wait_for_timeout(400)
+
+    assert panel.bounding_box()["width"] > narrow["width"] + 150
+    assert _cells(panel) == (10, 40)
+
+
+def test_a_saved_workflow_holds_nothing_of_the_panel(graph):
+    page, _, predict = graph
+    saved = page.js("() => app.graph.serialize().nodes")
+    (node,) = [node for node in saved if str(node["id"]) == predict]
+
+    assert node["widgets_values"][:4] == [10, 1.3, True, 50]
+    assert [value for value in node["widgets_values"][4:] if value] == []
+    prompt = page.js("() => app.graphToPrompt().then((p) => p.output)")
+    assert set(prompt[predict]["inputs"]) == {
+        "anchor",
+        "budget",
+        "rho",
+        "anchor_rho",
+        "steps",
+        "target_lpips",
+    }
+
+
+def test_counts_in_words_and_cells_agree_for_every_budget(graph):
+    page, _, predict = graph
+    for budget in (8, 9, 15, 20, 33, 50):
+        page.set_widget(predict, "budget", budget)
+        panel = page.wait_for(predict, "schedule", f"{budget} of 50 model calls")
+        assert count(panel.inner_text()) == panel.locator(COMPUTED).count() == budget

@@ -1,0 +1,113 @@
+"""What nodes show after a run: samplers their steps, Compare Images its pictures."""
+
+from __future__ import annotations
+
+import pytest
+
+pytestmark = [pytest.mark.web, pytest.mark.slow]
+
+
+def _sampling(page, *, budget, steps=20, sampler="euler"):
+    """The demo model sampled by a schedule; returns the sampler's and the decoder's ids."""
+    model = page.add("OTCacheDemoModel", (40, 120))
+    text = page.add("CLIPTextEncode", (40, 300), text="a red house")
+    load = page.add("OTCacheLoadAnchor", (420, 80), anchor_name="preset: otcache-demo")
+    predict = page.add("OTCachePredictSchedule", (420, 320), budget=budget, steps=steps)
+    # A seed of its own for each renderer: ComfyUI tells nothing of results that it has kept.
+    settings = {"seed": len(page.renderer), "steps": steps, "cfg": 2.5, "sampler_name": sampler}
+    sampler = page.add("OTCacheSampler", (760, 80), **settings)
+    decode = page.add("VAEDecode", (760, 700))
+    page.link(model, 1, text, "clip")
+    page.link(load, 0, predict, "anchor")
+    page.link(predict, 0, sampler, "schedule")
+    page.link(model, 0, sampler, "model")
+    page.link(model, 3, sampler, "latent_image")
+    for name in ("positive", "negative"):
+        page.link(text, 0, sampler, name)
+    page.link(sampler, 0, decode, "samples")
+    page.link(model, 2, decode, "vae")
+    return model, sampler, decode
+
+
+def _finish(page, source):
+    page.link(source, 0, page.add("PreviewImage", (1120, 80)), "images")
+    page.run()
+
+
+def test_a_sampler_shows_what_it_computed_and_saved(page, artefacts):
+    _, sampler, decode = _sampling(page, budget=8)
+    _finish(page, decode)
+    panel = page.wait_for_panel(sampler, "result", "8 computed, 12 skipped of 20 steps")
+
+    assert "x faster than all steps" in panel.inner_text() and "cache" in panel.inner_text()
+    bar = panel.locator(".otcache-run")
+    assert bar.get_attribute("aria-label") == "8 steps computed, 12 skipped"
+    assert bar.locator(".otcache-computed").get_attribute("width") == "8"
+    assert panel.locator(".otcache-note").inner_text() == ""
+    page.screenshot(artefacts / f"sampler_{page.renderer}.png")
+
+
+def test_a_run_that_cannot_gain_says_so_apart(page):
+    _, sampler, decode = _sampling(page, budget=20)
+    _finish(page, decode)
+    panel = page.wait_for_panel(sampler, "result", "20 computed, 0 skipped")
+    assert "Nothing to skip" in panel.locator(".otcache-note").inner_text()
+    assert panel.inner_text().count("Nothing to skip") == 1
+
+
+def test_a_sampler_that_calls_the_model_more_often_says_so(page):
+    _, sampler, decode = _sampling(page, budget=8, sampler="heun")
+    _finish(page, decode)
+    panel = page.wait_for_panel(sampler, "result", "This sampler calls the model")
+    assert "times at each computed step" in panel.locator(".otcache-note").inner_text()
+
+
+def test_apply_shows_the_same_once_its_model_was_sampled(page):
+    _, sampler, decode = _sampling(page, budget=9)
+    apply = page.add("OTCacheApply", (420, 640))
+    page.js(
+        """([apply, sampler]) => {
+            const node = (id) => app.graph.getNodeById(Number(id));
+            const input = (n, name) => n.inputs.findIndex((i) => i.name === name);
+            const from = (n, name) => {
+                const link = n.graph.getLink(n.inputs[input(n, name)].link);
+                return [app.graph.getNodeById(link.origin_id), link.origin_slot];
+            };
+            const [a, s] = [node(apply), node(sampler)];
+            for (const name of ["model", "schedule"]) {
+                const [origin, slot] = from(s, name);
+                origin.connect(slot, a, input(a, name));
+                s.disconnectInput(input(s, name));
+            }
+            a.connect(0, s, input(s, "model"));
+        }""",
+        [apply, sampler],
+    )
+    _finish(page, decode)
+    panel = page.wait_for_panel(apply, "result", "9 computed, 11 skipped of 20 steps")
+    assert panel.locator(".otcache-computed").get_attribute("width") == "9"
+
+
+def test_compare_images_lays_one_over_the_other(page, artefacts):
+    model, _, decode = _sampling(page, budget=8)
+    compare = page.add("OTCacheCompareImages", (1120, 80))
+    invert = page.add("ImageInvert", (760, 820))
+    page.link(decode, 0, invert, "image")
+    page.link(decode, 0, compare, "image")
+    page.link(invert, 0, compare, "reference")
+    page.run()
+    panel = page.wait_for_panel(compare, "compare", "reference")
+    assert "LPIPS 0." in page.panel(compare, "result").inner_text()
+    for image in panel.locator("img").all():
+        image.evaluate("(e) => e.decode()")
+        assert image.evaluate("(e) => e.naturalWidth") == 64
+
+    slider = panel.get_by_role("slider")
+    slider.focus()
+    page.page.keyboard.press("Home")
+    border = "(e) => e.style.getPropertyValue('--border')"
+    assert panel.locator(".otcache-after").evaluate(border) == "0%"
+    box = panel.locator(".otcache-pair").bounding_box()
+    page.page.mouse.move(box["x"] + 0.75 * box["width"], box["y"] + 20)
+    assert panel.locator(".otcache-after").evaluate(border) in ("74%", "75%", "76%")
+    page.screenshot(artefacts / f"compare_{page.renderer}.png")

@@ -1,0 +1,50 @@
+// @ts-check
+// Tells about the item under the pointer, or the one that the arrow keys have reached.
+
+/**
+ * @param {HTMLElement} plot  items lie in it from left to right, all of one width
+ * @param {HTMLElement} output  receives the words
+ * @param {{ hint: (count: number) => string, describe: (index: number) => string,
+ *   mark?: (index: number) => void }} words  `mark` gets -1 where nothing is inspected
+ */
+export function createInspector(plot, output, { hint, describe, mark }) {
+  let count = 0;
+  let at = -1;
+  plot.tabIndex = 0;
+  plot.setAttribute("role", "slider");
+  plot.setAttribute("aria-readonly", "true");
+  plot.setAttribute("aria-valuemin", "0");
+  output.setAttribute("aria-live", "polite");
+
+  /** @param {number} index */
+  function inspect(index) {
+    at = count ? Math.max(-1, Math.min(count - 1, index)) : -1;
+    mark?.(at);
+    output.textContent = !count ? "" : at < 0 ? hint(count) : describe(at);
+    plot.setAttribute("aria-valuemax", String(Math.max(count - 1, 0)));
+    plot.setAttribute("aria-valuenow", String(Math.max(at, 0)));
+    plot.setAttribute("aria-valuetext", output.textContent);
+  }
+
+  plot.addEventListener("pointermove", (event) => {
+    const { left, width } = plot.getBoundingClientRect();
+    inspect(Math.floor(((event.clientX - left) / width) * count));
+  });
+  plot.addEventListener("pointerleave", () => inspect(-1));
+  plot.addEventListener("blur", () => inspect(-1));
+  plot.addEventListener("keydown", (event) => {
+    const moves = { ArrowLeft: at - 1, ArrowRight: at + 1, Home: 0, End: count - 1 };
+    if (!(event.key in moves)) return;
+    event.preventDefault();
+    event.stopPropagation(); // the canvas would move its nodes
+    inspect(Math.max(0, moves[/** @type {keyof typeof moves} */ (event.key)]));
+  });
+
+  return {
+    /** Keeps the place while the items change. @param {number} items */
+    setCount(items) {
+      count = items;
+      inspect(at);
+    },
+  };
+}
