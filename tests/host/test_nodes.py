@@ -18,7 +18,7 @@ pytestmark = pytest.mark.host
 # Written out by hand: saved workflows hold these names, so none may ever change or go.
 # node id: (inputs in order, outputs in order, each with its type)
 INTERFACE = {
-    "OTCacheLoadAnchor": (["anchor_name COMBO", "model MODEL"], ["anchor OT_ANCHOR"]),
+    "OTCacheLoadAnchor": (["anchor_name COMBO", "model MODEL", "inline_anchor STRING"], ["anchor OT_ANCHOR"]),
     "OTCachePredictSchedule": (
         ["anchor OT_ANCHOR", "budget INT", "rho FLOAT", "anchor_rho BOOLEAN", "steps INT",
          "target_lpips FLOAT"],
@@ -162,7 +162,8 @@ def test_only_these_inputs_may_be_left_open(host):
         for item in host.node(node_id).GET_SCHEMA().inputs
         if item.optional
     }
-    assert optional == {("OTCacheSampler", "schedule"), ("OTCacheLoadAnchor", "model")}
+    load = {("OTCacheLoadAnchor", name) for name in ("model", "inline_anchor")}
+    assert optional == {("OTCacheSampler", "schedule"), *load}
 
 
 def test_the_sampler_takes_what_ksampler_takes(host):
@@ -188,8 +189,8 @@ def test_an_anchor_added_later_is_listed_and_loads(host, write, anchor):
     write("readme.txt")
     write("other.json")
 
-    *files, automatic = [name for name in _listed(host) if not name.startswith("preset: ")]
-    assert automatic == "automatic"
+    *files, automatic, inline = [name for name in _listed(host) if not name.startswith("preset: ")]
+    assert (automatic, inline) == ("automatic", "in this workflow")
     assert files == ["later.otanchor.json", os.path.join("of a team", "mine.otanchor.json")]
     result = host.run("OTCacheLoadAnchor", anchor_name="later.otanchor.json")
     assert result.outputs == (anchor,)

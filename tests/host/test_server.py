@@ -21,6 +21,7 @@ NODE_IDS = {
     "OTCachePredictSchedule",
     "OTCacheSampler",
     "OTCacheApply",
+    "OTCacheSigmas",
     "OTCacheCalibrationPrompts",
     "OTCacheCalibrateAnchor",
     "OTCacheSaveAnchor",
@@ -58,6 +59,9 @@ def saved_as(comfy: ComfyServer, shared_anchors: Path) -> Callable[[str], Path]:
     return find
 
 
+TEXT = "a red house\na green tree"
+
+
 def _prompt(**nodes: tuple[str, dict[str, Any]]) -> dict[str, Any]:
     return {name: {"class_type": kind, "inputs": inputs} for name, (kind, inputs) in nodes.items()}
 
@@ -67,7 +71,8 @@ def _calibration(name: str, **changes: Any) -> dict[str, Any]:
     settings = {
         "name": name, "steps": 10, "cfg": 1.0, "sampler_name": "euler", "scheduler": "simple",
         "reference_budget": 6, "anchor_budget": 4, "trials": 2, "patience": 1, "seed": 0,
-        "estimator": "slope",
+        "estimator": "slope", "size": "custom", "search": "cma-es", "middle_budget": 0,
+        "minutes": 0, "memo": "host memory",
     }  # fmt: skip
     links = {
         "model": ["model", 0], "vae": ["model", 2], "positive": ["positive", 0],
@@ -75,7 +80,10 @@ def _calibration(name: str, **changes: Any) -> dict[str, Any]:
     }  # fmt: skip
     return _prompt(
         model=("OTCacheDemoModel", {"batch_size": 1}),
-        prompts=("OTCacheCalibrationPrompts", {"text": "a red house\na green tree", "limit": 9}),
+        prompts=(
+            "OTCacheCalibrationPrompts",
+            {"text": TEXT, "limit": 9, "source": "the text below"},
+        ),
         positive=("CLIPTextEncode", {"clip": ["model", 1], "text": ["prompts", 0]}),
         negative=("CLIPTextEncode", {"clip": ["model", 1], "text": ""}),
         calibrate=("OTCacheCalibrateAnchor", {**links, **settings, **changes}),
@@ -85,6 +93,7 @@ def _calibration(name: str, **changes: Any) -> dict[str, Any]:
 
 def _prediction(anchor_name: str, budget: int = 5, steps: int = 10) -> dict[str, Any]:
     sliders = {"budget": budget, "rho": 1.3, "anchor_rho": True, "steps": steps}
+    sliders |= {"target_lpips": 0.0}
     return _prompt(
         load=("OTCacheLoadAnchor", {"anchor_name": anchor_name}),
         predict=("OTCachePredictSchedule", {"anchor": ["load", 0], **sliders}),
@@ -200,4 +209,5 @@ def test_an_interrupt_leaves_the_best_so_far_and_a_server_that_goes_on(comfy, ca
         comfy.wait(queued, timeout=60)
     entry = comfy.wait(comfy.queue(_prediction("cut.otanchor.json", budget=9, steps=60)))
     assert "9 of 60 steps" in entry["outputs"]["predict"]["text"][0]
-    assert "its best anchor is in cut.otanchor.json" in comfy.log_text()
+    log = comfy.log_text()
+    assert "ended early" in log and "cut.otanchor.json" in log and "queue it again" in log
