@@ -18,7 +18,10 @@ pytestmark = pytest.mark.host
 # Written out by hand: saved workflows hold these names, so none may ever change or go.
 # node id: (inputs in order, outputs in order, each with its type)
 INTERFACE = {
-    "OTCacheLoadAnchor": (["anchor_name COMBO", "model MODEL", "inline_anchor STRING"], ["anchor OT_ANCHOR"]),
+    "OTCacheLoadAnchor": (
+        ["anchor_name COMBO", "model MODEL", "inline_anchor STRING"],
+        ["anchor OT_ANCHOR"],
+    ),
     "OTCachePredictSchedule": (
         ["anchor OT_ANCHOR", "budget INT", "rho FLOAT", "anchor_rho BOOLEAN", "steps INT",
          "target_lpips FLOAT"],
