@@ -31,6 +31,8 @@ ROOT = Path(__file__).absolute().parent
 TORCH = ["torch==2.13.0", "torchvision==0.28.0"]
 HOST_EXTRAS = ["torchsde", "requests"]
 TEST_TOOLS = ["hypothesis", "mypy==2.4.1", "playwright", "pytest", "pytest-timeout"]
+# Drivers of the storages that workers share; a user who wants one installs it.
+STORAGE_DRIVERS = ["grpcio", "protobuf", "psycopg2-binary"]
 RUFF = "ruff==0.17.6"
 JUDGES = ["comfy-cli==1.23.0", "comfy-test==0.4.15", "nodesafe==0.6.0"]
 
@@ -69,7 +71,7 @@ def _host_requirements(host: Path) -> list[str]:
             requirement = line.partition("#")[0].strip()
             if requirement and not requirement.startswith("torch"):
                 lines.append(requirement)
-    return [*TORCH, *HOST_EXTRAS, *lines, *TEST_TOOLS]
+    return [*TORCH, *HOST_EXTRAS, *lines, *TEST_TOOLS, *STORAGE_DRIVERS]
 
 
 def _host_environment(session: nox.Session) -> tuple[str, dict[str, str]]:

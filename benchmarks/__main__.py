@@ -10,6 +10,7 @@ BENCHMARKS = {
     "calibration": "what each way of searching the anchor spends and finds; regret of prediction",
     "architectures": "budget, full run and clean-up on every architecture, built small",
     "samplers": "error of each way to skip a step, for every sampler of the host",
+    "presets": "error of every preset on the bundled model",
     "transfer": "error of one anchor at other step counts, shifts, schedulers and denoise",
 }
 

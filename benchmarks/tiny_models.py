@@ -217,15 +217,32 @@ class Architecture:
         return Parts(model, *conds, {"samples": torch.zeros(self.latent)})
 
 
-def build_model(family: str, config: Mapping[str, Any], base: str = "", kind: str = "") -> Any:
-    """A family of the host with random weights, as a ModelPatcher."""
+def build_model(
+    family: str,
+    config: Mapping[str, Any],
+    base: str = "",
+    kind: str = "",
+    dtype: torch.dtype = torch.float32,
+    operations: Any = None,
+) -> Any:
+    """A family of the host with random weights, as a ModelPatcher; it computes in 32 bits.
+
+    Args:
+        family: The class in ``comfy.supported_models``.
+        config: Its configuration.
+        base: The class in ``comfy.model_base``, where the family would not know it.
+        kind: What the model predicts, a name of ``ModelType``.
+        dtype: How weights are held.
+        operations: The host's layers, or a pack's own in their place.
+    """
     import comfy.model_base
     import comfy.model_management as management
     import comfy.model_patcher
     import comfy.supported_models
 
     settings = vars(comfy.supported_models)[family](dict(config))
-    settings.set_inference_dtype(torch.float32, None)
+    settings.set_inference_dtype(dtype, None if dtype == torch.float32 else torch.float32)
+    settings.custom_operations = operations
     devices = (management.get_torch_device(), management.unet_offload_device())
     if base:
         kinds = {"model_type": comfy.model_base.ModelType[kind]} if kind else {}

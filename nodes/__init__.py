@@ -13,12 +13,14 @@ from .library import register_folders
 from .routes import register_routes
 from .sampler import ApplySchedule, Sampler
 from .schedule import PredictSchedule
+from .sigmas import Sigmas
 
 NODES: list[type[io.ComfyNode]] = [
     LoadAnchor,
     PredictSchedule,
     Sampler,
     ApplySchedule,
+    Sigmas,
     CalibrationPrompts,
     CalibrateAnchor,
     SaveAnchor,

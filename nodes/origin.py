@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Any
 
 import comfy.model_sampling
 import comfy.samplers
 
-from ..otcache_core.run_plan import same_sigma
 from ..otcache_core.schedule import Origin, Schedule
 from .sampler_rules import function_name
 
@@ -52,21 +50,13 @@ def wrong_architecture(architecture: str, model: Any) -> str:
     )
 
 
-def _same_levels(a: Sequence[float], b: Sequence[float]) -> bool:
-    # The last level of a run may be 0 where it denoises to the end.
-    return all(same_sigma(x, y) for x, y in zip(a[:-1], b[:-1], strict=False))
-
-
-def differences(
-    schedule: Schedule, guider: Any, sampler: Any, sigmas: Sequence[float], scheduler: str = ""
-) -> str:
+def differences(schedule: Schedule, guider: Any, sampler: Any, scheduler: str = "") -> str:
     """How a run differs from the calibration behind its schedule; empty if it does not.
 
     Args:
         schedule: The schedule that the user made.
         guider: The host's guider, with the model and the guidance scale.
         sampler: The host's sampler.
-        sigmas: The run's noise levels.
         scheduler: The scheduler's name, where it is known.
     """
     origin = schedule.origin
@@ -83,9 +73,6 @@ def differences(
         found.append(f"cfg (calibrated with {origin.cfg:g}, here {cfg:g})")
     if scheduler and origin.scheduler and scheduler != origin.scheduler:
         found.append(f"scheduler (calibrated with {origin.scheduler})")
-    elif schedule.sigmas is not None and len(sigmas) == len(schedule.sigmas):
-        if not _same_levels(schedule.sigmas, sigmas):
-            found.append("noise levels (another scheduler, shift or denoise)")
     lines = [wrong_architecture(origin.architecture, guider.model_patcher)]
     if found:
         lines.append(f"Not as the anchor was calibrated: {', '.join(found)}.")
@@ -97,5 +84,5 @@ def origin_of(architecture: str, sampling: Any) -> Origin:
     generic = architecture in (FLOW, NOISE)
     return Origin(
         architecture, sampling.sampler, "" if generic else sampling.scheduler,
-        None if generic else sampling.cfg,
+        None if generic else sampling.cfg, sampling.sigmas,
     )  # fmt: skip

@@ -13,6 +13,17 @@ STOCHASTIC_SAMPLERS = ("ancestral", "sde", "lcm", "ddpm", "seeds", "sa_solver")
 ADAPTIVE_SAMPLERS = ("dpm_adaptive",)
 """Parts of names of samplers that choose their own steps by how well the last one fitted."""
 
+NO_RULE = "every step computed"
+
+DENOISED = "denoised"
+"""The rule that repeats the last prediction of the clean picture."""
+
+DENOISED_SAMPLERS = ("2m_sde", "3m_sde", "lcm")
+"""Parts of names of samplers with noise that step from clean picture to clean picture."""
+
+BETWEEN_LEVELS = ("dpm_2", "dpm_fast")
+"""Parts of names of samplers that ask between the levels of their steps."""
+
 HOST_SAMPLERS = "comfy.k_diffusion.sampling"
 ONE_EVALUATION = frozenset(
     "sample_" + name
@@ -58,3 +69,21 @@ def asks_once_a_step(sampler: Any) -> bool:
     if theirs or _options(sampler).get("s_churn"):
         return False
     return function_name(sampler) in ONE_EVALUATION
+
+
+def rule_for(sampler: Any, estimator: str) -> str:
+    """What a skipped step repeats or extrapolates, by measured error.
+
+    Args:
+        sampler: The host's sampler.
+        estimator: The schedule's own.
+
+    Returns:
+        An estimator's name, ``DENOISED`` or ``NO_RULE``.
+    """
+    name = function_name(sampler)
+    if is_adaptive(sampler) or "cfg_pp" in name:
+        return NO_RULE
+    if not is_stochastic(sampler):
+        return "reuse" if any(part in name for part in BETWEEN_LEVELS) else estimator
+    return DENOISED if any(part in name for part in DENOISED_SAMPLERS) else "reuse"

@@ -26,6 +26,8 @@ def caption(anchor: Anchor, prediction: Prediction, origin: str) -> str:
     schedule = prediction.schedule
     stored = schedule in (anchor.anchor, anchor.reference)
     placed = "as calibrated" if stored else f"rho {prediction.rho:.2f} {origin}"
+    if schedule.steps != anchor.steps:
+        placed += f", transferred from {anchor.steps} steps"
     fidelity = expectation(anchor.fidelity, schedule.budget, schedule.steps == anchor.steps)
     return (
         f"{schedule.budget} of {schedule.steps} steps run the model, "

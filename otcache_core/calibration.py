@@ -193,7 +193,9 @@ class _Job:
         """Searches, or only compares, candidates of one budget in a study of their own."""
         settings = self.settings
         budget = len(starts[0].computed_steps)
-        digest = hashlib.sha256(repr((starts, settings.gains)).encode()).hexdigest()[:8]
+        digest = hashlib.sha256(
+            repr((starts, settings.gains, search.proposer)).encode()
+        ).hexdigest()[:8]
         found = search_anchor(
             self.loss,
             prompts=self.runner.prompts,

@@ -54,6 +54,10 @@ class GapSpace:
         gains = [trial.suggest_float(f"gain_{i}", 0.0, high) for i in range(1, self.budget - 1)]
         return candidate(nodes, (1.0, *gains))
 
+    def normal(self, of: Candidate) -> Candidate:
+        """A candidate as this space can hold it."""
+        return candidate(of.computed_steps, of.slope_gain if self.gains else 1.0)
+
     def parameters(self, of: Candidate) -> dict[str, float]:
         """The parameters that stand for a candidate."""
         kind = int if self.whole else float
@@ -75,6 +79,15 @@ def gap_space(proposer: str, steps: int, budget: int, *, gains: bool) -> GapSpac
             f"`proposer` must be one of {', '.join(PROPOSERS)} but got {proposer!r}."
         )
     return GapSpace(steps, budget, proposer != "cma-es", gains)
+
+
+def fixed_sampler(parameters: dict[str, float]) -> optuna.samplers.BaseSampler:
+    """A sampler that proposes just these parameters."""
+    import optuna
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
+        return optuna.samplers.PartialFixedSampler(parameters, optuna.samplers.RandomSampler())
 
 
 def make_sampler(

@@ -7,8 +7,10 @@ from bisect import bisect_left
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+import numpy as np
+
 from .schedule import Schedule
-from .transport import retime
+from .transport import project_to_steps, retime, warping_curve
 
 SIGMA_TOLERANCE = 1e-4
 """Relative difference under which two noise levels are the same."""
@@ -21,6 +23,14 @@ TOO_SHORT = (
     "Caching is off: this run has {steps} steps, and below {least} plain sampling with fewer "
     "steps is as good. Models made for few steps gain nothing from caching."
 )
+
+OTHER_LEVELS = (
+    "The run's noise levels are not those of the calibration (another scheduler or shift): its "
+    "model calls were kept at the calibrated noise levels."
+)
+
+ALIKE = 0.1
+"""Relative difference up to which noise levels at the same share of a run are alike."""
 
 NEARLY_HIGHEST = 0.95
 """Share of the highest level from which on a run counts as begun at the top."""
@@ -75,7 +85,8 @@ def fit_to_run(schedule: Schedule, sigmas: Sequence[float], highest: float = mat
     first and last step are computed in any case. Over other sigmas, a run that begins at the
     highest level and stops early is the schedule's beginning, and one that begins lower and goes to
     the end is its end. Any other run takes the schedule's curve over its own steps, with the same
-    budget; a run too short for that computes every step.
+    budget: at the calibrated noise levels where those are known and the run begins like them but
+    goes on differently, else at the same shares of the run. A run too short computes every step.
 
     Args:
         schedule: The schedule that the user made.
@@ -93,11 +104,63 @@ def fit_to_run(schedule: Schedule, sigmas: Sequence[float], highest: float = mat
         return Plan(_part(schedule, offset, steps), note)
     if steps < LEAST_STEPS:
         return Plan(Schedule.full(steps), TOO_SHORT.format(steps=steps, least=LEAST_STEPS))
+    made_for = schedule.sigmas if schedule.origin is None else schedule.origin.sigmas
+    if made_for is not None and _begins_with(made_for, sigmas) and not alike(made_for, sigmas):
+        return Plan(place_by_levels(schedule, made_for, sigmas), OTHER_LEVELS)
     if steps == schedule.steps:
         return Plan(schedule)
     fitted = retime(schedule, steps)
     note = f"The schedule is for {schedule.steps} steps and was fitted to this run's {steps}."
-    return Plan(fitted, note)
+    return Plan(fitted, "" if fitted.is_full else note)
+
+
+def _begins_with(made_for: Sequence[float], sigmas: Sequence[float]) -> bool:
+    """Whether two runs begin at about the same level: measured, a run that begins lower does not
+    gain from being placed by level.
+    """
+    return sigmas[0] >= NEARLY_HIGHEST * made_for[0]
+
+
+def alike(made_for: Sequence[float], sigmas: Sequence[float]) -> bool:
+    """Whether two runs, of any step counts, are at about the same noise level all along."""
+    # The last levels before 0 differ by step count alone.
+    shares = np.linspace(0.0, 1.0, len(sigmas))[: max(int(0.9 * len(sigmas)), 1)]
+    levels = np.asarray(sigmas)[: len(shares)]
+    expected = np.interp(shares * (len(made_for) - 1), np.arange(len(made_for)), made_for)
+    return bool(np.all(np.abs(levels - expected) <= ALIKE * np.maximum(levels, expected)))
+
+
+def place_by_levels(
+    schedule: Schedule, made_for: Sequence[float], sigmas: Sequence[float]
+) -> Schedule:
+    """The schedule's computed steps at the noise levels they were made for, in another run.
+
+    The curve of a schedule says how far a run is done; with the levels it was made for, at which
+    noise levels the model runs. A run that begins lower takes the rest of the curve, with the same
+    budget.
+
+    Args:
+        schedule: A schedule of any step count.
+        made_for: Noise levels of the run that the curve was found on.
+        sigmas: The new run's noise levels, never rising.
+    """
+    steps = len(sigmas) - 1
+    budget = min(max(schedule.budget, 2), steps)
+    if steps < 2:
+        return Schedule.full(steps)
+    done = warping_curve(schedule.computed_steps, schedule.steps)
+    levels = np.interp(done * (len(made_for) - 2), np.arange(len(made_for)), made_for)
+    progress = np.linspace(0.0, 1.0, len(done))
+    begin = float(np.interp(-sigmas[0], -levels, progress))
+    wanted = np.interp(np.linspace(begin, 1.0, budget), progress, levels)
+    positions = np.interp(-wanted, -np.asarray(sigmas), np.arange(len(sigmas)))
+    positions[0], positions[-1] = 0.0, steps - 1
+    nodes = project_to_steps(np.clip(positions, 0.0, steps - 1), steps)
+    edges = slice(len(nodes) - 1)
+    return Schedule(
+        steps, nodes, schedule.estimator, schedule.look_back[edges],
+        slope_gain=schedule.slope_gain[edges],
+    )  # fmt: skip
 
 
 def _aligned_part(schedule: Schedule, sigmas: Sequence[float], highest: float) -> int | None:

@@ -55,12 +55,14 @@ class Origin:
         architecture: The model's class in ComfyUI, or a kind of models.
         sampler, scheduler: ComfyUI's names.
         cfg: Guidance scale, or ``None`` where any will do.
+        sigmas: Noise levels of the calibrated run, of any step count, or ``None``.
     """
 
     architecture: str = ""
     sampler: str = ""
     scheduler: str = ""
     cfg: float | None = None
+    sigmas: tuple[float, ...] | None = field(default=None, repr=False)
 
 
 @dataclass(frozen=True)

@@ -21,7 +21,7 @@ import numpy as np
 
 from .errors import EvaluationError, OTCacheError
 from .gaps import Candidate, gaps_from_steps, neighbours
-from .proposals import GapSpace, gap_space, make_sampler
+from .proposals import GapSpace, fixed_sampler, gap_space, make_sampler
 from .schedule import MAX_STEPS
 from .trials import (
     SearchResult,
@@ -91,11 +91,11 @@ class _Search:
         settings: SearchSettings,
     ) -> None:
         self.loss, self.prompts, self.study, self.space = loss, prompts, study, space
-        self.warm_starts = tuple(dict.fromkeys(warm_starts))
+        self.warm_starts = tuple(dict.fromkeys(space.normal(start) for start in warm_starts))
         self.settings = settings
         self._phase = "warm start"
         self._sampling = False
-        self._has_sampler = False
+        self._sampler: optuna.samplers.BaseSampler | None = None
         self._cause: BaseException | None = None
         self.model_calls: Callable[[], int] = lambda: 0
         self.on_prompt: Callable[[Candidate, int, int], None] | None = None
@@ -127,9 +127,11 @@ class _Search:
         candidate = self._next(finished)
         if candidate is None and not self._sampling:
             return False
-        if candidate is not None:
-            # Another worker may ask first and take this one; then this one takes what it left.
-            self.study.enqueue_trial(self.space.parameters(candidate))
+        if candidate is None:
+            self.study.sampler = self._sampler
+        else:
+            # Not enqueued: on SQLite, two workers may take the same waiting trial.
+            self.study.sampler = fixed_sampler(self.space.parameters(candidate))
         self.study.optimize(self._evaluate, n_trials=1)
         if self._cause is not None:
             cause, self._cause = self._cause, None
@@ -153,10 +155,14 @@ class _Search:
             self._phase, self._sampling = "search", True
             self._prepare_sampler(best)
             return None
-        if best is None or not self.settings.polish:
-            return None
-        self._phase = "polish"
-        return self._free(neighbours(best.best, gains=self.space.gains), known, wait=True)
+        if best is not None and self.settings.polish:
+            self._phase = "polish"
+            near = neighbours(best.best, gains=self.space.gains)
+            candidate = self._free(near, known, wait=True)
+            if candidate is not None:
+                return candidate
+        self._phase = "warm start"  # one that a worker took and never finished
+        return self._free(self.warm_starts, known, wait=True)
 
     def _free(
         self, candidates: Iterable[Candidate], known: set[Candidate], *, wait: bool
@@ -181,7 +187,7 @@ class _Search:
             return False
         best, since, proposals = math.inf, 0, 0
         for trial in ended_trials(self.study):
-            phase = trial.user_attrs.get("phase")
+            phase = trial.user_attrs.get("candidate", {}).get("phase")
             if phase == "polish":
                 continue
             proposed = phase == "search"
@@ -191,16 +197,13 @@ class _Search:
         return since < settings.patience and proposals < 4 * settings.trials
 
     def _prepare_sampler(self, best: SearchResult | None) -> None:
-        if self._has_sampler:
+        if self._sampler is not None:
             return
         settings = self.settings
         start = self.warm_starts[0] if best is None else best.best
         # A worker that joins later takes another seed, or it would propose the same again.
         seed = (settings.seed + len(self.study.get_trials(deepcopy=False))) % (1 << 32)
-        self.study.sampler = make_sampler(
-            settings.proposer, self.space, start, settings.spread, seed
-        )
-        self._has_sampler = True
+        self._sampler = make_sampler(settings.proposer, self.space, start, settings.spread, seed)
 
     # One candidate
 

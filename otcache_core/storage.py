@@ -7,6 +7,7 @@ workflow.
 from __future__ import annotations
 
 import os
+import time
 import warnings
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -22,10 +23,12 @@ GRACE_SECONDS = 300
 """A database marks a trial as failed when its worker has been silent for so long."""
 
 DEFAULT_PROXY_PORT = 13_000
+ATTEMPTS = 5
 BUSY_SECONDS = 60.0
 """A SQLite file that another process writes to is waited for so long."""
 
 DATABASES = ("sqlite", "postgresql", "mysql", "mariadb")
+KINDS = (*DATABASES, "journal", "grpc")
 PLACES = "sqlite:///FILE, journal:FILE, postgresql://..., mysql://... or grpc://HOST:PORT"
 
 
@@ -34,26 +37,27 @@ def sqlite_place(path: Path) -> str:
     return f"sqlite:///{path.as_posix()}"
 
 
-def open_storage(place: str) -> BaseStorage:
+def open_storage(place: str, *, timeout: float = 30.0) -> BaseStorage:
     """Opens an Optuna storage.
 
     Args:
         place: ``sqlite:///FILE`` for one machine, ``journal:FILE`` for a folder that machines
             share, ``postgresql://USER:PASSWORD@HOST/DATABASE`` or the same with ``mysql`` for a
             server, ``grpc://HOST:PORT`` for Optuna's proxy in front of one.
+        timeout: Seconds to wait for a proxy.
 
     Raises:
         OTCacheError: If the place is none of these or cannot be reached. Messages leave out
             passwords.
     """
     kind = place.partition(":")[0].partition("+")[0].lower()
-    if kind not in (*DATABASES, "journal", "grpc"):
+    if kind not in KINDS:
         raise OTCacheError(f"a study's storage must be {PLACES} but is {hide_password(place)!r}.")
     try:
         if kind == "journal":
             return _open_journal(Path(place.partition(":")[2]))
         if kind == "grpc":
-            return _open_proxy(place)
+            return _open_proxy(place, timeout)
         return _open_database(place)
     except OTCacheError:
         raise
@@ -67,27 +71,33 @@ def open_storage(place: str) -> BaseStorage:
 
 def hide_password(place: str) -> str:
     """The place without user, password and options."""
-    try:
-        parts = urlsplit(place)
-        where = parts.hostname or ""
-        where += f":{parts.port}" if parts.port else ""
-    except ValueError:
-        return place.partition(":")[0] + ":..."
-    return f"{parts.scheme}://{where}{parts.path}" if where else f"{parts.scheme}:{parts.path}"
+    scheme, separator, rest = place.partition("://")
+    if not separator:
+        kind, _, path = place.partition(":")
+        return f"{kind}:..." if "@" in path or kind not in KINDS else place
+    return f"{scheme}://{rest.rpartition('@')[2].partition('?')[0].partition('#')[0]}"
 
 
 def _open_database(place: str) -> BaseStorage:
     import optuna
 
     waits = {"connect_args": {"timeout": BUSY_SECONDS}} if place.startswith("sqlite") else {}
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)  # heartbeats
-        return optuna.storages.RDBStorage(
-            place,
-            engine_kwargs={"pool_pre_ping": True, **waits},
-            heartbeat_interval=HEARTBEAT_SECONDS,
-            grace_period=GRACE_SECONDS,
-        )
+    for attempt in range(ATTEMPTS):
+        try:
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)  # heartbeats
+                return optuna.storages.RDBStorage(
+                    place,
+                    engine_kwargs={"pool_pre_ping": True, **waits},
+                    heartbeat_interval=HEARTBEAT_SECONDS,
+                    grace_period=GRACE_SECONDS,
+                )
+        except Exception:
+            # Another process may be making the tables at this very moment.
+            if attempt == ATTEMPTS - 1:
+                raise
+            time.sleep(0.2 * (attempt + 1))
+    raise AssertionError("unreachable")
 
 
 def _open_journal(path: Path) -> BaseStorage:
@@ -101,11 +111,13 @@ def _open_journal(path: Path) -> BaseStorage:
     return journal.JournalStorage(backend)
 
 
-def _open_proxy(place: str) -> BaseStorage:
+def _open_proxy(place: str, timeout: float) -> BaseStorage:
     from optuna.storages import GrpcStorageProxy
 
     parts = urlsplit(place)
     port = parts.port or DEFAULT_PROXY_PORT
-    proxy = GrpcStorageProxy(host=parts.hostname or "localhost", port=port)
-    proxy.wait_server_ready(timeout=30)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # Optuna calls its proxy experimental
+        proxy = GrpcStorageProxy(host=parts.hostname or "localhost", port=port)
+    proxy.wait_server_ready(timeout=timeout)
     return proxy

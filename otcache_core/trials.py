@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import math
+import os
+import socket
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -94,19 +96,23 @@ def running_candidates(study: optuna.Study) -> set[Candidate]:
     import optuna
 
     listed = study.get_trials(deepcopy=False, states=(optuna.trial.TrialState.RUNNING,))
-    return {_candidate(t) for t in listed if "computed_steps" in t.user_attrs}
+    return {_candidate(t) for t in listed if "candidate" in t.user_attrs}
 
 
 def note_candidate(trial: optuna.Trial, of: Candidate, phase: str) -> None:
-    """Writes into a trial what it is about."""
-    trial.set_user_attr("computed_steps", list(of.computed_steps))
-    trial.set_user_attr("slope_gain", list(of.slope_gain))
-    trial.set_user_attr("phase", phase)
+    """Writes into a trial what it is about, at once: others read it while it runs."""
+    note = {
+        "computed_steps": list(of.computed_steps),
+        "slope_gain": list(of.slope_gain),
+        "phase": phase,
+        "worker": f"{socket.gethostname()}:{os.getpid()}",
+    }
+    trial.set_user_attr("candidate", note)
 
 
 def _candidate(trial: optuna.trial.FrozenTrial) -> Candidate:
-    nodes, gains = trial.user_attrs["computed_steps"], trial.user_attrs["slope_gain"]
-    return candidate(tuple(nodes), tuple(gains))
+    note = trial.user_attrs["candidate"]
+    return candidate(tuple(note["computed_steps"]), tuple(note["slope_gain"]))
 
 
 def _read(trial: optuna.trial.FrozenTrial) -> Trial | None:
@@ -118,7 +124,7 @@ def _read(trial: optuna.trial.FrozenTrial) -> Trial | None:
     return Trial(
         _candidate(trial),
         math.nan if trial.value is None else trial.value,
-        attributes["phase"],
+        attributes["candidate"]["phase"],
         dict(trial.intermediate_values),
         bool(attributes.get("given_up", False)),
         failure,

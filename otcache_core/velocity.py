@@ -94,9 +94,8 @@ class Slope:
         self._slope: Tensor | None = None
 
     def observe(self, sigma: float, x: Tensor, velocity: Tensor, edge: Edge) -> None:
-        if self._velocity is None or sigma == self._sigma:
-            self._slope = None
-        else:
+        # Samplers such as heun ask twice at one level; the slope up to it still holds.
+        if self._velocity is not None and sigma != self._sigma:
             self._slope = (velocity - self._velocity).div_(sigma - self._sigma)
         self._sigma, self._velocity, self._gain = sigma, velocity, edge.slope_gain
 

@@ -35,11 +35,59 @@ def architectures_table(rows: Sequence[dict[str, Any]]) -> str:
     return markdown_table(columns, cells)
 
 
+def _number(value: float | None, best: float | None) -> str:
+    if value is None:
+        return "-"
+    return f"**{value:.4f}**" if value == best else f"{value:.4f}"
+
+
+def _errors(row: dict[str, Any], ways: Sequence[str]) -> list[str]:
+    """A row's errors, the smallest one set off."""
+    known = [row[way] for way in ways if row[way] is not None]
+    return [_number(row[way], min(known, default=None)) for way in ways]
+
+
+def samplers_table(results: dict[str, Any]) -> str:
+    """What `benchmarks/samplers.py` found."""
+    ways = ("reuse", "slope", "denoised", "grid", "fewer")
+    columns = ("sampler", "calls a step:", "adds noise", "rule", *(f"{way}:" for way in ways))
+    cells = []
+    for row in results["rows"]:
+        calls = "-" if row["calls_a_step"] is None else f"{row['calls_a_step']:g}"
+        noise = "yes" if row["stochastic"] else ""
+        cells.append((f"`{row['sampler']}`", calls, noise, row["rule"], *_errors(row, ways)))
+    return markdown_table(columns, cells)
+
+
+def transfer_table(results: dict[str, Any]) -> str:
+    """What `benchmarks/transfer.py` found."""
+    ways = ("progress", "level", "fewer")
+    columns = ("run", "kept by progress:", "kept by noise level:", "plain fewer steps:")
+    return markdown_table(columns, [(row["case"], *_errors(row, ways)) for row in results["rows"]])
+
+
+def presets_table(results: dict[str, Any]) -> str:
+    """What `benchmarks/presets.py` found."""
+    columns = ("preset", *(f"{budget} calls:" for budget in results["budgets"]))
+    best = [
+        min(row["errors"][i] for row in results["rows"] if row["errors"][i] is not None)
+        for i in range(len(results["budgets"]))
+    ]
+    return markdown_table(columns, [
+        (row["preset"], *map(_number, row["errors"], best)) for row in results["rows"]
+    ])  # fmt: skip
+
+
 def _architectures(results: dict[str, Any]) -> str:
     return architectures_table(results["rows"])
 
 
-TABLES: dict[str, Callable[[Any], str]] = {"architectures": _architectures}
+TABLES: dict[str, Callable[[Any], str]] = {
+    "architectures": _architectures,
+    "samplers": samplers_table,
+    "transfer": transfer_table,
+    "presets": presets_table,
+}
 """A table's name, which is its record's too, and what writes it."""
 
 

@@ -76,8 +76,10 @@ def published_anchor(published: Published) -> Anchor:
 
 def _blend(schedules: Iterable[Schedule], budget: int) -> Schedule:
     """The Wasserstein barycentre of schedules, equal weights, at one budget."""
-    curves = [warping_curve(s.computed_steps, s.steps) for s in schedules]
-    return Schedule(STEPS, realise(np.mean(curves, axis=0), budget, STEPS, rho=1.0))
+    known = list(schedules)
+    curves = [warping_curve(s.computed_steps, s.steps) for s in known]
+    nodes = realise(np.mean(curves, axis=0), budget, STEPS, rho=1.0)
+    return Schedule(STEPS, nodes, sigmas=known[0].sigmas)
 
 
 def generic_anchor(own: Anchor) -> Anchor:
@@ -90,7 +92,8 @@ def generic_anchor(own: Anchor) -> Anchor:
         architecture="flow matching",
         reference=_blend(high, HIGH),
         anchor=_blend(low, LOW),
-        sampling=Sampling("euler", "simple"),
+        # Its levels are FLUX's, near those of the published models; other shifts are told by them.
+        sampling=Sampling("euler", "simple", sigmas=own.sampling.sigmas),
         rho=own.rho,
         provenance=GENERIC_PROVENANCE,
     )

@@ -24,7 +24,7 @@ from scripts.make_presets import PRESETS
 NAME = "sdxl-like (generic)"
 SETTINGS = {
     "name": "sdxl-like", "steps": 30, "cfg": 2.5, "sampler_name": "euler", "scheduler": "normal",
-    "reference_budget": 16, "anchor_budget": 8, "trials": 40, "patience": 10, "seed": 0,
+    "reference_budget": 16, "anchor_budget": 8, "trials": 26, "patience": 10, "seed": 0,
     "estimator": "slope",
 }  # fmt: skip
 PROMPTS = 16

@@ -16,7 +16,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
 
@@ -131,6 +131,7 @@ class ComfyServer(ComfyClient):
         device: See `device_arguments`.
         timeout: Seconds to wait until it answers.
         extra_arguments: More arguments for ComfyUI's main.py.
+        environment: Variables for it beside those of this process.
     """
 
     def __init__(
@@ -142,7 +143,9 @@ class ComfyServer(ComfyClient):
         device: str | None = None,
         timeout: float = 180.0,
         extra_arguments: Sequence[str] = (),
+        environment: Mapping[str, str] | None = None,
     ) -> None:
+        self._environment = dict(environment or {})
         self._temporary = base is None
         self.base = Path(tempfile.mkdtemp(prefix="otcache-")) if base is None else base.absolute()
         self.pack = pack
@@ -194,7 +197,12 @@ class ComfyServer(ComfyClient):
             self._process = subprocess.Popen(
                 command,
                 cwd=self.host,
-                env={**os.environ, "PYTHONUNBUFFERED": "1", "PYTHONUTF8": "1"},
+                env={
+                    **os.environ,
+                    "PYTHONUNBUFFERED": "1",
+                    "PYTHONUTF8": "1",
+                    **self._environment,
+                },
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=subprocess.STDOUT,
@@ -244,6 +252,12 @@ class ComfyServer(ComfyClient):
             _end_process_tree(process)
         if self._temporary:
             shutil.rmtree(self.base, ignore_errors=True)
+
+    def kill(self) -> None:
+        """End ComfyUI as a power cut would: at once, with no time to tidy up."""
+        if self._process is not None:
+            self._process.kill()
+            self._process.wait()
 
     def join(self) -> None:
         """Wait until ComfyUI ends by itself."""

@@ -18,7 +18,7 @@ from otcache_core.trials import SearchResult
 
 STEPS, BUDGET, PROMPTS = 20, 6, 2
 TARGET = (0, 1, 3, 6, 12, 19)
-START = candidate((0, 4, 8, 11, 15, 19))
+START = candidate((0, 1, 3, 6, 13, 19))
 STUDY = "anchor"
 
 

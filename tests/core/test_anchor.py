@@ -50,6 +50,17 @@ def _anchor(**changes: Any) -> Anchor:
     return Anchor(**values)
 
 
+def _with_middle(**changes: Any) -> Anchor:
+    """Three schedules, each with gains of its own."""
+    return Anchor(
+        "m",
+        "Flux",
+        reference=Schedule(8, (0, 1, 2, 4, 6, 7), slope_gain=(1.0, 1.0, 0.9, 0.8, 1.0)),
+        anchor=Schedule(8, (0, 3, 7), slope_gain=(1.0, 0.0)),
+        **{"middle": Schedule(8, (0, 2, 4, 7), slope_gain=(1.0, 0.35, 2.0)), **changes},
+    )
+
+
 def _sparse() -> Anchor:
     return Anchor("m", "Flux", Schedule(STEPS, (0, 1, 3, 5)), Schedule(STEPS, (0, 2, 5)))
 
@@ -64,8 +75,10 @@ def _sparse() -> Anchor:
         _anchor(rho=None, look_back_table=None, objective=None, versions={}),
         _anchor(name='quotes " and 漢字 \u2028', provenance="two\nlines"),
         _sparse(),
+        _with_middle(),
+        _with_middle(middle=None),
     ],
-    ids=["all fields", "few fields", "text", "defaults"],
+    ids=["all fields", "few fields", "text", "defaults", "middle", "gains"],
 )
 def test_round_trip(anchor: Anchor, tmp_path: Path) -> None:
     path = tmp_path / f"model{SUFFIX}"
@@ -74,6 +87,37 @@ def test_round_trip(anchor: Anchor, tmp_path: Path) -> None:
 
     assert load_anchor(path) == anchor
     assert Anchor.from_json(anchor.to_json()).to_json() == anchor.to_json()
+
+
+def test_gains_and_the_middle_come_back() -> None:
+    again = Anchor.from_json(_with_middle().to_json())
+
+    assert again.anchor.slope_gain == (1.0, 0.0)
+    assert again.middle == Schedule(8, (0, 2, 4, 7), slope_gain=(1.0, 0.35, 2.0))
+    assert again.reference.slope_gain == (1.0, 1.0, 0.9, 0.8, 1.0)
+
+
+def test_searched_schedules_come_by_budget() -> None:
+    anchor = _with_middle()
+    assert anchor.middle is not None
+
+    assert [name for name, _ in anchor.searched] == ["anchor", "middle", "reference"]
+    assert [schedule.budget for _, schedule in anchor.searched] == [3, 4, 6]
+    assert _sparse().searched == (("anchor", _sparse().anchor), ("reference", _sparse().reference))
+
+
+def test_documents_without_gains_or_a_middle_are_read() -> None:
+    """As written before there were any."""
+    document = json.loads(_with_middle().to_json())
+    del document["middle"]
+    for name in ("anchor", "reference"):
+        del document[name]["slope_gain"]
+
+    anchor = Anchor.from_json(json.dumps(document))
+
+    assert anchor.middle is None
+    assert anchor.anchor == Schedule(8, (0, 3, 7))
+    assert anchor.reference.slope_gain == (1.0,) * 5
 
 
 def test_json_is_plain_ascii_with_a_version() -> None:
@@ -134,6 +178,56 @@ def test_largest_anchor_can_be_read_back(tmp_path: Path) -> None:
 def test_schedules_that_do_not_fit_together(changes: dict[str, Any], message: str) -> None:
     with pytest.raises(OTCacheError, match=message):
         _anchor(**changes)
+
+
+@pytest.mark.parametrize(
+    ("middle", "message"),
+    [
+        (
+            Schedule(9, (0, 2, 4, 8)),
+            "`middle` and `anchor` must have the same steps but have 9 and",
+        ),
+        (Schedule(8, (0, 2, 7)), "2 <= anchor < middle < reference but are 3 and 3 and 6"),
+        (Schedule(8, (0, 1, 2, 3, 4, 7)), "anchor < middle < reference but are 3 and 6 and 6"),
+        (Schedule(8, (0, 7)), "anchor < middle < reference but are 3 and 2 and 6"),
+        (Schedule(8, (0, 2, 4, 7), "reuse"), "one estimator but have 'reuse' and 'slope'"),
+    ],
+)
+def test_a_middle_that_does_not_fit(middle: Schedule, message: str) -> None:
+    with pytest.raises(OTCacheError, match=message):
+        _with_middle(middle=middle)
+
+
+@pytest.mark.parametrize(
+    ("path", "value", "message"),
+    [
+        (("anchor", "slope_gain"), 1.0, "anchor.slope_gain must be a list"),
+        (("anchor", "slope_gain"), [1.0], r"`slope_gain` must have one value per edge \(2\)"),
+        (("anchor", "slope_gain", 1), 2.5, r"anchor.slope_gain\[1\] must .* 0 to 2 but got 2.5"),
+        (("anchor", "slope_gain", 1), -0.5, r"anchor.slope_gain\[1\] must .* 0 to 2 but got -0.5"),
+        (("reference", "slope_gain", 0), math.nan, r"reference.slope_gain\[0\] must .* got nan"),
+        (("middle", "slope_gain", 2), "1", r"middle.slope_gain\[2\] must be a number but got '1'"),
+        (("middle", "slope_gain", 2), None, r"middle.slope_gain\[2\] must be a number but got N"),
+        (("middle",), [0, 7], r"middle must be an object but got \[0, 7\]"),
+        (("middle",), {}, "middle.computed_steps must be present"),
+        (
+            ("middle", "computed_steps", 1),
+            8,
+            r"middle.computed_steps\[1\] must .* 0 to 7 but got 8",
+        ),
+        (("middle", "look_back"), [1, 1, 9], r"middle.look_back\[2\] must .* 1 to 6 but got 9"),
+        (("middle", "computed_steps"), [0, 4, 2, 7], "`computed_steps` must be strictly incr"),
+        (("middle",), {"computed_steps": [0, 2, 7]}, "budgets must satisfy .* are 3 and 3 and 6"),
+    ],
+)
+def test_bad_gains_and_middles_name_the_field(
+    path: tuple[str | int, ...], value: Any, message: str
+) -> None:
+    document = json.loads(_with_middle().to_json())
+    _set(*path, to=value)(document)
+
+    with pytest.raises(OTCacheError, match=rf"^shared\.json[.:] ?{message}"):
+        Anchor.from_json(json.dumps(document), "shared.json")
 
 
 def test_an_anchor_of_one_computed_step_is_refused() -> None:

@@ -1,11 +1,15 @@
 import itertools
 import math
+from collections import Counter
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+import optuna
 import pytest
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from otcache_core.anchor import Anchor, Sampling, load_anchor, save_anchor
@@ -15,39 +19,41 @@ from otcache_core.calibration import (
     Runner,
     Settings,
     calibrate,
-    calibrate_rho,
 )
-from otcache_core.errors import OTCacheError
-from otcache_core.graph import (
-    PairCosts,
-    TripleCosts,
-    shortest_path_over_pairs,
-    shortest_path_over_triples,
-)
+from otcache_core.errors import EvaluationError, OTCacheError
+from otcache_core.full_runs import FullRun, FullRuns
+from otcache_core.gaps import Candidate, candidate, uniform_steps
 from otcache_core.schedule import ESTIMATORS, Schedule
-from otcache_core.search import uniform_steps
+from otcache_core.search import SearchSettings
 from otcache_core.trajectory import Trajectory, TrajectoryRecorder
 from otcache_core.transport import predict_schedule
+from otcache_core.trials import SearchResult
 from otcache_core.velocity import VelocityCache
+from otcache_core.warm_starts import Graphs
 
-STEPS = 16
+STEPS, PROMPTS = 16, 3
 SIGMAS = tuple((1 - i / STEPS) ** 1.2 for i in range(STEPS + 1))
+SEARCH = SearchSettings(trials=24, patience=6)
 SETTINGS = Settings(
-    steps=STEPS, reference_budget=9, anchor_budget=4, trials=30, patience=6, metric="mean error"
+    steps=STEPS, reference_budget=9, anchor_budget=4, metric="mean error", search=SEARCH
 )
+# A quarter of the way from 4 to 9 is 1, and at least 2: rho is calibrated at 4 + 2 calls. The
+# curve is measured there, at both ends, half way from 6 to 9, and as far again above: 9 + 5 // 2.
+RHO_BUDGET, CURVE_BUDGETS = 6, (4, 6, 7, 9, 11)
 
 
 class Analytic(Runner):
     """Flow matching on data around -1 and 1, whose best prediction is known in closed form.
 
     The data are Gaussian around each point with a deviation of 1/2. The loss is the true error of
-    the final state.
+    the final state, so the "picture" holds that state, byte by byte.
     """
 
-    def __init__(self, prompts: int = 3) -> None:
+    def __init__(self, prompts: int = PROMPTS) -> None:
         self.prompts = prompts
         self.model_calls = 0
-        self.full: dict[int, Tensor] = {}
+        self.asked: list[tuple[Schedule, int]] = []
+        self.ran_in_full: list[int] = []
 
     def _denoised(self, x: Tensor, sigma: float) -> Tensor:
         self.model_calls += 1
@@ -59,7 +65,7 @@ class Analytic(Runner):
     def _sample(
         self, prompt: int, recorder: TrajectoryRecorder | None, cache: VelocityCache | None
     ) -> Tensor:
-        x = torch.randn(32, generator=torch.Generator().manual_seed(prompt), dtype=torch.float64)
+        x = torch.randn(36, generator=torch.Generator().manual_seed(prompt), dtype=torch.float64)
         for i, sigma in enumerate(SIGMAS[:-1]):
             if cache is not None and not cache.must_compute(i, x):
                 denoised = cache.estimate(i, sigma, x)
@@ -72,20 +78,28 @@ class Analytic(Runner):
             x = x + (x - denoised) / sigma * (SIGMAS[i + 1] - sigma)
         return x
 
-    def full_run(self, prompt: int) -> Trajectory:
+    def full_run(self, prompt: int) -> tuple[Trajectory, NDArray[np.uint8]]:
+        self.ran_in_full.append(prompt)
         recorder = TrajectoryRecorder(SIGMAS)
-        self.full[prompt] = self._sample(prompt, recorder, None)
-        return recorder.finish()
+        state = self._sample(prompt, recorder, None)
+        # 36 numbers of 8 bytes
+        return recorder.finish(), state.numpy().view(np.uint8).reshape(1, 8, 12, 3)
 
-    def loss(self, schedule: Schedule) -> float:
-        errors = [
-            (self._sample(p, None, VelocityCache(schedule, SIGMAS)) - self.full[p]).abs().mean()
-            for p in range(self.prompts)
-        ]
-        return float(torch.stack(errors).mean())
+    def loss(self, schedule: Schedule, prompt: int, reference: NDArray[np.uint8]) -> float:
+        self.asked.append((schedule, prompt))
+        state = self._sample(prompt, None, VelocityCache(schedule, SIGMAS)).numpy()
+        full = np.ascontiguousarray(reference).reshape(-1).view(np.float64)
+        return float(np.abs(state - full).mean())
+
+    def mean_loss(self, schedule: Schedule) -> float:
+        """Loss over all prompts, from full runs of its own."""
+        losses = [self.loss(schedule, p, self.full_run(p)[1]) for p in range(self.prompts)]
+        return sum(losses) / len(losses)
 
 
-def _calibrate(runner: Runner, settings: Settings = SETTINGS, **options: Any) -> tuple[Any, Any]:
+def _calibrate(
+    runner: Runner, settings: Settings = SETTINGS, **options: Any
+) -> tuple[Anchor, Report]:
     return calibrate(
         runner,
         settings,
@@ -94,6 +108,18 @@ def _calibrate(runner: Runner, settings: Settings = SETTINGS, **options: Any) ->
         sampling=Sampling("euler", "power", sigmas=SIGMAS),
         **options,
     )
+
+
+def _graphs(estimator: str) -> Graphs:
+    graphs, runner = Graphs(STEPS, estimator), Analytic()
+    for prompt in range(PROMPTS):
+        graphs.add(FullRun.of(*runner.full_run(prompt)))
+    return graphs
+
+
+def _schedule(anchor: Anchor, of: Candidate) -> Schedule:
+    edges = anchor.look_back_for(of.computed_steps, STEPS)
+    return Schedule(STEPS, of.computed_steps, anchor.estimator, edges, SIGMAS, of.slope_gain)
 
 
 @pytest.fixture(scope="module", params=ESTIMATORS)
@@ -106,53 +132,44 @@ def calibrated(request: pytest.FixtureRequest) -> tuple[Analytic, Anchor, Report
 Calibrated = tuple[Analytic, Anchor, Report]
 
 
+# What is found
+
+
 def test_the_anchor_is_no_worse_than_any_cheap_candidate(calibrated: Calibrated) -> None:
-    runner, anchor, report = calibrated
+    _, anchor, report = calibrated
     warm = [trial for trial in report.search.trials if trial.phase == "warm start"]
 
     assert anchor.objective is not None
     assert anchor.objective.best <= min(trial.loss for trial in warm)
     assert anchor.objective.warm_start == warm[0].loss
-    assert uniform_steps(4, STEPS) in {trial.computed_steps for trial in warm}
+    assert candidate(uniform_steps(4, STEPS)) in {trial.candidate for trial in warm}
 
 
 def test_objective_values_are_those_of_the_schedules(calibrated: Calibrated) -> None:
-    runner, anchor, report = calibrated
+    _, anchor, report = calibrated
     assert anchor.objective is not None
-    first = report.search.trials[0].computed_steps
-    edges = anchor.look_back_for(first, STEPS)
+    first = _schedule(anchor, report.search.trials[0].candidate)
 
     assert anchor.objective.metric == "mean error"
-    assert anchor.objective.best == runner.loss(anchor.anchor)
-    assert anchor.objective.warm_start == runner.loss(
-        Schedule(STEPS, first, anchor.estimator, edges)
-    )
+    assert anchor.objective.best == pytest.approx(Analytic().mean_loss(anchor.anchor))
+    assert anchor.objective.warm_start == pytest.approx(Analytic().mean_loss(first))
 
 
-def test_stage_one_decides_reference_and_warm_start(calibrated: Calibrated) -> None:
+def test_stage_one_decides_reference_and_warm_starts(calibrated: Calibrated) -> None:
     _, anchor, report = calibrated
-    runs = Analytic()
-    look_backs = (1,) if anchor.estimator == "reuse" else (1, 2, 3, 4, 5)
-    pairs, triples = PairCosts(STEPS, look_backs), TripleCosts(STEPS)
-    for prompt in range(3):
-        pairs.add(runs.full_run(prompt))
-        triples.add(runs.full_run(prompt))
+    graphs = _graphs(anchor.estimator)
 
-    def path(budget: int) -> tuple[int, ...]:
-        if anchor.estimator == "slope":
-            return shortest_path_over_triples(triples.mean(), budget, gamma=3.0)
-        return shortest_path_over_pairs(pairs.mean(), budget, gamma=3.0)
-
-    assert anchor.reference.computed_steps == path(9)
-    assert report.search.trials[0].computed_steps == path(4)
-    table = pairs.look_back_table() if anchor.estimator == "meancache" else None
-    assert anchor.look_back_table == table
+    assert anchor.reference.computed_steps == graphs.path(9)
+    assert set(anchor.reference.slope_gain) == {1.0}
+    starts = graphs.candidates(4)
+    assert [trial.candidate for trial in report.search.trials[: len(starts)]] == starts
+    assert anchor.look_back_table == graphs.look_back_table()
 
 
 def test_look_backs_follow_the_table(calibrated: Calibrated) -> None:
-    _, anchor, _ = calibrated
+    runner, anchor, _ = calibrated
 
-    for schedule in (anchor.anchor, anchor.reference):
+    for schedule in (anchor.anchor, anchor.reference, *(asked for asked, _ in runner.asked)):
         assert schedule.look_back == (
             anchor.look_back_for(schedule.computed_steps, STEPS) or (1,) * (schedule.budget - 1)
         )
@@ -160,74 +177,149 @@ def test_look_backs_follow_the_table(calibrated: Calibrated) -> None:
         assert set(anchor.reference.look_back) != {1}
 
 
-def test_rho_is_the_best_candidate(calibrated: Calibrated) -> None:
-    runner, anchor, report = calibrated
+def test_gains_are_searched_for_the_slope_alone(calibrated: Calibrated) -> None:
+    runner, anchor, _ = calibrated
 
-    assert [*report.rho_losses] == [*RHO_CANDIDATES]
-    assert anchor.rho in RHO_CANDIDATES
+    gains = {gain for schedule, _ in runner.asked for gain in schedule.slope_gain}
+    assert (len(gains) > 3) == (anchor.estimator == "slope")
+    assert (gains == {1.0}) == (anchor.estimator != "slope")
+
+
+def test_the_runner_samples_with_the_runs_sigmas(calibrated: Calibrated) -> None:
+    runner, _, _ = calibrated
+
+    assert {schedule.sigmas for schedule, _ in runner.asked} == {SIGMAS}
+
+
+def test_rho_is_the_best_candidate(calibrated: Calibrated) -> None:
+    _, anchor, report = calibrated
+
+    assert anchor.rho in report.rho_losses
+    assert set(report.rho_losses) <= set(RHO_CANDIDATES)
     assert report.rho_losses[anchor.rho] == min(report.rho_losses.values())
     for rho, loss in report.rho_losses.items():
-        # Between 4 and 9: 4 + 2, and sqrt(4 * 9), which is 6 as well.
-        assert loss == pytest.approx(runner.loss(predict_schedule(anchor, 6, rho=rho).schedule))
+        predicted = predict_schedule(anchor, RHO_BUDGET, rho=rho).schedule
+        assert loss == pytest.approx(Analytic().mean_loss(predicted))
 
 
-def test_predictions_from_the_anchor_beat_uniform_steps(calibrated: Calibrated) -> None:
-    runner, anchor, _ = calibrated
-    nodes = uniform_steps(6, STEPS)
-    uniform = Schedule(STEPS, nodes, anchor.estimator, anchor.look_back_for(nodes, STEPS))
+def test_the_curve_is_that_of_the_predictions(calibrated: Calibrated) -> None:
+    _, anchor, _ = calibrated
 
-    assert runner.loss(predict_schedule(anchor, 6).schedule) < runner.loss(uniform)
+    assert tuple(point.budget for point in anchor.fidelity) == CURVE_BUDGETS
+    for point in anchor.fidelity:
+        schedule, runner = predict_schedule(anchor, point.budget).schedule, Analytic()
+        losses = [runner.loss(schedule, p, runner.full_run(p)[1]) for p in range(PROMPTS)]
+        assert point.mean == pytest.approx(np.mean(losses))
+        assert point.spread == pytest.approx(np.std(losses))
+
+
+def test_predictions_from_the_anchor_are_no_worse_than_uniform_steps(
+    calibrated: Calibrated,
+) -> None:
+    _, anchor, _ = calibrated
+    uniform = _schedule(anchor, candidate(uniform_steps(6, STEPS)))
+    predicted = predict_schedule(anchor, 6).schedule
+
+    # For meancache, the searched anchor and the prediction are uniform themselves.
+    assert Analytic().mean_loss(predicted) <= Analytic().mean_loss(uniform)
 
 
 def test_the_anchor_says_where_it_comes_from(calibrated: Calibrated, tmp_path: Path) -> None:
     _, anchor, report = calibrated
 
     assert (anchor.name, anchor.architecture) == ("two points", "Analytic")
-    assert anchor.anchor.budget == 4
-    assert anchor.reference.budget == 9
+    assert (anchor.anchor.budget, anchor.reference.budget, anchor.middle) == (4, 9, None)
     assert anchor.anchor.sigmas == anchor.reference.sigmas == anchor.sampling.sigmas == SIGMAS
-    assert anchor.calibration.prompts == 3
-    assert anchor.calibration.trials == len(report.search.trials) <= 30
+    assert anchor.calibration.prompts == PROMPTS
+    assert anchor.calibration.trials == len(report.search.trials) <= 24
     save_anchor(anchor, tmp_path / "a.otanchor.json")
     assert load_anchor(tmp_path / "a.otanchor.json") == anchor
 
 
-def test_model_calls_are_counted_to_the_end() -> None:
-    runner = Analytic()
+def test_model_calls_are_counted_to_the_end(calibrated: Calibrated) -> None:
+    """16 for each full run, and the budget for each prompt that a schedule was tried on."""
+    runner, anchor, report = calibrated
 
-    anchor, report = _calibrate(runner, replace(SETTINGS, seed=5))
-
-    # 3 prompts: 16 steps each, 4 for each trial, 6 for each distinct schedule tried for rho.
-    tried = {predict_schedule(anchor, 6, rho=rho).schedule for rho in RHO_CANDIDATES}
-    expected = 3 * (16 + 4 * len(report.search.trials) + 6 * len(tried))
-    assert anchor.calibration.model_calls == runner.model_calls == expected
-    assert anchor.calibration.seed == 5
+    expected = PROMPTS * STEPS + sum(schedule.budget for schedule, _ in runner.asked)
+    assert anchor.calibration.model_calls == report.model_calls == runner.model_calls == expected
 
 
-def test_calibration_is_deterministic() -> None:
-    (first, report), (second, other) = (_calibrate(Analytic()) for _ in range(2))
+def test_nothing_is_measured_twice(calibrated: Calibrated) -> None:
+    """The curve takes what the search for the anchor and rho have measured."""
+    runner, _, _ = calibrated
+
+    assert runner.ran_in_full == [0, 1, 2]
+    assert set(Counter(runner.asked).values()) == {1}
+
+
+def test_a_seed_decides_the_calibration() -> None:
+    settings = replace(SETTINGS, search=replace(SEARCH, seed=5))
+    (first, report), (second, other) = (_calibrate(Analytic(), settings) for _ in range(2))
 
     assert first == second
-    assert report.search.trials == other.search.trials
+    assert report == other
+    assert first.calibration.seed == 5
+
+
+# A third schedule
+
+
+def test_a_middle_schedule_is_searched_around_what_the_two_predict() -> None:
+    runner = Analytic()
+    anchor, report = _calibrate(runner, replace(SETTINGS, middle_budget=7, curve=False))
+
+    assert anchor.middle is not None
+    assert (anchor.middle.budget, anchor.middle.sigmas) == (7, SIGMAS)
+    assert predict_schedule(anchor, 7).schedule == anchor.middle
+    two = predict_schedule(replace(anchor, middle=None, rho=None), 7).schedule
+    tried = [schedule for schedule, _ in runner.asked if schedule.budget == 7]
+    assert tried[0].computed_steps == two.computed_steps
+    losses = {schedule: Analytic().mean_loss(schedule) for schedule in {two, anchor.middle}}
+    assert losses[anchor.middle] <= losses[two]
+    assert report.model_calls == runner.model_calls
+    assert anchor.calibration.trials == len(report.search.trials)
+
+
+def test_rho_is_not_calibrated_where_the_middle_stands() -> None:
+    anchor, report = _calibrate(
+        Analytic(1), replace(SETTINGS, middle_budget=RHO_BUDGET, curve=False)
+    )
+
+    assert (anchor.rho, report.rho_losses) == (None, {})
+
+
+# What the caller is told
 
 
 def test_progress_is_told_stage_by_stage() -> None:
     told: list[tuple[str, int, int]] = []
-    trials = []
+    results: list[SearchResult] = []
 
     _, report = _calibrate(
-        Analytic(),
-        on_progress=lambda *progress: told.append(progress),
-        on_trial=lambda trial, result: trials.append(trial),
+        Analytic(), on_progress=lambda *progress: told.append(progress), on_trial=results.append
     )
 
-    count = len(report.search.trials)
-    assert told == [
-        *(("full runs", i, 3) for i in (1, 2, 3)),
-        *(("anchor search", i, 30) for i in range(1, count + 1)),
-        *(("rho", i, 5) for i in (1, 2, 3, 4, 5)),
-    ]
-    assert trials == report.search.trials
+    stages = [stage for stage, _ in itertools.groupby(told, key=lambda progress: progress[0])]
+    assert stages == ["full runs", "anchor search", "rho", "fidelity"]
+    assert [p for p in told if p[0] == "full runs"] == [("full runs", i, 3) for i in (1, 2, 3)]
+    assert {p[2] for p in told if p[0] == "anchor search"} == {24}
+    for _, group in itertools.groupby(told, key=lambda progress: progress[0]):
+        done = [progress[1] for progress in group]
+        assert done == sorted(done)
+    # Each stage but the search, which may end early, ends with all that it has.
+    assert [p[1:] for p in told if p[0] == "rho"][-1] == (len(_set_of_rho(report)),) * 2
+    assert told[-1] == ("fidelity", 5, 5)
+    assert results[-1] == report.search
+
+
+def _set_of_rho(report: Report) -> set[Candidate]:
+    """The distinct schedules that the rho candidates predict."""
+    graphs = _graphs("slope")
+    best = report.search.best
+    low = Schedule(STEPS, best.computed_steps, slope_gain=best.slope_gain)
+    anchor = Anchor("m", "x", Schedule(STEPS, graphs.path(9)), low)
+    predicted = [predict_schedule(anchor, RHO_BUDGET, rho=rho).schedule for rho in RHO_CANDIDATES]
+    return {candidate(schedule.computed_steps, schedule.slope_gain) for schedule in predicted}
 
 
 def test_every_better_anchor_is_handed_out_on_the_way() -> None:
@@ -236,43 +328,183 @@ def test_every_better_anchor_is_handed_out_on_the_way() -> None:
     anchor, report = _calibrate(Analytic(), on_better=better.append)
 
     best = [a.objective.best for a in better if a.objective is not None]
-    losses = [trial.loss for trial in report.search.trials]
+    losses = [trial.loss for trial in report.search.trials if trial.complete]
     assert best == [v for v, _ in itertools.groupby(itertools.accumulate(losses, min))]
     assert better[-1].anchor == anchor.anchor
     assert better[-1].reference == anchor.reference
+    # 16 calls for each full run and 4 for each prompt of the one trial so far
+    assert better[0].calibration.model_calls == PROMPTS * (16 + 4)
+    assert (better[0].calibration.trials, better[0].fidelity, better[0].rho) == (1, (), None)
+
+
+def test_stop_ends_with_what_there_is() -> None:
+    results: list[SearchResult] = []
+
+    anchor, report = _calibrate(Analytic(), on_trial=results.append, stop=lambda: len(results) >= 3)
+
+    assert len(report.search.trials) == 3
+    assert (anchor.rho, anchor.fidelity, report.rho_losses) == (None, (), {})
+    assert Anchor.from_json(anchor.to_json()) == anchor
+
+
+@pytest.mark.parametrize("curve", [False, True])
+def test_the_curve_is_an_option(curve: bool) -> None:
+    anchor, _ = _calibrate(Analytic(1), replace(SETTINGS, curve=curve))
+
+    assert bool(anchor.fidelity) == curve
+
+
+# Going on
+
+
+class _CutShort(Analytic):
+    """Is interrupted when it has run so many schedules and full runs."""
+
+    class Interrupted(BaseException):
+        pass
+
+    def __init__(self, after: int) -> None:
+        super().__init__()
+        self.after = after
+
+    def _sample(self, *arguments: Any) -> Tensor:
+        if len(self.asked) + len(self.ran_in_full) > self.after:
+            raise self.Interrupted
+        return super()._sample(*arguments)
+
+
+@pytest.mark.parametrize("after", [0, 2, 3, 10, 40, 90])
+def test_a_calibration_goes_on_where_it_was_cut_short(after: int, tmp_path: Path) -> None:
+    """In the full runs, at the first trial, in the search, and near its end."""
+    settings = replace(SETTINGS, search=replace(SEARCH, proposer="none"))
+    storage = optuna.storages.InMemoryStorage()
+    options: dict[str, Any] = {"full_runs": FullRuns(tmp_path), "storage": storage}
+    expected, _ = _calibrate(Analytic(), settings)
+    cut, resumed = _CutShort(after), Analytic()
+    with pytest.raises(_CutShort.Interrupted):
+        _calibrate(cut, settings, **options)
+
+    anchor, _ = _calibrate(resumed, settings, **options)
+
+    assert anchor.anchor == expected.anchor
+    assert anchor.reference == expected.reference
+    # What was under way is run again, and nothing else.
+    assert len(cut.ran_in_full) + len(resumed.ran_in_full) == PROMPTS + (after < PROMPTS)
+    again = set(cut.asked) & set(resumed.asked)
+    assert len({schedule for schedule, _ in again}) <= 1
+    # A third sitting has nothing to do.
+    nothing = Analytic()
+    assert _calibrate(nothing, settings, **options)[0] == anchor
+    assert nothing.model_calls == 0
+
+
+def test_model_calls_of_earlier_sittings_count(tmp_path: Path) -> None:
+    options: dict[str, Any] = {
+        "full_runs": FullRuns(tmp_path), "storage": optuna.storages.InMemoryStorage(),
+    }  # fmt: skip
+    results: list[SearchResult] = []
+    first, second = Analytic(), Analytic()
+    _calibrate(first, on_trial=results.append, stop=lambda: len(results) >= 5, **options)
+
+    anchor, report = _calibrate(second, **options)
+
+    assert anchor.calibration.model_calls == first.model_calls + second.model_calls
+    assert anchor.calibration.trials == len(report.search.trials) > 5
+
+
+def test_workers_that_share_a_folder_share_the_full_runs(tmp_path: Path) -> None:
+    first, second = Analytic(), Analytic()
+    settings = replace(SETTINGS, curve=False, search=replace(SEARCH, trials=1))
+
+    _calibrate(first, settings, full_runs=FullRuns(tmp_path), first_prompt=2)
+    _calibrate(second, settings, full_runs=FullRuns(tmp_path), first_prompt=1)
+
+    assert first.ran_in_full == [2, 0, 1]
+    assert second.ran_in_full == []
+
+
+def test_a_damaged_full_run_is_run_again(tmp_path: Path) -> None:
+    settings = replace(SETTINGS, curve=False, search=replace(SEARCH, trials=1))
+    _calibrate(Analytic(), settings, full_runs=FullRuns(tmp_path))
+    (tmp_path / "prompt_0001.npz").write_bytes(b"half a fi")
+    runner = Analytic()
+
+    _calibrate(runner, settings, full_runs=FullRuns(tmp_path))
+
+    assert runner.ran_in_full == [1]
+
+
+def test_calibrations_of_other_names_share_no_trials() -> None:
+    storage, counts = optuna.storages.InMemoryStorage(), []
+    for name in ("flux", "sdxl"):
+        runner = Analytic()
+        _calibrate(runner, replace(SETTINGS, curve=False), storage=storage, study_name=name)
+        counts.append(runner.model_calls)
+
+    assert counts[0] == counts[1]
+
+
+# Failures
 
 
 class _Failing(Analytic):
-    """Fails at chosen evaluations of the loss."""
+    """Fails at chosen evaluations of the loss, by an error or by NaN in turn."""
 
     def __init__(self, failing: set[int]) -> None:
         super().__init__()
-        self.failing, self.evaluations = failing, 0
+        self.failing = failing
 
-    def loss(self, schedule: Schedule) -> float:
-        self.evaluations += 1
-        return math.nan if self.evaluations in self.failing else super().loss(schedule)
+    def loss(self, schedule: Schedule, prompt: int, reference: NDArray[np.uint8]) -> float:
+        value = super().loss(schedule, prompt, reference)
+        number = len(self.asked)
+        if number not in self.failing:
+            return value
+        if number % 2:
+            raise EvaluationError("no picture")
+        return math.nan
 
 
-def test_a_failed_warm_start_is_survived() -> None:
-    anchor, report = _calibrate(_Failing({1}))
+@pytest.mark.parametrize("number", [1, 2, 3])
+def test_a_failed_warm_start_is_survived(number: int) -> None:
+    anchor, report = _calibrate(_Failing({number}))
 
-    assert math.isnan(report.search.trials[0].loss)
+    assert report.search.trials[0].failure
+    assert anchor.objective is not None
     assert anchor.objective.warm_start == anchor.objective.best > 0
 
 
 def test_a_failed_rho_is_not_chosen() -> None:
-    trials = len(_calibrate(Analytic())[1].search.trials)
+    runner = Analytic()
+    _, report = _calibrate(runner)
+    first = next(n for n, (s, _) in enumerate(runner.asked, 1) if s.budget == RHO_BUDGET)
 
-    anchor, report = _calibrate(_Failing({trials + 1}))  # the first rho
+    anchor, other = _calibrate(_Failing({first}))
 
-    assert report.rho_losses[RHO_CANDIDATES[0]] == math.inf
-    assert anchor.rho != RHO_CANDIDATES[0]
+    # Every rho whose schedule is that of the first one is out.
+    assert RHO_CANDIDATES[0] not in other.rho_losses
+    assert anchor.rho in other.rho_losses
+    assert other.rho_losses.items() < report.rho_losses.items()
 
 
-def test_a_calibration_in_which_all_fail_is_refused() -> None:
-    with pytest.raises(OTCacheError, match="at least 1 candidate must be evaluated but all failed"):
-        _calibrate(_Failing(set(range(1000))))
+def test_without_any_rho_the_papers_stays(caplog: pytest.LogCaptureFixture) -> None:
+    class NoRho(Analytic):
+        def loss(self, schedule: Schedule, prompt: int, reference: NDArray[np.uint8]) -> float:
+            if schedule.budget == RHO_BUDGET:
+                raise EvaluationError("no picture")
+            return super().loss(schedule, prompt, reference)
+
+    anchor, report = _calibrate(NoRho())
+
+    assert (anchor.rho, report.rho_losses) == (None, {})
+    assert [point.budget for point in anchor.fidelity] == [4, 7, 9, 11]
+    messages = [record.getMessage() for record in caplog.records]
+    assert any("rho could not be calibrated" in text and "no picture" in text for text in messages)
+    assert any("loss at 6 calls could not be had" in text for text in messages)
+
+
+def test_a_calibration_in_which_all_fail_says_why() -> None:
+    with pytest.raises(EvaluationError, match="all .*failed, the last one with: .*no picture"):
+        _calibrate(_Failing(set(range(1, 1000, 2)) | {2}))
 
 
 def test_a_model_that_gives_nan_is_refused() -> None:
@@ -289,9 +521,19 @@ def test_no_prompts_are_refused() -> None:
         _calibrate(Analytic(prompts=0))
 
 
+def test_full_runs_that_vanish_are_named(tmp_path: Path) -> None:
+    """Another process may tidy the folder while this one runs."""
+
+    def remove(stage: str, done: int, total: int) -> None:
+        (tmp_path / "prompt_0000.npz").unlink(missing_ok=True)
+
+    with pytest.raises(OTCacheError, match="the full run of prompt 0 must be there but is gone"):
+        _calibrate(Analytic(), full_runs=FullRuns(tmp_path), on_progress=remove)
+
+
 @pytest.mark.parametrize("stage", ["full_run", "loss"])
 def test_an_interrupt_is_passed_on(stage: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    class Interrupted(Exception):
+    class Interrupted(BaseException):
         pass
 
     def interrupt(*args: object) -> None:
@@ -304,45 +546,38 @@ def test_an_interrupt_is_passed_on(stage: str, monkeypatch: pytest.MonkeyPatch) 
         _calibrate(runner)
 
 
-def test_rho_without_a_budget_in_between() -> None:
-    """Nothing to measure, nothing to run: every rho is as good."""
-    anchor = Anchor("m", "x", Schedule(STEPS, (0, 2, 6, 15)), Schedule(STEPS, (0, 4, 15)))
-
-    losses = calibrate_rho(_Failing(set(range(9))), anchor)
-
-    assert losses == dict.fromkeys(RHO_CANDIDATES, 0.0)
-
-
-def test_rho_is_judged_by_the_geometric_mean_over_two_budgets() -> None:
-    """Anchor 4 and reference 14 have 6 and round(sqrt(56)) = 7 between them."""
-    anchor = Anchor(
-        "m", "x", Schedule(STEPS, (*range(13), 15)), Schedule(STEPS, (0, 2, 6, 15)), rho=1.7
-    )
-    seen: list[Schedule] = []
-
-    class Counting(Analytic):
-        def loss(self, schedule: Schedule) -> float:
-            seen.append(schedule)
-            return {6: 4.0, 7: 9.0}[schedule.budget]
-
-    losses = calibrate_rho(Counting(), anchor)
-
-    assert list(losses.values()) == pytest.approx([6.0] * 5)  # sqrt(4 * 9)
-    assert {schedule.budget for schedule in seen} == {6, 7}
-    assert len(seen) == len(set(seen)) < 10
+# Settings
 
 
 def test_defaults_are_the_papers() -> None:
     settings = Settings()
 
     assert (settings.steps, settings.reference_budget, settings.anchor_budget) == (50, 20, 8)
-    assert (settings.trials, settings.patience) == (200, 50)
+    assert (settings.search.trials, settings.search.patience) == (200, 50)
+    assert (settings.rho_budget, settings.curve_budgets) == (11, (8, 11, 15, 20, 26))
+
+
+@pytest.mark.parametrize(
+    ("low", "high", "rho", "curve"),
+    [
+        (4, 9, RHO_BUDGET, CURVE_BUDGETS),
+        (3, 15, 6, (3, 6, 10, 15)),  # 3 + 12 // 4; 15 + 12 // 2 is above the steps
+        (3, 4, 3, (3, 4)),  # nothing lies in between
+        (3, 5, 4, (3, 4, 5, 6)),
+    ],
+)
+def test_measured_budgets_by_hand(low: int, high: int, rho: int, curve: tuple[int, ...]) -> None:
+    settings = Settings(steps=16, reference_budget=high, anchor_budget=low)
+
+    assert (settings.rho_budget, settings.curve_budgets) == (rho, curve)
 
 
 def test_the_smallest_budgets_that_can_be_calibrated() -> None:
-    anchor, _ = _calibrate(Analytic(1), replace(SETTINGS, anchor_budget=3, reference_budget=4))
+    anchor, report = _calibrate(Analytic(1), replace(SETTINGS, anchor_budget=3, reference_budget=4))
 
     assert (anchor.anchor.budget, anchor.reference.budget) == (3, 4)
+    # No budget lies between the two, so there is nothing to calibrate rho at.
+    assert (anchor.rho, report.rho_losses) == (None, {})
 
 
 @pytest.mark.parametrize(
@@ -357,3 +592,23 @@ def test_the_smallest_budgets_that_can_be_calibrated() -> None:
 def test_budgets_in_the_wrong_order(changes: dict[str, int], shown: str) -> None:
     with pytest.raises(OTCacheError, match=f"3 <= anchor < reference < steps but got {shown}"):
         replace(SETTINGS, **changes)
+
+
+@pytest.mark.parametrize("budget", [4, 9, 3, 15, -1])
+def test_the_middle_lies_between(budget: int) -> None:
+    with pytest.raises(
+        OTCacheError, match=f"`middle_budget` must be 0 or between 4 and 9 but got {budget}"
+    ):
+        replace(SETTINGS, middle_budget=budget)
+
+
+def test_unknown_estimators_are_refused() -> None:
+    with pytest.raises(OTCacheError, match="`estimator` must be one of slope, .* but got 'magic'"):
+        replace(SETTINGS, estimator="magic")
+
+
+def test_gains_are_an_option() -> None:
+    runner = Analytic(1)
+    _calibrate(runner, replace(SETTINGS, gains=False))
+
+    assert {gain for schedule, _ in runner.asked for gain in schedule.slope_gain} == {1.0}

@@ -1,7 +1,14 @@
 import pytest
 
-from otcache_core.run_plan import LEAST_STEPS, fit_to_run, same_sigma, step_of_sigma
-from otcache_core.schedule import Schedule
+from otcache_core.run_plan import (
+    LEAST_STEPS,
+    alike,
+    fit_to_run,
+    place_by_levels,
+    same_sigma,
+    step_of_sigma,
+)
+from otcache_core.schedule import Origin, Schedule
 
 LEVELS = (1.0, 0.8, 0.6, 0.4, 0.2, 0.0)  # 5 steps
 TWICE = (1.0, 0.5, 0.5, 0.25, 0.0)  # step 1 has no length
@@ -222,3 +229,89 @@ def test_a_whole_run_of_fewer_steps_is_no_part() -> None:
 
     assert (plan.schedule.steps, plan.schedule.budget) == (15, 4)
     assert "fitted" in plan.note
+
+
+def _levels(steps: int, power: float = 1.0, first: float = 1.0) -> tuple[float, ...]:
+    return tuple(first * (1.0 - i / steps) ** power for i in range(steps + 1))
+
+
+@pytest.mark.parametrize(
+    ("sigmas", "same"),
+    [
+        (_levels(50), True),
+        (_levels(20), True),  # other step counts of one scheduler
+        (_levels(100), True),
+        (_levels(50, 1.02), True),
+        (_levels(50, 2.0), False),
+        (_levels(50, first=0.5), False),
+        (_levels(50, first=14.6), False),
+    ],
+)
+def test_runs_of_one_scheduler_are_alike(sigmas: tuple[float, ...], same: bool) -> None:
+    assert alike(_levels(50), sigmas) is same
+
+
+def test_steps_placed_by_level_stay_at_their_levels() -> None:
+    # (1 - p)^2 is at level l at p = 1 - sqrt(l): 1, 0.64, 0.36, 0.04 at steps 0, 10, 20, 40 of 50.
+    schedule = Schedule(51, (0, 18, 32, 48, 50))
+
+    placed = place_by_levels(schedule, _levels(51), _levels(51, 2.0))
+
+    levels = _levels(51, 2.0)
+    wanted = [1.0 - t / 51 for t in schedule.computed_steps]
+    found = [levels[t] for t in placed.computed_steps]
+    assert found[:-1] == pytest.approx(wanted[:-1], abs=0.02)  # the last step is computed anyhow
+    assert placed.budget == 5
+
+
+def test_steps_placed_by_level_over_the_same_levels_stay_where_they_are() -> None:
+    schedule = Schedule(50, (0, 2, 5, 9, 15, 24, 36, 49), "meancache", (2, 1, 3, 1, 1, 4, 5))
+
+    placed = place_by_levels(schedule, _levels(50), _levels(50))
+
+    assert (placed.computed_steps, placed.look_back) == (
+        schedule.computed_steps,
+        (2, 1, 3, 1, 1, 4, 5),
+    )
+
+
+def test_a_run_that_begins_lower_takes_the_rest_of_the_curve() -> None:
+    # Early steps are dense; half-way down the curve they are not.
+    schedule = Schedule(50, (0, 1, 2, 3, 4, 25, 35, 49))
+
+    placed = place_by_levels(schedule, _levels(50), _levels(50, first=0.5))
+
+    assert (placed.steps, placed.budget) == (50, 8)
+    assert max(placed.gaps) <= 2 * min(placed.gaps) + 4
+
+
+@pytest.mark.parametrize("known_by", ["schedule", "origin"])
+def test_a_run_over_other_levels_is_placed_by_level_and_says_so(known_by: str) -> None:
+    made_for = _levels(50)
+    if known_by == "schedule":
+        schedule = Schedule(50, (0, 9, 18, 32, 49), sigmas=made_for)
+    else:
+        schedule = Schedule(50, (0, 9, 18, 32, 49), origin=Origin(sigmas=made_for))
+
+    plan = fit_to_run(schedule, _levels(50, 2.0), 1.0)
+
+    assert plan.schedule == place_by_levels(schedule, made_for, _levels(50, 2.0))
+    assert plan.schedule.computed_steps != schedule.computed_steps
+    assert "kept at the calibrated noise levels" in plan.note
+
+
+def test_a_run_that_begins_lower_keeps_its_shares() -> None:
+    schedule = Schedule(50, (0, 9, 18, 32, 49), sigmas=_levels(50))
+
+    assert fit_to_run(schedule, _levels(50, first=0.5), 1.0).schedule is schedule
+
+
+@pytest.mark.parametrize("steps", [10, 13, 20, 50, 1000])
+@pytest.mark.parametrize("first", [0.05, 0.5, 1.0, 80.0])
+@pytest.mark.parametrize("power", [0.3, 1.0, 7.0])
+def test_any_levels_give_a_whole_schedule(steps: int, first: float, power: float) -> None:
+    schedule = Schedule(50, (0, 2, 5, 9, 15, 24, 36, 49))
+
+    placed = place_by_levels(schedule, _levels(50), _levels(steps, power, first))
+
+    assert (placed.steps, placed.budget) == (steps, 8)  # its rules are checked when it is made

@@ -18,6 +18,7 @@ def test_derived_values_by_hand() -> None:
     assert schedule.budget == schedule.nfe == 4
     assert not schedule.is_full
     assert schedule.look_back == (1, 1, 1)  # plain reuse on each of 4 - 1 edges
+    assert schedule.slope_gain == (1.0, 1.0, 1.0)  # the plain slope on each
 
 
 @pytest.mark.parametrize("steps", [1, 2, 50, 1000])
@@ -32,12 +33,24 @@ def test_full_schedule_computes_every_step(steps: int) -> None:
 
 
 def test_lists_become_tuples() -> None:
-    schedule = Schedule(3, [0, 2], look_back=[4], sigmas=[3, 2, 1, 0])  # type: ignore[arg-type]
+    schedule = Schedule(3, [0, 2], look_back=[4], sigmas=[3, 2, 1, 0], slope_gain=[0.5])  # type: ignore[arg-type]
 
     assert schedule.computed_steps == (0, 2)
     assert schedule.look_back == (4,)
     assert schedule.sigmas == (3.0, 2.0, 1.0, 0.0)
-    assert hash(schedule) == hash(Schedule(3, (0, 2), look_back=(4,), sigmas=(3, 2, 1, 0)))
+    assert schedule.slope_gain == (0.5,)
+    again = Schedule(3, (0, 2), look_back=(4,), sigmas=(3, 2, 1, 0), slope_gain=(0.5,))
+    assert hash(schedule) == hash(again)
+
+
+def test_gains_are_part_of_a_schedule() -> None:
+    assert Schedule(6, (0, 2, 5)) == Schedule(6, (0, 2, 5), slope_gain=(1.0, 1.0))
+    assert Schedule(6, (0, 2, 5)) != Schedule(6, (0, 2, 5), slope_gain=(1.0, 0.5))
+
+
+@pytest.mark.parametrize("gain", [0.0, 0.35, 2.0])
+def test_gains_from_reuse_to_twice_the_slope(gain: float) -> None:
+    assert Schedule(6, (0, 2, 5), slope_gain=(1.0, gain)).slope_gain == (1.0, gain)
 
 
 @pytest.mark.parametrize(
@@ -57,6 +70,11 @@ def test_lists_become_tuples() -> None:
         ({"look_back": (1, 1, 1)}, r"`look_back` must have one value per edge \(2\) but has 3"),
         ({"look_back": (0, 1)}, r"`look_back` values must be from 1 to 6 but got \(0, 1\)"),
         ({"look_back": (1, 7)}, r"`look_back` values must be from 1 to 6 but got \(1, 7\)"),
+        ({"slope_gain": (1.0,)}, r"`slope_gain` must have one value per edge \(2\) but has 1"),
+        ({"slope_gain": (1.0,) * 3}, r"`slope_gain` must have one value per edge \(2\) but has 3"),
+        ({"slope_gain": (1.0, 2.1)}, r"`slope_gain` values must be from 0 to 2 but got \(1.0, 2.1"),
+        ({"slope_gain": (-0.1, 1.0)}, r"`slope_gain` values must be from 0 to 2 but got \(-0.1, "),
+        ({"slope_gain": (math.nan, 1.0)}, r"`slope_gain` values must be from 0 to 2 but got \(nan"),
         ({"sigmas": SIGMAS[1:]}, r"`sigmas` must have steps \+ 1 = 7 values but has 6"),
         ({"sigmas": SIGMAS[::-1]}, r"`sigmas` must be finite, never rise .* but got \(0.0, 0.25"),
     ],
@@ -100,6 +118,7 @@ def test_sigmas_may_repeat_and_end_above_zero() -> None:
         Schedule(6, (0, 5)),
         Schedule(6, (0, 1, 3, 5), "meancache", (1, 3, 6)),
         Schedule(6, (0, 1, 3, 5), "reuse", sigmas=SIGMAS),
+        Schedule(6, (0, 1, 3, 5), "slope", slope_gain=(1.0, 0.0, 0.35)),
     ],
 )
 def test_json_round_trip(schedule: Schedule) -> None:
@@ -108,6 +127,7 @@ def test_json_round_trip(schedule: Schedule) -> None:
     assert again == schedule
     assert again.sigmas == schedule.sigmas
     assert again.look_back == schedule.look_back
+    assert again.slope_gain == schedule.slope_gain
 
 
 @pytest.mark.parametrize("estimator", ESTIMATORS)
@@ -122,6 +142,7 @@ def test_json_without_options_takes_the_defaults() -> None:
 
     assert schedule == Schedule(6, (0, 2, 5), "slope", (1, 1))
     assert schedule.sigmas is None
+    assert schedule.slope_gain == (1.0, 1.0)
 
 
 @pytest.mark.parametrize(
@@ -134,6 +155,13 @@ def test_json_without_options_takes_the_defaults() -> None:
         ('{"steps": 6, "computed_steps": [0, 2]}', r"computed_steps.* end with .* got \[0, 2\]"),
         ('{"steps": 2, "computed_steps": [0, 1], "sigmas": [1, NaN, 0]}', r"sigmas\[1\] .* nan"),
         ('{"steps": 2, "computed_steps": [0, 1], "look_back": [9]}', r"look_back\[0\] must .* 9"),
+        (
+            '{"steps": 2, "computed_steps": [0, 1], "slope_gain": [3]}',
+            r"gain\[0\] must .* 2 but got 3",
+        ),
+        ('{"steps": 2, "computed_steps": [0, 1], "slope_gain": ["1"]}', r"slope_gain\[0\] .* '1'"),
+        ('{"steps": 2, "computed_steps": [0, 1], "slope_gain": 1}', "slope_gain must be a list"),
+        ('{"steps": 2, "computed_steps": [0, 1], "slope_gain": [1, 1]}', "one value per edge .1."),
         ('{"steps": 2, "computed_steps": [0, 1], "estimator": 3}', "estimator must be a text"),
         ("[]", "schedule must be a JSON object but is a list"),
     ],

@@ -166,7 +166,7 @@ def test_a_proxy_that_does_not_answer(monkeypatch: pytest.MonkeyPatch) -> None:
         ("study.db", "study.db"),
         ("redis://host:6379", "redis://host:6379"),
         ("mongodb://me:secret@host/studies", "mongodb://host/studies"),
-        ("file:///tmp/study", "file:/tmp/study"),
+        ("file:///shared/study", "file:///shared/study"),
         ("postgres://me:secret@host/studies", "postgres://host/studies"),
     ],
 )
@@ -213,9 +213,11 @@ def test_a_file_that_is_no_database(tmp_path: Path) -> None:
         ("postgresql://me:sec@ret@host/a", "postgresql://host/a"),
         ("postgresql://host/a?user=me&password=secret", "postgresql://host/a"),
         ("postgresql://host/a#secret", "postgresql://host/a"),
-        ("postgresql://me:sec/ret@host/a", "postgresql:..."),  # no port is "sec"
-        ("postgresql://me:sec[ret@host/a", "postgresql:..."),
-        ("grpc://host:secret", "grpc:..."),
+        ("postgresql://me:sec/ret@host/a", "postgresql://host/a"),
+        ("postgresql://me:/secret@host/a", "postgresql://host/a"),
+        ("me:secret@host/a", "me:..."),
+        ("sqlite:////folder/study.db", "sqlite:////folder/study.db"),
+        ("postgresql://me:sec[ret@host/a", "postgresql://host/a"),
         ("journal:/shared/trials.log", "journal:/shared/trials.log"),
     ],
 )

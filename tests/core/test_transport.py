@@ -8,11 +8,14 @@ import pytest
 
 from otcache_core.anchor import Anchor, Sampling
 from otcache_core.errors import OTCacheError
+from otcache_core.gaps import candidate
 from otcache_core.plots import render_schedule
 from otcache_core.schedule import ESTIMATORS, Schedule
 from otcache_core.transport import (
     MAX_RHO,
     RESOLUTION,
+    gain_curve,
+    gains_of_edges,
     geodesic_weights,
     predict_schedule,
     project_to_steps,
@@ -302,6 +305,186 @@ def test_larger_rho_computes_earlier() -> None:
 
     for later, earlier in itertools.pairwise(nodes):
         assert all(a < b for a, b in zip(earlier[1:-1], later[1:-1], strict=True))
+
+
+# A third schedule in the middle
+
+
+def test_neighbouring_schedules_decide() -> None:
+    """Below the middle the reference has no say, above it the anchor has none."""
+    middle = Schedule(50, (0, 1, 3, 6, 10, 15, 20, 26, 32, 38, 44, 49))
+    bent = Schedule(50, (0, 10, 20, 30, 40, 45, 47, 49))
+    late = Schedule(50, (0, *range(31, 50)))
+    own, other_anchor, other_reference = (
+        Anchor("m", "Flux", reference, anchor, middle=middle)
+        for reference, anchor in (
+            (Schedule(50, REFERENCE), Schedule(50, ANCHOR)),
+            (Schedule(50, REFERENCE), bent),
+            (late, Schedule(50, ANCHOR)),
+        )
+    )
+
+    for budget in range(8, 51):
+        predicted, by_anchor, by_reference = (
+            predict_schedule(anchor, budget).schedule
+            for anchor in (own, other_anchor, other_reference)
+        )
+        assert _is_schedule(predicted.computed_steps, budget, 50)
+        assert (predicted == by_anchor) == (budget >= 12)
+        assert (predicted == by_reference) == (budget <= 12 or budget == 50)
+
+
+def test_three_schedules_come_back_as_they_are_stored() -> None:
+    middle = Schedule(17, (0, 1, 4, 9, 16), slope_gain=(1.0, 0.5, 0.5, 0.25))
+    anchor = Anchor("m", "Flux", BENT, LINE, middle=middle)
+
+    for stored in (LINE, middle, BENT):
+        for rho in (1.0, 2.0):
+            assert predict_schedule(anchor, stored.budget, rho=rho).schedule is stored
+    assert [*predict_schedule(anchor, 7).curves] == [
+        "reference (B=9)",
+        "middle (B=5)",
+        "anchor (B=3)",
+        "prediction (B=7)",
+    ]
+
+
+def test_a_prediction_between_middle_and_reference_by_hand() -> None:
+    """Both straight, so that every blend of theirs is: mu(u) = 12 u, however bent the anchor is."""
+    anchor = Anchor(
+        "m",
+        "Flux",
+        reference=Schedule(13, (0, 2, 4, 6, 8, 10, 12)),
+        anchor=Schedule(13, (0, 1, 12)),
+        middle=Schedule(13, (0, 3, 6, 9, 12)),
+    )
+
+    # i * 12 / 5 = 0, 2.4, 4.8, 7.2, 9.6, 12
+    assert predict_schedule(anchor, 6, rho=1.0).schedule.computed_steps == (0, 2, 5, 7, 10, 12)
+    # Below the middle, the anchor pulls: at u = 1/3 and 2/3 it is far below 4 and 8.
+    below = predict_schedule(anchor, 4, rho=1.0).schedule.computed_steps
+    assert below[1] < 4
+    assert below[2] < 8
+
+
+# Gains
+
+
+def test_a_gain_curve_by_hand() -> None:
+    """Each step has the gain of the edge it lies in; the last one begins none."""
+    schedule = Schedule(7, (0, 2, 3, 6), slope_gain=(1.0, 0.25, 0.5))
+
+    assert gain_curve(schedule, 7).tolist() == [1.0, 1.0, 0.25, 0.5, 0.5, 0.5, 1.0]
+
+
+def test_a_gain_curve_of_another_step_count_by_hand() -> None:
+    schedule = Schedule(3, (0, 1, 2), slope_gain=(1.0, 0.5))
+
+    # 1, 0.5, 1 at progress 0, 1/2, 1; half way between them
+    assert gain_curve(schedule, 5).tolist() == [1.0, 0.75, 0.5, 0.75, 1.0]
+    assert gain_curve(schedule, 2).tolist() == [1.0, 1.0]
+
+
+def test_gains_of_edges_by_hand() -> None:
+    curve = np.array([9.0, 9.0, 9.0, 0.5, 9.0, 0.2, 0.6, 0.77, 9.0, 0.513, 9.0])
+
+    # The first edge has no slope before it, 2 -> 4 skips 3, 4 -> 8 skips 5 to 7 with a mean of
+    # 0.523, and 8 -> 10 skips 9; all on a grid of 0.05.
+    assert gains_of_edges(curve, (0, 2, 4, 8, 10)) == (1.0, 0.5, 0.5, 0.5)
+    # 2 -> 3 skips nothing; 3 -> 10 skips 4 to 9: 20.083 / 6 is above 2.
+    assert gains_of_edges(curve, (0, 2, 3, 10)) == (1.0, 1.0, 2.0)
+    assert gains_of_edges(curve[:1], (0,)) == ()
+
+
+def test_edges_of_their_own_schedule_have_their_own_gains() -> None:
+    random = np.random.default_rng(8)
+    for _ in range(300):
+        steps = int(random.integers(4, 60))
+        nodes = _random_nodes(random, int(random.integers(2, steps)), steps)
+        gains = candidate(nodes, random.uniform(0, 2, len(nodes) - 1).tolist()).slope_gain
+
+        curve = gain_curve(Schedule(steps, nodes, slope_gain=gains), steps)
+
+        assert gains_of_edges(curve, nodes) == gains
+
+
+def test_a_blend_of_gains_by_hand() -> None:
+    """17 steps, budget 5 between 3 and 9: weights 5/11 and 6/11, as above."""
+    line = Schedule(17, (0, 8, 16), slope_gain=(1.0, 0.45))
+    bent = Schedule(17, BENT.computed_steps, slope_gain=(1.0,) * 4 + (0.2, 0.4, 0.6, 0.8))
+
+    schedule = predict_schedule(Anchor("m", "Flux", bent, line), 5, rho=1.0).schedule
+
+    assert schedule.computed_steps == (0, 3, 6, 10, 16)
+    # 0 -> 3 has no slope before it; 3 -> 6 skips 4 and 5: (5 * 1 + 6 * 0.2) / 11 = 0.564.
+    # 6 -> 10 skips 7 with (5 * 1 + 6 * 0.4) / 11 = 0.673, 8 and 9 with (5 * 0.45 + 6 * 0.6) / 11 =
+    # 0.532: 0.579. 10 -> 16 skips 11 with 0.532, 12 to 15 with (5 * 0.45 + 6 * 0.8) / 11 = 0.641:
+    # 0.619. All on a grid of 0.05.
+    assert schedule.slope_gain == (1.0, 0.55, 0.6, 0.6)
+
+
+def test_gains_fade_out_towards_the_full_schedule() -> None:
+    """The full schedule skips nothing: its gain is 1 everywhere, as the plain slope's."""
+    low = Schedule(101, (0, 50, 100), slope_gain=(1.0, 0.0))
+    high = Schedule(101, (0, 25, 50, 75, 100), slope_gain=(1.0, 0.0, 0.0, 0.0))
+    anchor = Anchor("m", "Flux", high, low)
+
+    means = []
+    for budget in (5, 6, 10, 20, 40, 50):
+        schedule = predict_schedule(anchor, budget, rho=1.0).schedule
+        skipping = [g for g, gap in zip(schedule.slope_gain, schedule.gaps, strict=True) if gap > 1]
+        means.append(np.mean(skipping[1:]))
+
+    assert means[0] == 0.0
+    assert means == sorted(means)
+    assert means[-1] > 0.5
+
+
+def test_plain_anchors_predict_the_plain_slope() -> None:
+    for _, anchor in _random_anchors(200, seed=9):
+        for budget in range(anchor.anchor.budget, anchor.steps + 1, 7):
+            assert set(predict_schedule(anchor, budget).schedule.slope_gain) <= {1.0}
+
+
+def test_gains_of_any_prediction_are_in_their_normal_form() -> None:
+    for random, plain in _random_anchors(500, seed=10):
+        low, high = (
+            Schedule(
+                s.steps, s.computed_steps,
+                slope_gain=candidate(
+                    s.computed_steps, random.uniform(0, 2, s.budget - 1).tolist()
+                ).slope_gain,
+            )
+            for s in (plain.anchor, plain.reference)
+        )  # fmt: skip
+        anchor = Anchor("m", "Flux", high, low)
+        steps = int(random.integers(2, 121))
+        budget = int(random.integers(min(low.budget, steps), steps + 1))
+
+        schedule = predict_schedule(anchor, budget, steps=steps).schedule
+
+        assert len(schedule.slope_gain) == budget - 1
+        if budget not in (low.budget, high.budget):
+            of = candidate(schedule.computed_steps, schedule.slope_gain)
+            assert of.slope_gain == schedule.slope_gain
+
+
+def test_below_the_anchor_its_gains_hold() -> None:
+    low = Schedule(50, ANCHOR, slope_gain=(1.0,) + (0.5,) * 6)
+    anchor = Anchor("m", "Flux", Schedule(50, REFERENCE), low)
+
+    schedule = predict_schedule(anchor, 5, below_anchor=True).schedule
+
+    gaps = schedule.gaps[1:]
+    assert schedule.slope_gain[1:] == tuple(0.5 if gap > 1 else 1.0 for gap in gaps)
+
+
+def test_gains_are_retimed_with_their_edges() -> None:
+    schedule = Schedule(11, (0, 2, 4, 10), slope_gain=(1.0, 0.5, 0.25))
+
+    assert retime(schedule, 21).slope_gain == (1.0, 0.5, 0.25)
+    assert retime(schedule, 6) == Schedule(6, (0, 1, 2, 5), slope_gain=(1.0, 0.5, 0.25))
+    assert retime(schedule, 3) == Schedule(3, (0, 1, 2), slope_gain=(1.0, 0.5))
 
 
 # Below the anchor

@@ -80,11 +80,10 @@ def test_a_candidate_is_written_into_its_trial() -> None:
 
     _ask(study, of, "polish")
 
-    assert study.trials[0].user_attrs == {
-        "computed_steps": [0, 2, 9],
-        "slope_gain": [1.0, 0.35],
-        "phase": "polish",
-    }
+    written = study.trials[0].user_attrs["candidate"]
+    assert written["computed_steps"] == [0, 2, 9]
+    assert written["slope_gain"] == [1.0, 0.35]
+    assert written["phase"] == "polish"
     assert running_candidates(study) == {of}
 
 

@@ -330,6 +330,87 @@ def test_slope_by_hand() -> None:
     assert _estimate(cache, 3, 2.0, x=9) == 2.0
 
 
+@pytest.mark.parametrize(
+    ("gain", "expected"),
+    [
+        # v = 3 with a slope of -0.25, followed for 2 - 4 = -2 in sigma: 3 + gain * 0.5; 9 - 2 * v
+        (0.0, 3.0),
+        (0.5, 2.5),
+        (1.0, 2.0),
+        (2.0, 1.0),
+    ],
+)
+def test_slope_gain_by_hand(gain: float, expected: float) -> None:
+    schedule = Schedule(5, (0, 2, 4), "slope", slope_gain=(1.0, gain))
+    cache = VelocityCache(schedule, (8.0, 6.0, 4.0, 2.0, 1.0, 0.0))
+
+    _observe(cache, 0, 8.0, x=20, denoised=4)  # v = 2
+    _observe(cache, 2, 4.0, x=12, denoised=0)  # v = 3
+
+    assert _estimate(cache, 3, 2.0, x=9) == expected
+
+
+def test_a_slope_gain_belongs_to_its_edge() -> None:
+    """Half the slope up to step 4, twice the slope after it."""
+    sigmas = (8.0, 7.0, 6.0, 5.0, 4.0, 3.0, 2.0, 1.0)
+    schedule = Schedule(7, (0, 2, 4, 6), "slope", slope_gain=(0.0, 0.5, 2.0))
+    cache = VelocityCache(schedule, sigmas)
+
+    _observe(cache, 0, 8.0, x=16, denoised=0)  # v = 2
+    assert _estimate(cache, 1, 7.0, x=16) == 2.0  # there is no slope: 16 - 7 * 2
+    _observe(cache, 2, 6.0, x=24, denoised=0)  # v = 4, slope = (4 - 2) / (6 - 8) = -1
+    # v = 4 - 0.5 * 1 * (5 - 6) = 4.5; 30 - 5 * 4.5
+    assert _estimate(cache, 3, 5.0, x=30) == 7.5
+    _observe(cache, 4, 4.0, x=24, denoised=0)  # v = 6, slope = (6 - 4) / (4 - 6) = -1
+    # v = 6 - 2 * 1 * (3 - 4) = 8; 30 - 3 * 8
+    assert _estimate(cache, 5, 3.0, x=30) == 6.0
+
+
+def test_without_any_gain_the_slope_is_reuse_to_the_bit() -> None:
+    sigmas = tuple((1.0 - i / 20) ** 1.5 for i in range(21))
+    schedules = [
+        Schedule(20, (0, 3, 9, 19), "slope", slope_gain=(0.0, 0.0, 0.0)),
+        Schedule(20, (0, 3, 9, 19), "reuse"),
+    ]
+
+    slope, reuse = (
+        _euler(
+            lambda sigma: torch.ones(3).double().mul_(sigma**2), sigmas, VelocityCache(s, sigmas)
+        )
+        for s in schedules
+    )
+
+    assert torch.equal(slope, reuse)
+
+
+@pytest.mark.parametrize("kind", ["meancache", "reuse", "stochastic"])
+def test_other_estimators_have_no_gain(kind: str) -> None:
+    stochastic = kind == "stochastic"
+    estimator = "slope" if stochastic else kind
+    plain, damped = (
+        VelocityCache(
+            Schedule(STEPS, COMPUTED, estimator, LOOK_BACK, slope_gain=gains),
+            SIGMAS,
+            stochastic=stochastic,
+        )
+        for gains in ((1.0, 1.0, 1.0), (0.0, 0.5, 2.0))
+    )
+
+    pairs = zip(*(_run(cache, (3, 4), torch.float32) for cache in (plain, damped)), strict=True)
+    assert all(torch.equal(one, other) for one, other in pairs)
+
+
+def test_a_step_that_had_to_be_computed_is_followed_by_the_plain_slope() -> None:
+    """A run may begin at a step that the schedule skips: no edge, and so no gain, begins there."""
+    schedule = Schedule(5, (0, 4), "slope", slope_gain=(0.0,))
+    cache = VelocityCache(schedule, (8.0, 6.0, 4.0, 2.0, 1.0, 0.0))
+
+    _observe(cache, 1, 6.0, x=12, denoised=0)  # v = 2
+    _observe(cache, 2, 4.0, x=12, denoised=0)  # v = 3, slope = (3 - 2) / (4 - 6) = -0.5
+
+    assert _estimate(cache, 3, 2.0, x=9) == 1.0  # v = 3 - 0.5 * (2 - 4) = 4; 9 - 2 * 4
+
+
 def test_slope_between_computed_steps_only() -> None:
     """What was estimated in between leaves no trace."""
     sigmas = (8.0, 6.0, 4.0, 2.0, 1.0, 0.0)
@@ -487,3 +568,17 @@ def test_stochastic_answers_are_never_aliases() -> None:
     second = cache.estimate(2, SIGMAS[2], torch.zeros(2))
 
     assert len({t.data_ptr() for t in (denoised, first, second)}) == 3
+
+
+def test_a_level_computed_twice_keeps_the_slope() -> None:
+    # heun and its kin ask at a level twice: v = 3 at 1.0, 5 at 0.8, and 6 at 0.8 again.
+    schedule = Schedule(4, (0, 1, 3))
+    cache = VelocityCache(schedule, (1.0, 0.8, 0.4, 0.2, 0.0))
+    x = torch.zeros(1)
+    for step, sigma, velocity in ((0, 1.0, 3.0), (1, 0.8, 5.0), (1, 0.8, 6.0)):
+        cache.observe(step, sigma, x, torch.full((1,), -sigma * velocity))
+
+    # slope (5 - 3) / (0.8 - 1.0) = -10 from the last velocity, 6: at 0.4 it is 6 + 4 = 10
+    denoised = cache.estimate(2, 0.4, x)
+
+    torch.testing.assert_close(denoised, torch.tensor([-4.0]))  # 0 - 0.4 * 10

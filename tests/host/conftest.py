@@ -6,6 +6,7 @@ The loaded pack has its own copy of `otcache_core`. Tests here take core classes
 
 from __future__ import annotations
 
+import gc
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -19,6 +20,7 @@ from scripts.inprocess import Host, Result, start_host
 EXTRA_NODES = (
     "nodes_custom_sampler", "nodes_easycache", "nodes_differential_diffusion", "nodes_pag",
     "nodes_slg", "nodes_perpneg", "nodes_context_windows", "nodes_hooks", "nodes_cond",
+    "nodes_cfg", "nodes_model_advanced", "nodes_apg", "nodes_tcfg",
 )  # fmt: skip
 
 TINY_FLUX = {
@@ -45,7 +47,11 @@ def host(tmp_path_factory: pytest.TempPathFactory) -> Host:
     """The host in this process, with the pack and the LPIPS trunk in it."""
     # Models this small gain nothing from threads, and lose a lot to them on a busy machine.
     torch.set_num_threads(1)
-    return start_host(tmp_path_factory.mktemp("comfyui"), EXTRA_NODES)
+    loaded = start_host(tmp_path_factory.mktemp("comfyui"), EXTRA_NODES)
+    # Tests that look for what a run left behind collect garbage: not all of torch each time.
+    gc.collect()
+    gc.freeze()
+    return loaded
 
 
 @pytest.fixture(scope="session")
@@ -161,6 +167,34 @@ def _inputs(parts: Parts, model: Any, latent: Any, options: dict[str, Any]) -> d
 def counted() -> Callable[[Any], Any]:
     """`with counted(model) as (watched, calls)`: a clone whose work is counted."""
     return count_calls
+
+
+def _shape_of(value: Any) -> Any:
+    """A value's structure with the identity of each leaf, to compare before and after."""
+    if isinstance(value, dict):
+        return {key: _shape_of(item) for key, item in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_shape_of(item) for item in value]
+    return id(value)
+
+
+def _state_of(patcher: Any) -> Any:
+    names = ("wrappers", "callbacks", "model_options", "patches", "object_patches", "attachments")
+    # A replaced forward would lie in the instance.
+    forwards = [name for name, m in patcher.model.named_modules() if "forward" in vars(m)]
+    return [_shape_of(getattr(patcher, name)) for name in names], forwards
+
+
+@pytest.fixture(scope="session")
+def shape_of() -> Callable[[Any], Any]:
+    """`shape_of(value)`: a nested value's structure, to compare before and after."""
+    return _shape_of
+
+
+@pytest.fixture(scope="session")
+def state_of() -> Callable[[Any], Any]:
+    """`state_of(patcher)`: all that a pack could leave behind in a model, to compare."""
+    return _state_of
 
 
 @pytest.fixture

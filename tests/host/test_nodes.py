@@ -20,7 +20,8 @@ pytestmark = pytest.mark.host
 INTERFACE = {
     "OTCacheLoadAnchor": (["anchor_name COMBO", "model MODEL"], ["anchor OT_ANCHOR"]),
     "OTCachePredictSchedule": (
-        ["anchor OT_ANCHOR", "budget INT", "rho FLOAT", "anchor_rho BOOLEAN", "steps INT"],
+        ["anchor OT_ANCHOR", "budget INT", "rho FLOAT", "anchor_rho BOOLEAN", "steps INT",
+         "target_lpips FLOAT"],
         ["schedule OT_SCHEDULE", "picture IMAGE"],
     ),
     "OTCacheSampler": (
@@ -32,8 +33,9 @@ INTERFACE = {
         ["latent LATENT", "statistics STRING"],
     ),
     "OTCacheApply": (["model MODEL", "schedule OT_SCHEDULE"], ["cached_model MODEL"]),
+    "OTCacheSigmas": (["sigmas SIGMAS", "schedule OT_SCHEDULE"], ["kept_sigmas SIGMAS"]),
     "OTCacheCalibrationPrompts": (
-        ["text STRING", "limit INT"],
+        ["text STRING", "limit INT", "source COMBO"],
         ["prompts STRING", "count INT"],
     ),
     "OTCacheCalibrateAnchor": (
@@ -41,9 +43,10 @@ INTERFACE = {
             "model MODEL", "vae VAE", "positive CONDITIONING", "negative CONDITIONING",
             "latent_image LATENT", "name STRING", "steps INT", "cfg FLOAT", "sampler_name COMBO",
             "scheduler COMBO", "reference_budget INT", "anchor_budget INT", "trials INT",
-            "patience INT", "seed INT", "estimator COMBO",
+            "patience INT", "seed INT", "estimator COMBO", "size COMBO", "search COMBO",
+            "middle_budget INT", "minutes INT", "memo COMBO",
         ],
-        ["anchor OT_ANCHOR", "report IMAGE"],
+        ["anchor OT_ANCHOR", "report IMAGE", "report_json STRING"],
     ),
     "OTCacheSaveAnchor": (["anchor OT_ANCHOR", "filename STRING", "overwrite BOOLEAN"], []),
     "OTCacheCompareImages": (

@@ -110,22 +110,24 @@ def test_a_run_unlike_the_calibration_is_noted(host, demo, sample, options, note
     assert note in found if note else found == ""
 
 
-def test_apply_notes_other_noise_levels(host, tiny_flux, counted, uniform):
-    schedule = replace(
-        uniform(20, 6),
-        sigmas=tuple(1.0 - i / 20 for i in range(21)),
-        origin=host.core("schedule").Origin("Flux", "euler", "simple", 1.0),
-    )
-    finished = []
-    apply_schedule = host.module("nodes.host").apply_schedule
-    cached = apply_schedule(tiny_flux.model, schedule, finished.append)
-    host.run(
-        "KSampler", model=cached, seed=1, steps=20, cfg=1.0, sampler_name="euler",
-        scheduler="simple", positive=tiny_flux.positive, negative=tiny_flux.negative,
-        latent_image=tiny_flux.latent, denoise=1.0,
-    )  # fmt: skip
+def test_model_calls_stay_at_their_noise_levels_under_another_scheduler(host, demo, counted):
+    anchor = host.run("OTCacheLoadAnchor", anchor_name="preset: otcache-demo").outputs[0]
+    inputs = {"budget": 12, "rho": 1.1, "anchor_rho": True, "steps": 50}
+    schedule = host.run("OTCachePredictSchedule", anchor=anchor, **inputs).outputs[0]
+    made_at = [anchor.sampling.sigmas[t] for t in schedule.computed_steps]
+    finished: list[Any] = []
+    with counted(demo.model) as (model, calls):
+        cached = host.module("nodes.host").apply_schedule(model, schedule, finished.append)
+        host.run(
+            "KSampler", model=cached, seed=1, steps=50, cfg=2.5, sampler_name="euler",
+            scheduler="linear_quadratic", positive=demo.positive, negative=demo.negative,
+            latent_image=demo.latent, denoise=1.0,
+        )  # fmt: skip
 
-    assert finished[0].note.endswith("noise levels (another scheduler, shift or denoise).")
+    assert calls.predictions == 12
+    # The other scheduler's own levels are apart, and its last steps are large.
+    assert calls.sigmas[:-2] == pytest.approx(made_at[:-2], abs=0.04)
+    assert "kept at the calibrated noise levels" in finished[0].note
 
 
 def test_a_run_with_a_preset_for_another_model_is_noted(host, tiny_flux, sample):

@@ -1,0 +1,45 @@
+"""OTCache Sigmas: a schedule's steps as noise levels, for solvers that take large steps well."""
+
+from __future__ import annotations
+
+import torch
+from comfy_api.latest import io
+
+from ..otcache_core.errors import OTCacheError
+from ..otcache_core.run_plan import fit_to_run
+from ..otcache_core.schedule import Schedule
+from .types import CATEGORY, ScheduleType, show_text
+
+
+class Sigmas(io.ComfyNode):
+    """Keeps the noise levels of computed steps only."""
+
+    @classmethod
+    def define_schema(cls) -> io.Schema:
+        return io.Schema(
+            node_id="OTCacheSigmas",
+            display_name="OTCache Sigmas",
+            category=CATEGORY,
+            description="Keeps the noise levels of a schedule's computed steps only, so that the "
+            "sampler takes the large steps itself. Do not apply the schedule to the model as well.",
+            inputs=[
+                io.Sigmas.Input("sigmas", tooltip="Noise levels of the full run."),
+                ScheduleType.Input("schedule", tooltip="From Predict Cache Schedule."),
+            ],
+            outputs=[io.Sigmas.Output("kept_sigmas", display_name="kept_sigmas")],
+            hidden=[io.Hidden.unique_id],
+        )
+
+    @classmethod
+    def execute(cls, sigmas: torch.Tensor, schedule: Schedule) -> io.NodeOutput:
+        if len(sigmas) < 2:
+            raise OTCacheError(
+                f"`sigmas` must hold at least 2 levels but has {len(sigmas)}: connect the output "
+                "of a scheduler node."
+            )
+        plan = fit_to_run(schedule, sigmas.tolist())
+        kept = sigmas[[*plan.schedule.computed_steps, len(sigmas) - 1]]
+        text = f"{plan.schedule.budget} of {len(sigmas) - 1} steps kept"
+        text = f"{text}\n{plan.note}" if plan.note else text
+        show_text(text, cls.hidden.unique_id)
+        return io.NodeOutput(kept, ui={"text": (text,)})
