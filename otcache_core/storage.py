@@ -52,7 +52,7 @@ def open_storage(place: str, *, timeout: float = 30.0) -> BaseStorage:
     # sqlite:///FILE, journal:FILE, postgresql://USER:PASSWORD@HOST/DATABASE, grpc://HOST:PORT
     kind = place.partition(":")[0].partition("+")[0].lower()
     if kind not in KINDS:
-        raise OTCacheError(f"a study's storage must be {PLACES} but is {hide_password(place)!r}.")
+        raise OTCacheError(f"a study's storage must be {PLACES} but is {without_secrets(place)!r}.")
     try:
         if kind == "journal":
             return _open_journal(Path(place.partition(":")[2]))
@@ -63,13 +63,13 @@ def open_storage(place: str, *, timeout: float = 30.0) -> BaseStorage:
         raise
     except Exception as error:  # each kind of storage has errors of its own
         raise OTCacheError(
-            f"the study's storage {hide_password(place)} must be reachable but is not "
+            f"the study's storage {without_secrets(place)} must be reachable but is not "
             f"({type(error).__name__}): check that its server runs and that its driver is "
             "installed."
         ) from error
 
 
-def hide_password(place: str) -> str:
+def without_secrets(place: str) -> str:
     """The place without user, password and options."""
     scheme, separator, rest = place.partition("://")
     if not separator:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import os
-import socket
+import platform
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -105,7 +105,7 @@ def note_candidate(trial: optuna.Trial, of: Candidate, phase: str) -> None:
         "computed_steps": list(of.computed_steps),
         "slope_gain": list(of.slope_gain),
         "phase": phase,
-        "worker": f"{socket.gethostname()}:{os.getpid()}",
+        "worker": f"{platform.node()}:{os.getpid()}",
     }
     trial.set_user_attr("candidate", note)
 
