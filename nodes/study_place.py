@@ -6,9 +6,8 @@ variables, for several machines to share; a workflow never can.
 
 from __future__ import annotations
 
-import hashlib
 import os
-import platform
+import random
 import shutil
 import time
 from dataclasses import dataclass
@@ -63,8 +62,7 @@ def open_place(fingerprint: str) -> StudyPlace:
 
 def first_prompt(prompts: int) -> int:
     """Where this process begins its full runs: processes that share a folder begin apart."""
-    name = f"{platform.node()} {os.getpid()}".encode()
-    return int.from_bytes(hashlib.sha256(name).digest()[:4], "big") % prompts
+    return random.randrange(prompts)
 
 
 def _root() -> Path:
