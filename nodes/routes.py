@@ -1,8 +1,8 @@
-"""What the page asks of the pack: predictions while a slider moves, anchors, where a search stands.
+"""What the page asks of the pack: predictions, anchors, and where a calibration stands."""
 
-All answers are JSON, errors too: `{"error": "rule, value, what to do"}`. Anchors are named, never
-given by path. Only `POST /otcache/anchors` writes: one file, into the anchors folder.
-"""
+# All answers are JSON, errors too, with one field that tells the rule, the value and what to do.
+# Anchors are named, never given by path. Only a POST to /otcache/anchors writes: one file, into the
+# anchors folder.
 
 from __future__ import annotations
 

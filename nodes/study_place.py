@@ -6,10 +6,9 @@ variables, for several machines to share; a workflow never can.
 
 from __future__ import annotations
 
-import hashlib
 import os
+import random
 import shutil
-import socket
 import time
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,7 +16,7 @@ from typing import Any
 
 import folder_paths
 
-from ..otcache_core.storage import hide_password, open_storage, sqlite_place
+from ..otcache_core.storage import open_storage, sqlite_place, without_secrets
 
 STORAGE_VARIABLE = "OTCACHE_STORAGE"
 """Names an Optuna storage; see ``otcache_core.storage.open_storage``."""
@@ -58,13 +57,12 @@ def open_place(fingerprint: str) -> StudyPlace:
     _forget_oldest(root, folder)
     folder.mkdir(parents=True, exist_ok=True)
     place = os.environ.get(STORAGE_VARIABLE) or sqlite_place(folder / "study.sqlite3")
-    return StudyPlace(folder, open_storage(place), hide_password(place), resumed)
+    return StudyPlace(folder, open_storage(place), without_secrets(place), resumed)
 
 
 def first_prompt(prompts: int) -> int:
     """Where this process begins its full runs: processes that share a folder begin apart."""
-    name = f"{socket.gethostname()} {os.getpid()}".encode()
-    return int.from_bytes(hashlib.sha256(name).digest()[:4], "big") % prompts
+    return random.randrange(prompts)
 
 
 def _root() -> Path:

@@ -95,7 +95,7 @@ class FullRuns:
         partial = self._folder / f".{uuid4().hex}.partial"
         try:
             with partial.open("xb") as file:
-                np.savez(file, **{k: getattr(run, k) for k in FullRun.__dataclass_fields__})
+                np.savez(file, **vars(run))
                 file.flush()
                 os.fsync(file.fileno())
             os.replace(partial, self._file(self._folder, prompt))

@@ -29,7 +29,7 @@ BUSY_SECONDS = 60.0
 
 DATABASES = ("sqlite", "postgresql", "mysql", "mariadb")
 KINDS = (*DATABASES, "journal", "grpc")
-PLACES = "sqlite:///FILE, journal:FILE, postgresql://..., mysql://... or grpc://HOST:PORT"
+PLACES = ", ".join(f"{kind}:..." for kind in KINDS)
 
 
 def sqlite_place(path: Path) -> str:
@@ -41,18 +41,18 @@ def open_storage(place: str, *, timeout: float = 30.0) -> BaseStorage:
     """Opens an Optuna storage.
 
     Args:
-        place: ``sqlite:///FILE`` for one machine, ``journal:FILE`` for a folder that machines
-            share, ``postgresql://USER:PASSWORD@HOST/DATABASE`` or the same with ``mysql`` for a
-            server, ``grpc://HOST:PORT`` for Optuna's proxy in front of one.
+        place: A SQLite file for one machine, a journal for a folder that machines share, a
+            PostgreSQL or MySQL server, or Optuna's proxy in front of one.
         timeout: Seconds to wait for a proxy.
 
     Raises:
         OTCacheError: If the place is none of these or cannot be reached. Messages leave out
             passwords.
     """
+    # sqlite:///FILE, journal:FILE, postgresql://USER:PASSWORD@HOST/DATABASE, grpc://HOST:PORT
     kind = place.partition(":")[0].partition("+")[0].lower()
     if kind not in KINDS:
-        raise OTCacheError(f"a study's storage must be {PLACES} but is {hide_password(place)!r}.")
+        raise OTCacheError(f"a study's storage must be {PLACES} but is {without_secrets(place)!r}.")
     try:
         if kind == "journal":
             return _open_journal(Path(place.partition(":")[2]))
@@ -63,13 +63,13 @@ def open_storage(place: str, *, timeout: float = 30.0) -> BaseStorage:
         raise
     except Exception as error:  # each kind of storage has errors of its own
         raise OTCacheError(
-            f"the study's storage {hide_password(place)} must be reachable but is not "
+            f"the study's storage {without_secrets(place)} must be reachable but is not "
             f"({type(error).__name__}): check that its server runs and that its driver is "
             "installed."
         ) from error
 
 
-def hide_password(place: str) -> str:
+def without_secrets(place: str) -> str:
     """The place without user, password and options."""
     scheme, separator, rest = place.partition("://")
     if not separator:

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import math
-import os
-import socket
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
+from uuid import uuid4
 
 from .gaps import Candidate, candidate
 
 if TYPE_CHECKING:
     import optuna
+
+WORKER = uuid4().hex[:12]
+"""This process's name in a study."""
 
 
 @dataclass(frozen=True)
@@ -105,7 +107,7 @@ def note_candidate(trial: optuna.Trial, of: Candidate, phase: str) -> None:
         "computed_steps": list(of.computed_steps),
         "slope_gain": list(of.slope_gain),
         "phase": phase,
-        "worker": f"{socket.gethostname()}:{os.getpid()}",
+        "worker": WORKER,
     }
     trial.set_user_attr("candidate", note)
 

@@ -9,10 +9,7 @@ const EDGES = 30; // pixels beside a panel's text
 const DEFAULT_WIDTH = 270;
 const MARGIN = 6; // what the front end leaves free around a DOM widget, inside its height
 
-const sheet = document.createElement("link");
-sheet.rel = "stylesheet";
-sheet.href = new URL("./otcache.css", import.meta.url).href;
-document.head.append(sheet);
+const SHEET = new URL("./otcache.css", import.meta.url).href;
 
 /**
  * An HTML element; children are elements or plain text, never markup.
@@ -77,6 +74,8 @@ function replaceStale(node, element) {
 export function addPanel(node, name, element, height) {
   const withMargin = () => height() + 2 * MARGIN;
   element.classList.add("otcache-panel");
+  // Within the panel: the page's own head is not ours to add to.
+  element.prepend(html("link", { rel: "stylesheet", href: SHEET }));
   const widget = node.addDOMWidget(name, name, element, {
     serialize: false,
     hideOnZoom: false,

@@ -7,9 +7,9 @@ import optuna
 import pytest
 
 from otcache_core.errors import OTCacheError
-from otcache_core.storage import BUSY_SECONDS, hide_password, open_storage, sqlite_place
+from otcache_core.storage import BUSY_SECONDS, open_storage, sqlite_place, without_secrets
 
-PLACES = "must be sqlite:///FILE, journal:FILE, postgresql://..., mysql://... or grpc://HOST:PORT"
+PLACES = "must be sqlite:..., postgresql:..., mysql:..., mariadb:..., journal:..., grpc:..."
 
 
 def _place(kind: str, folder: Path) -> str:
@@ -222,7 +222,7 @@ def test_a_file_that_is_no_database(tmp_path: Path) -> None:
     ],
 )
 def test_passwords_are_left_out(place: str, shown: str) -> None:
-    assert hide_password(place) == shown
+    assert without_secrets(place) == shown
 
 
 @pytest.mark.parametrize("error", [ValueError, ImportError, OSError, RuntimeError])
@@ -242,7 +242,7 @@ def test_an_unreachable_server_is_named_without_them(
         open_storage(place)
 
     assert str(caught.value) == (
-        f"the study's storage {hide_password(place)} must be reachable but is not "
+        f"the study's storage {without_secrets(place)} must be reachable but is not "
         f"({error.__name__}): check that its server runs and that its driver is installed."
     )
     assert "secret" not in str(caught.value)

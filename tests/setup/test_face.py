@@ -62,3 +62,11 @@ def test_nothing_moves_for_those_who_asked_for_less_motion():
     css = (WEB / "otcache.css").read_text(encoding="utf-8")
     assert not re.search(r"\b(transition|animation)\b", css)
     assert "url(" not in css and "@import" not in css
+
+
+def test_help_pages_show_pictures_that_exist():
+    for page in sorted((WEB / "docs").glob("*.md")):
+        for picture in re.findall(r"!\[[^\]]+\]\(([^)]+)\)", page.read_text(encoding="utf-8")):
+            assert (page.parent / picture).stat().st_size > 1_000, (page.name, picture)
+    shown = {path.stem for path in (WEB / "docs" / "images").glob("*.png")}
+    assert len(shown) >= 5

@@ -1,0 +1,78 @@
+"""Keeps the measured tables of `docs/calibration.md` the same as the record they come from.
+
+`python -m scripts.calibration_page` writes them anew.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from typing import Any
+
+from benchmarks.records import RECORDS
+from scripts.host import REPOSITORY
+from scripts.tables import markdown_table, replace_table
+
+PAGE = REPOSITORY / "docs" / "calibration.md"
+
+
+def _loss(value: float | None) -> str:
+    return "-" if value is None else f"{value:.4f}"
+
+
+def variants_table(results: dict[str, Any]) -> str:
+    """What each way of searching spends and finds."""
+    columns = ("way to search", "model calls:", "of the paper's:", "seconds:", "warm start:",
+               "anchor:", "held-out prompts:")  # fmt: skip
+    return markdown_table(columns, [
+        (
+            row["variant"], f"{row['model_calls']:,}", f"{100 * row['share_of_paper']:.0f} %",
+            f"{row['seconds']:.0f}", _loss(row["warm_start"]), _loss(row["calibration_lpips"]),
+            _loss(row["held_out_lpips"]),
+        )
+        for row in results["variants"]
+    ])  # fmt: skip
+
+
+def regret_table(results: dict[str, Any]) -> str:
+    """Prediction against a search at the budget itself."""
+    columns = ("budget:", "predicted:", "searched directly:", "ratio:", "calls of that search:")
+    return markdown_table(columns, [
+        (
+            str(row["budget"]), _loss(row["predicted"]), _loss(row["direct"]),
+            f"{row['ratio']:.2f}", f"{row['direct_model_calls']:,}",
+        )
+        for row in results["regret"]
+    ])  # fmt: skip
+
+
+def expected_table(results: dict[str, Any]) -> str:
+    """What the fidelity curve foretells, and what held-out prompts measure."""
+    columns = ("budget:", "expected:", "spread over prompts:", "held-out mean:", "median:")
+    keys = ("expected", "expected_spread", "held_out", "held_out_median")
+    return markdown_table(columns, [
+        (str(row["budget"]), *(_loss(row[key]) for key in keys))
+        for row in results["expected_against_held_out"]
+    ])  # fmt: skip
+
+
+TABLES = {"variants": variants_table, "regret": regret_table, "expected": expected_table}
+
+
+def with_tables(text: str) -> str:
+    """The page's text with every table as the record has it."""
+    record = json.loads((RECORDS / "calibration.json").read_text(encoding="utf-8"))
+    for name, table in TABLES.items():
+        text = replace_table(text, name, table(record["results"]))
+    return text
+
+
+def main() -> int:
+    """Command line."""
+    text = PAGE.read_text(encoding="utf-8")
+    PAGE.write_text(with_tables(text), encoding="utf-8", newline="\n")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
