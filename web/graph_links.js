@@ -37,7 +37,7 @@ export function findNode(id) {
 function holderOf(subgraph, graph = root()) {
   for (const node of graph?.nodes ?? graph?._nodes ?? []) {
     if (!node.subgraph) continue;
-    if (node.subgraph === subgraph) return node;
+    if (node.subgraph === subgraph || node.subgraph.id === subgraph?.id) return node;
     const deeper = holderOf(subgraph, node.subgraph);
     if (deeper) return deeper;
   }
@@ -68,7 +68,7 @@ function followLink(graph, id, hops) {
   if (id == null || hops > MAX_HOPS) return null;
   const link = graph?.getLink?.(id) ?? graph?.links?.[id];
   if (!link) return null;
-  if (link.origin_id === SUBGRAPH_INPUT) return leaveSubgraph(graph, link.origin_slot, hops);
+  if (Number(link.origin_id) === SUBGRAPH_INPUT) return leaveSubgraph(graph, link.origin_slot, hops);
   const node = graph.getNodeById(link.origin_id);
   return node ? throughNode(node, link.origin_slot, hops) : null;
 }
