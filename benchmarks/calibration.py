@@ -27,6 +27,7 @@ from scripts.inprocess import Host, start_host
 
 BUDGET, REFERENCE = 8, 20
 REGRET_BUDGETS = (10, 12, 15)
+MIDDLE = 12
 UNMEASURED_BUDGETS = (9, 10, 13, 17, 18)
 HELD_OUT_SEED = 1000
 
@@ -62,6 +63,7 @@ PAPER = Variant(
     early=False, trials=200, patience=50, memo=False,
 )  # fmt: skip
 DEFAULT = Variant("CMA-ES and polish, steps and gains")
+DIRECT = replace(DEFAULT, trials=60, patience=10)
 VARIANTS = (
     DEFAULT,
     PAPER,
@@ -252,9 +254,7 @@ def regret(bench: Bench, anchor: Any, budget: int) -> dict[str, Any]:
     """Prediction against a search at the budget itself, which starts from the prediction too."""
     ours = predicted(bench, anchor, budget)
     starts = list(dict.fromkeys([ours, *bench.starts(DEFAULT, budget)]))
-    direct, _ = bench.search(
-        f"direct {budget}", starts, replace(DEFAULT, trials=60, patience=10), budget=budget
-    )
+    direct, _ = bench.search(f"direct {budget}", starts, DIRECT, budget=budget)
     mine, its = bench.held_out_losses(ours), bench.held_out_losses(direct.best)
     blind = [of for of in direct.trials if of.candidate != ours and of.complete]
     return {
@@ -266,6 +266,15 @@ def regret(bench: Bench, anchor: Any, budget: int) -> dict[str, Any]:
         "direct_calibration": round(min((t.loss for t in blind), default=direct.best_loss), 5),
         "predicted_calibration": round(direct.warm_start_loss, 5),
     }
+
+
+def with_middle(bench: Bench, anchor: Any, budget: int) -> dict[str, Any]:
+    """Prediction when the schedule searched at ``MIDDLE`` is a third point of the geodesic."""
+    starts = list(dict.fromkeys([predicted(bench, anchor, MIDDLE), *bench.starts(DEFAULT, MIDDLE)]))
+    searched, _ = bench.search(f"direct {MIDDLE}", starts, DIRECT, budget=MIDDLE)
+    three = replace(anchor, middle=bench.schedule(searched.best))
+    losses = bench.held_out_losses(predicted(bench, three, budget))
+    return {"budget": budget, "predicted": round(float(losses.mean()), 5)}
 
 
 def foretold(bench: Bench, anchor: Any, budget: int) -> dict[str, Any]:
@@ -320,6 +329,10 @@ def main(arguments: list[str]) -> None:
         }
         results["regret"] = [
             _kept(lines, f"regret {b}", lambda b=b: regret(bench, anchor, b))  # type: ignore[misc]
+            for b in REGRET_BUDGETS
+        ]
+        results["regret_with_middle"] = [
+            _kept(lines, f"middle {b}", lambda b=b: with_middle(bench, anchor, b))  # type: ignore[misc]
             for b in REGRET_BUDGETS
         ]
         results["expected_against_held_out"] = [

@@ -9,7 +9,7 @@ from __future__ import annotations
 import argparse
 import tempfile
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -112,6 +112,8 @@ class Transfer:
         here = predict(self.anchor, BUDGET, steps=case.steps).schedule
         made = predict(self.anchor, BUDGET).schedule
         by_level = place(made, self.anchor.sampling.sigmas, sigmas.tolist())
+        # Without its levels a schedule of as many steps is taken as it is.
+        here, by_level = (replace(s, sigmas=None) for s in (here, by_level))
         runs = {
             "progress": lambda: self.run(case, apply(model, here, quiet=True), sigmas),
             "level": lambda: self.run(case, apply(model, by_level, quiet=True), sigmas),
