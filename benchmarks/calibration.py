@@ -262,6 +262,8 @@ def regret(bench: Bench, anchor: Any, budget: int) -> dict[str, Any]:
         "predicted": round(float(mine.mean()), 5),
         "direct": round(float(its.mean()), 5),
         "ratio": round(float(mine.mean() / its.mean()), 3),
+        "predicted_median": round(float(np.median(mine)), 5),
+        "direct_median": round(float(np.median(its)), 5),
         "direct_model_calls": direct.model_calls,
         "direct_calibration": round(min((t.loss for t in blind), default=direct.best_loss), 5),
         "predicted_calibration": round(direct.warm_start_loss, 5),
@@ -274,7 +276,11 @@ def with_middle(bench: Bench, anchor: Any, budget: int) -> dict[str, Any]:
     searched, _ = bench.search(f"direct {MIDDLE}", starts, DIRECT, budget=MIDDLE)
     three = replace(anchor, middle=bench.schedule(searched.best))
     losses = bench.held_out_losses(predicted(bench, three, budget))
-    return {"budget": budget, "predicted": round(float(losses.mean()), 5)}
+    return {
+        "budget": budget,
+        "predicted": round(float(losses.mean()), 5),
+        "predicted_median": round(float(np.median(losses)), 5),
+    }
 
 
 def foretold(bench: Bench, anchor: Any, budget: int) -> dict[str, Any]:
@@ -325,7 +331,10 @@ def main(arguments: list[str]) -> None:
             "share_of_paper": round(report.model_calls / results["paper_model_calls"], 4),
             "rho": anchor.rho,
             "rho_losses": {str(r): round(v, 5) for r, v in report.rho_losses.items()},
-            "fidelity": [[p.budget, round(p.mean, 5), round(p.spread, 5)] for p in anchor.fidelity],
+            "fidelity": [
+                [p.budget, *(round(float(v), 5) for v in (p.mean, p.spread, p.typical))]
+                for p in anchor.fidelity
+            ],
         }
         results["regret"] = [
             _kept(lines, f"regret {b}", lambda b=b: regret(bench, anchor, b))  # type: ignore[misc]

@@ -24,11 +24,18 @@ class FidelityPoint:
         budget: Model calls.
         mean: Mean loss over prompts.
         spread: Its standard deviation over prompts.
+        median: Median loss over prompts, where it was kept.
     """
 
     budget: int
     mean: float
     spread: float
+    median: float | None = None
+
+    @property
+    def typical(self) -> float:
+        """What most pictures see: the median, for one prompt that tips over moves the mean far."""
+        return self.mean if self.median is None else self.median
 
     @classmethod
     def from_fields(cls, fields: Fields) -> FidelityPoint:
@@ -37,11 +44,12 @@ class FidelityPoint:
             fields.integer("budget", 1, MAX_STEPS),
             fields.number("mean", 0.0, 1e9),
             fields.number("spread", 0.0, 1e9),
+            fields.number("median", 0.0, 1e9) if "median" in fields else None,
         )
 
 
 class FidelityCurve:
-    """Expected loss against budget, through measured points.
+    """Expected loss against budget, through the typical losses of measured points.
 
     Between points the logarithm of the loss is linear in the logarithm of the budget, and more
     model calls never cost fidelity: a point that says so is noise and is levelled. Outside the
@@ -63,15 +71,15 @@ class FidelityCurve:
                 f"budgets {budgets[:8]}."
             )
         self._log_budgets = np.log(budgets)
-        means = np.array([point.mean for point in self.points])
-        self._log_means = np.log(np.maximum(np.minimum.accumulate(means), _SMALLEST_LOSS))
+        typical = np.array([point.typical for point in self.points])
+        self._log_losses = np.log(np.maximum(np.minimum.accumulate(typical), _SMALLEST_LOSS))
         self._spreads = np.array([point.spread for point in self.points])
 
     def expected(self, budget: int) -> tuple[float, float]:
-        """Mean and standard deviation over prompts of the loss to expect at a budget."""
+        """Typical loss and standard deviation over prompts to expect at a budget."""
         at = math.log(max(budget, 1))
-        mean = math.exp(float(np.interp(at, self._log_budgets, self._log_means)))
-        return mean, float(np.interp(at, self._log_budgets, self._spreads))
+        typical = math.exp(float(np.interp(at, self._log_budgets, self._log_losses)))
+        return typical, float(np.interp(at, self._log_budgets, self._spreads))
 
     def budget_for(self, target: float) -> int:
         """The smallest measured or interpolated budget whose expected loss meets ``target``.
@@ -116,5 +124,5 @@ def expectation(points: tuple[FidelityPoint, ...], budget: int, same_steps: bool
         return "expected LPIPS not measured"
     if not same_steps:
         return "expected LPIPS not known for this step count"
-    mean, spread = FidelityCurve(points).expected(budget)
-    return f"expected LPIPS {mean:.4f} (spread {spread:.4f})"
+    typical, spread = FidelityCurve(points).expected(budget)
+    return f"expected LPIPS {typical:.4f} (spread over prompts {spread:.4f})"

@@ -14,15 +14,14 @@ from __future__ import annotations
 import logging
 import math
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
-
-import numpy as np
 
 from .errors import EvaluationError, OTCacheError
 from .gaps import Candidate, gaps_from_steps, neighbours
+from .judging import Judge, Loss, OnPrompt
 from .proposals import GapSpace, fixed_sampler, gap_space, make_sampler
 from .schedule import MAX_STEPS
+from .search_settings import SearchSettings, paper_search
 from .trials import (
     SearchResult,
     Trial,
@@ -35,47 +34,12 @@ from .trials import (
 if TYPE_CHECKING:
     import optuna
 
+__all__ = ["Loss", "SearchResult", "SearchSettings", "Trial", "paper_search", "search_anchor"]
+
 logger = logging.getLogger("otcache")
-
-Loss = Callable[[Candidate, int], float]
-"""(candidate, prompt index) -> loss, lower is better.
-
-Raises ``EvaluationError``, or returns NaN or infinity, where the candidate failed."""
 
 MOST_FAILURES = 8
 """A search ends when so many candidates failed and none was good."""
-
-
-@dataclass(frozen=True)
-class SearchSettings:
-    """How to search.
-
-    Attributes:
-        trials: Bound on distinct candidates, the paper's 200.
-        patience: The sampler's turn ends after so many proposals in a row without a better one, the
-            paper's 50.
-        proposer: One of ``proposals.PROPOSERS``.
-        polish: Whether a local polish follows.
-        polish_share: Share of the trials left after the warm starts that is kept for it.
-        p_threshold: A candidate is given up when the paired test says with this p-value that it
-            loses to the best; 0 tries every candidate on every prompt, as the paper does.
-        spread: CMA-ES's initial standard deviation, in steps.
-        seed: Seed of the sampler and of the order of prompts.
-    """
-
-    trials: int = 200
-    patience: int = 50
-    proposer: str = "cma-es"
-    polish: bool = True
-    polish_share: float = 0.5
-    p_threshold: float = 0.1
-    spread: float = 1.5
-    seed: int = 0
-
-
-def paper_search(seed: int = 0) -> SearchSettings:
-    """The search as the paper describes it."""
-    return SearchSettings(polish=False, p_threshold=0.0, seed=seed)
 
 
 class _Search:
@@ -83,14 +47,13 @@ class _Search:
 
     def __init__(
         self,
-        loss: Loss,
-        prompts: int,
+        judge: Judge,
         study: optuna.Study,
         space: GapSpace,
         warm_starts: Sequence[Candidate],
         settings: SearchSettings,
     ) -> None:
-        self.loss, self.prompts, self.study, self.space = loss, prompts, study, space
+        self.judge, self.study, self.space = judge, study, space
         self.warm_starts = tuple(dict.fromkeys(space.normal(start) for start in warm_starts))
         self.settings = settings
         self._phase = "warm start"
@@ -98,7 +61,6 @@ class _Search:
         self._sampler: optuna.samplers.BaseSampler | None = None
         self._cause: BaseException | None = None
         self.model_calls: Callable[[], int] = lambda: 0
-        self.on_prompt: Callable[[Candidate, int, int], None] | None = None
 
     # Where the search stands
 
@@ -219,7 +181,8 @@ class _Search:
             return known.loss
         before = self.model_calls()
         try:
-            return self._over_prompts(trial, candidate)
+            spare = candidate == self.warm_starts[0]
+            return self.judge.mean_loss(trial, candidate, spare=spare)
         except EvaluationError as error:
             trial.set_user_attr("failure", str(error))
             logger.warning("OTCache: a candidate failed and is not tried again: %s", error)
@@ -228,38 +191,6 @@ class _Search:
         finally:
             trial.set_user_attr("model_calls", self.model_calls() - before)
         return math.nan
-
-    def _over_prompts(self, trial: optuna.Trial, candidate: Candidate) -> float:
-        losses: dict[int, float] = {}
-        order = np.random.default_rng((self.settings.seed, trial.number)).permutation(self.prompts)
-        for done, prompt in enumerate(order.tolist(), 1):
-            loss = float(self.loss(candidate, prompt))
-            if not math.isfinite(loss):
-                raise EvaluationError(f"the loss at prompt {prompt} must be finite but is {loss}.")
-            losses[prompt] = loss
-            trial.report(loss, prompt)
-            if self.on_prompt is not None:
-                self.on_prompt(candidate, done, self.prompts)
-            if done < self.prompts:
-                estimate = self._losing(trial, candidate, losses)
-                if estimate is not None:
-                    trial.set_user_attr("given_up", True)
-                    return estimate
-        return sum(losses.values()) / len(losses)
-
-    def _losing(
-        self, trial: optuna.Trial, candidate: Candidate, losses: dict[int, float]
-    ) -> float | None:
-        """An estimate of the mean loss if the candidate loses to the best by a paired test."""
-        if self.settings.p_threshold <= 0.0 or candidate == self.warm_starts[0]:
-            return None
-        if not trial.should_prune():
-            return None
-        best = self.study.best_trial
-        pairs = [(loss, best.intermediate_values.get(p, math.nan)) for p, loss in losses.items()]
-        behind = sum(mine - its for mine, its in pairs) / len(pairs)
-        # Never at or below the best, so that no estimate passes for one.
-        return float(best.values[0]) + behind if behind > 0.0 else None
 
 
 def _check(
@@ -294,7 +225,7 @@ def search_anchor(
     gains: bool = False,
     settings: SearchSettings = SearchSettings(),  # noqa: B008  (frozen)
     on_trial: Callable[[SearchResult], None] | None = None,
-    on_prompt: Callable[[Candidate, int, int], None] | None = None,
+    on_prompt: OnPrompt | None = None,
     stop: Callable[[], bool] | None = None,
     model_calls: Callable[[], int] | None = None,
     storage: Any = None,
@@ -332,12 +263,12 @@ def search_anchor(
     # Optuna logs a traceback for whatever ends a search, a user's interrupt too.
     optuna.logging.set_verbosity(optuna.logging.ERROR)
     try:
+        judge = Judge(loss, prompts, settings.p_threshold, settings.seed, on_prompt)
         study = optuna.create_study(
-            storage=storage, study_name=study_name, load_if_exists=True, pruner=_pruner(settings)
+            storage=storage, study_name=study_name, load_if_exists=True, pruner=judge.pruner()
         )
         space = gap_space(settings.proposer, steps, budget, gains=gains)
-        search = _Search(loss, prompts, study, space, warm_starts, settings)
-        search.on_prompt = on_prompt
+        search = _Search(judge, study, space, warm_starts, settings)
         search.model_calls = model_calls or search.model_calls
         while not (stop is not None and stop() and search.result() is not None):
             if not search.run_one():
@@ -355,16 +286,3 @@ def search_anchor(
             f"with: {causes[-1] if causes else 'nothing tried'}"
         )
     return result
-
-
-def _pruner(settings: SearchSettings) -> optuna.pruners.BasePruner:
-    """The paired test over prompts."""
-    import warnings
-
-    import optuna
-
-    if settings.p_threshold <= 0.0:
-        return optuna.pruners.NopPruner()
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
-        return optuna.pruners.WilcoxonPruner(p_threshold=settings.p_threshold)

@@ -11,7 +11,7 @@ from typing import Any
 
 from benchmarks.records import RECORDS
 from scripts.host import REPOSITORY
-from scripts.tables import markdown_table, replace_table
+from scripts.tables import markdown_table, replace_table, rewrite
 
 PAGE = REPOSITORY / "docs" / "calibration.md"
 
@@ -36,11 +36,15 @@ def variants_table(results: dict[str, Any]) -> str:
 
 def regret_table(results: dict[str, Any]) -> str:
     """Prediction against a search at the budget itself."""
-    columns = ("budget:", "predicted:", "searched directly:", "ratio:", "calls of that search:")
+    columns = ("budget:", "predicted:", "searched directly:", "ratio:", "medians:",
+               "with a middle schedule at 12:", "calls of the direct search:")  # fmt: skip
+    middle = {row["budget"]: row["predicted"] for row in results["regret_with_middle"]}
     return markdown_table(columns, [
         (
             str(row["budget"]), _loss(row["predicted"]), _loss(row["direct"]),
-            f"{row['ratio']:.2f}", f"{row['direct_model_calls']:,}",
+            f"{row['ratio']:.2f}",
+            f"{_loss(row['predicted_median'])} / {_loss(row['direct_median'])}",
+            _loss(middle[row["budget"]]), f"{row['direct_model_calls']:,}",
         )
         for row in results["regret"]
     ])  # fmt: skip
@@ -67,12 +71,5 @@ def with_tables(text: str) -> str:
     return text
 
 
-def main() -> int:
-    """Command line."""
-    text = PAGE.read_text(encoding="utf-8")
-    PAGE.write_text(with_tables(text), encoding="utf-8", newline="\n")
-    return 0
-
-
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(rewrite(PAGE, with_tables))

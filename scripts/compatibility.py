@@ -12,7 +12,7 @@ from typing import Any
 
 from benchmarks.records import RECORDS
 from scripts.host import REPOSITORY
-from scripts.tables import markdown_table, replace_table
+from scripts.tables import markdown_table, replace_table, rewrite
 
 PAGE = REPOSITORY / "docs" / "compatibility.md"
 TICKS = {True: "yes", False: "**no**"}
@@ -99,12 +99,5 @@ def with_tables(text: str) -> str:
     return text
 
 
-def main() -> int:
-    """Command line."""
-    text = PAGE.read_text(encoding="utf-8")
-    PAGE.write_text(with_tables(text), encoding="utf-8", newline="\n")
-    return 0
-
-
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(rewrite(PAGE, with_tables))

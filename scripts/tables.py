@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
+from pathlib import Path
 
 
 def markdown_table(columns: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
@@ -20,3 +21,10 @@ def replace_table(text: str, name: str, table: str) -> str:
     before, rest = text.split(begin)
     _, after = rest.split(end)
     return before + begin + table + end + after
+
+
+def rewrite(page: Path, with_tables: Callable[[str], str]) -> int:
+    """Brings a page's tables up to date; the exit code of a command line that does just this."""
+    text = page.read_text(encoding="utf-8")
+    page.write_text(with_tables(text), encoding="utf-8", newline="\n")
+    return 0

@@ -42,7 +42,7 @@ def _anchor(**changes: Any) -> Anchor:
         "look_back_table": TABLE,
         "objective": Objective("lpips-alex", 0.338, 0.261),
         "calibration": Calibration(50, 200, 9000, 7),
-        "fidelity": (FidelityPoint(3, 0.1, 0.05), FidelityPoint(5, 0.02, 0.01)),
+        "fidelity": (FidelityPoint(3, 0.1, 0.05), FidelityPoint(5, 0.02, 0.01, 0.015)),
         "provenance": "calibrated by a test",
         "versions": {"otcache": "0.1.0", "torch": "2.9"},
         **changes,

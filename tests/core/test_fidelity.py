@@ -53,3 +53,10 @@ def test_a_loss_of_zero() -> None:
 def test_points_that_make_no_curve(budgets: list[int]) -> None:
     with pytest.raises(OTCacheError, match="increasing budgets"):
         FidelityCurve(FidelityPoint(budget, 0.1, 0.0) for budget in budgets)
+
+
+def test_one_prompt_that_tips_over_does_not_move_what_is_expected() -> None:
+    points = [FidelityPoint(8, 0.02, 0.01, 0.018), FidelityPoint(16, 0.09, 0.4, 0.004)]
+
+    assert FidelityCurve(points).expected(16)[0] == pytest.approx(0.004)
+    assert FidelityCurve(points).budget_for(0.01) < 16
