@@ -60,15 +60,32 @@ def expected_table(results: dict[str, Any]) -> str:
     ])  # fmt: skip
 
 
+def workers_table(results: dict[str, Any]) -> str:
+    """One worker against two."""
+    columns = ("workers:", "trials:", "seconds:", "trials a second:", "model calls:",
+               "trials of each:")  # fmt: skip
+    return markdown_table(columns, [
+        (
+            str(row["workers"]), str(row["trials"]), f"{row['seconds']:.0f}",
+            f"{row['trials_per_second']:.2f}", f"{row['model_calls']:,}",
+            " + ".join(map(str, row["trials_by_worker"])),
+        )
+        for row in results["runs"]
+    ])  # fmt: skip
+
+
 TABLES = {"variants": variants_table, "regret": regret_table, "expected": expected_table}
 
 
 def with_tables(text: str) -> str:
-    """The page's text with every table as the record has it."""
-    record = json.loads((RECORDS / "calibration.json").read_text(encoding="utf-8"))
+    """The page's text with every table as its record has it."""
     for name, table in TABLES.items():
-        text = replace_table(text, name, table(record["results"]))
-    return text
+        text = replace_table(text, name, table(_results("calibration")))
+    return replace_table(text, "workers", workers_table(_results("workers")))
+
+
+def _results(name: str) -> Any:
+    return json.loads((RECORDS / f"{name}.json").read_text(encoding="utf-8"))["results"]
 
 
 if __name__ == "__main__":
