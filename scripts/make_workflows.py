@@ -26,6 +26,7 @@ FOLDER = REPOSITORY / "example_workflows"
 PROMPTS = REPOSITORY / "demo_model" / "prompts.json"
 DEMO, CALIBRATE, INDEX = "otcache_demo", "otcache_calibrate_demo", "index"
 COMPARE, BUDGETS = "otcache_compare_budgets", (8, 15, 25)
+SIGMAS, SIGMAS_SAMPLER = "otcache_sigmas", "dpm_2"
 PRESET = "preset: otcache-demo"
 SAMPLING: dict[str, Any] = {"cfg": 2.5, "sampler_name": "euler", "scheduler": "simple"}
 STEPS = 50
@@ -65,6 +66,16 @@ _COMPARE_NOTE = """\
 
 Press **Run**. Each column samples the same noise with another budget. **Compare Images** lays the
 result over the picture of every step: drag its slider, and read LPIPS (0 is the same to the eye).
+"""
+
+
+_SIGMAS_NOTE = """\
+## Let the sampler take the large steps
+
+**OTCache Sigmas** keeps the noise levels of a schedule's computed steps only. The sampler then
+takes 10 steps of uneven length, and nothing is cached. For most samplers caching comes closer to
+the full run; for those that call the model twice a step, such as *dpm_2* here, this does. Press
+**Run** and compare.
 """
 
 
@@ -184,6 +195,43 @@ def compare_budgets() -> dict[str, Any]:
     return canvas.workflow()
 
 
+def sigmas() -> dict[str, Any]:
+    """A sampler with two calls a step on a schedule's noise levels, beside all of them."""
+    prompt = json.loads(PROMPTS.read_text(encoding="utf-8"))["held_out"][2]
+    canvas = Canvas(SIGMAS)
+    with canvas.column("1 Model", 380):
+        canvas.add("MarkdownNote", "About this workflow", room=130, text=_SIGMAS_NOTE)
+        model, clip, vae, latent = canvas.add("OTCacheDemoModel", batch_size=1)
+        (positive,) = canvas.add("CLIPTextEncode", "Prompt", clip=clip, text=prompt)
+        (negative,) = canvas.add("CLIPTextEncode", "Negative prompt", clip=clip, text="")
+    with canvas.column("2 Noise levels", 400):
+        (anchor,) = canvas.add("OTCacheLoadAnchor", room=130, anchor_name=PRESET, inline_anchor="")
+        schedule, _ = canvas.add(
+            "OTCachePredictSchedule", room=250, anchor=anchor, budget=10, rho=1.3,
+            anchor_rho=True, steps=STEPS, target_lpips=0.0,
+        )  # fmt: skip
+        (levels,) = canvas.add(
+            "BasicScheduler", model=model, scheduler=SAMPLING["scheduler"], steps=STEPS, denoise=1.0
+        )
+        (kept,) = canvas.add("OTCacheSigmas", room=60, sigmas=levels, schedule=schedule)
+        (sampler,) = canvas.add("KSamplerSelect", sampler_name=SIGMAS_SAMPLER)
+    shared: dict[str, Any] = {"model": model, "positive": positive, "negative": negative}
+    shared |= {"sampler": sampler, "latent_image": latent, "add_noise": True, "noise_seed": 3}
+    shared["cfg"] = SAMPLING["cfg"]
+    images = []
+    for number, (title, used) in enumerate((("Every level", levels), ("Levels kept", kept))):
+        with canvas.column(f"{number + 3} {title}", 340):
+            sampled, _ = canvas.add("SamplerCustom", title, room=60, **shared, sigmas=used)
+            images += canvas.add("VAEDecode", samples=sampled, vae=vae)
+            _show(canvas, f"Picture, {title.lower()}", images[-1])
+    with canvas.column("5 Compare", 340):
+        canvas.add(
+            "OTCacheCompareImages", room=330, image=images[1], reference=images[0], net="alex",
+            amplify=4.0,
+        )  # fmt: skip
+    return canvas.workflow()
+
+
 _TEMPLATES = {
     DEMO: (
         "OTCache demo",
@@ -196,6 +244,10 @@ _TEMPLATES = {
     COMPARE: (
         "OTCache: compare budgets",
         "The same picture with 8, 15 and 25 model calls, each against all 50 steps.",
+    ),
+    SIGMAS: (
+        "OTCache Sigmas",
+        "The noise levels of a schedule's computed steps, for a sampler that takes them itself.",
     ),
     **MODEL_TEMPLATES,
 }
@@ -235,6 +287,7 @@ WORKFLOWS = {
     DEMO: demo,
     CALIBRATE: calibrate_demo,
     COMPARE: compare_budgets,
+    SIGMAS: sigmas,
     **MODEL_WORKFLOWS,
     INDEX: index,
 }
@@ -265,9 +318,12 @@ def write_thumbnails(pictures: Path) -> None:
     _save_thumbnail(INDEX, Image.open(pictures / "schedule.png"))
 
 
+_PLOTTED = {**SCHEDULES, COMPARE: (PRESET, 15, STEPS), SIGMAS: (PRESET, 10, STEPS)}
+
+
 def write_schedule_thumbnails() -> None:
     """Shows which steps run, for workflows whose models cannot be run here."""
-    for name, (preset, budget, steps) in {**SCHEDULES, COMPARE: (PRESET, 15, STEPS)}.items():
+    for name, (preset, budget, steps) in _PLOTTED.items():
         file = f"{preset.removeprefix('preset: ')}{SUFFIX}"
         prediction = predict_schedule(
             load_anchor(REPOSITORY / "presets" / file), budget, steps=steps

@@ -75,6 +75,17 @@ CLASSES = {
         "middle_budget:INT minutes:INT memo:COMBO",
         "anchor:OT_ANCHOR report:IMAGE report_json:STRING",
     ),
+    "OTCacheSigmas": NodeClass("sigmas:SIGMAS schedule:OT_SCHEDULE", "", "kept_sigmas:SIGMAS"),
+    "KSamplerSelect": NodeClass("", "sampler_name:COMBO", "SAMPLER:SAMPLER"),
+    "BasicScheduler": NodeClass(
+        "model:MODEL", "scheduler:COMBO steps:INT denoise:FLOAT", "SIGMAS:SIGMAS"
+    ),
+    "SamplerCustom": NodeClass(
+        "model:MODEL positive:CONDITIONING negative:CONDITIONING sampler:SAMPLER sigmas:SIGMAS "
+        "latent_image:LATENT",
+        "add_noise:BOOLEAN noise_seed:INT! cfg:FLOAT",
+        "output:LATENT denoised_output:LATENT",
+    ),
     "OTCacheApply": NodeClass("model:MODEL schedule:OT_SCHEDULE", "", "cached_model:MODEL"),
     "UNETLoader": NodeClass("", "unet_name:COMBO weight_dtype:COMBO", "MODEL:MODEL"),
     "CLIPLoader": NodeClass("", "clip_name:COMBO type:COMBO device:COMBO", "CLIP:CLIP"),

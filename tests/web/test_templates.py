@@ -107,6 +107,26 @@ def test_a_template_on_the_bundled_model_runs(name, open_template, page, comfy):
     assert entry["status"]["status_str"] == "success"
 
 
+def test_the_template_of_sigmas_runs(open_template, page, comfy):
+    open_template("otcache_sigmas")
+    # Each renderer's own, for ComfyUI tells nothing of kept results.
+    budget = {"classic": 10, "nodes2": 12}[page.renderer]
+    page.js(
+        """(budget) => {
+            const node = app.graph.nodes.find((n) => n.comfyClass === "OTCachePredictSchedule");
+            node.widgets.find((w) => w.name === "budget").value = budget;
+        }""",
+        budget,
+    )
+    page.run()
+
+    (entry,) = comfy.get_json("/history?max_items=1").values()
+    assert entry["status"]["status_str"] == "success"
+    texts = [text for out in entry["outputs"].values() for text in out.get("text", [])]
+    assert any(f"{budget} of 50 steps kept" in text for text in texts)
+    assert any(text.startswith("LPIPS") for text in texts)
+
+
 @pytest.mark.parametrize("name", NAMES)
 def test_a_template_has_a_thumbnail_and_its_models_have_links(name):
     assert (FOLDER / f"{name}.jpg").stat().st_size > 5_000
