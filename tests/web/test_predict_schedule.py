@@ -8,11 +8,16 @@ import statistics
 
 import pytest
 
+from otcache_core.anchor import load_anchor
+from otcache_core.fidelity import FidelityCurve
+from otcache_core.transport import predict_schedule
+from scripts.host import REPOSITORY
 from tests.web.page import count
 
 pytestmark = [pytest.mark.web, pytest.mark.slow]
 
 PRESET = "preset: otcache-demo"
+ANCHOR = load_anchor(REPOSITORY / "presets" / "otcache-demo.otanchor.json")
 COMPUTED, SKIPPED = ".otcache-computed", ".otcache-skipped"
 
 
@@ -36,9 +41,10 @@ def test_a_new_node_shows_its_schedule(graph, artefacts):
 
     assert _cells(panel) == (10, 40)
     text = panel.inner_text()
-    assert "up to 5.0x faster" in text and "rho 1.10 from the anchor" in text
+    assert "up to 5.0x faster" in text and f"rho {ANCHOR.rho:.2f} from the anchor" in text
     assert [k in text for k in ("reference 20", "anchor 8", "prediction 10")] == [True] * 3
-    assert "LPIPS" not in text  # this anchor has measured none
+    expected, spread = FidelityCurve(ANCHOR.fidelity).expected(10)
+    assert f"expected LPIPS {expected:.4f} \u00b1 {spread:.4f}" in text
     page.screenshot(artefacts / f"predict_{page.renderer}.png")
 
 
@@ -120,7 +126,9 @@ def test_pointing_at_a_step_tells_about_it(graph):
     assert re.fullmatch(
         r"step 2, sigma 0\.\d{3}: skipped, estimated from step 0, look-back 1", words
     )
-    assert "estimated from steps" in at(20)
+    computed = predict_schedule(ANCHOR, 10).schedule.computed_steps
+    late = next(step for step in range(20, 50) if step not in computed)
+    assert "estimated from steps" in at(late)
     page.page.mouse.move(5, 5)
     assert "steps 0 to 49" in panel.locator(".otcache-step").inner_text()
 
