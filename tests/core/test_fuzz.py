@@ -19,7 +19,7 @@ from otcache_core.schedule import Schedule
 from otcache_core.transport import predict_schedule
 
 PRESETS = Path(__file__).parents[2] / "presets"
-ANCHORS = [json.loads(path.read_text(encoding="utf-8")) for path in sorted(PRESETS.glob("*.json"))]
+ANCHORS = [json.loads(path.read_text(encoding="utf-8")) for path in sorted(PRESETS.glob("*.otanchor.json"))]
 SCHEDULES = [
     Schedule(50, (0, 2, 9, 30, 49), "meancache", (2, 1, 4, 5)).to_document(),
     Schedule(3, (0, 2), sigmas=(1.0, 0.5, 0.2, 0.0)).to_document(),
@@ -61,7 +61,9 @@ def _mutate(document: Any, random: Random) -> bytes:
             moved = copy.deepcopy(other[there])
             container[key], other[there] = moved, copy.deepcopy(container[key])
         elif kind == "replace":
-            container[key] = random.choice([*VALUES, random.randint(0, 60), random.random()])
+            # A copy: a later change in place must not reach the list of values itself.
+            chosen = random.choice([*VALUES, random.randint(0, 60), random.random()])
+            container[key] = copy.deepcopy(chosen)
     text = json.dumps(document).encode()
     for kind in kinds:
         place = random.randrange(len(text))
