@@ -19,7 +19,8 @@ from otcache_core.schedule import Schedule
 from otcache_core.transport import predict_schedule
 
 PRESETS = Path(__file__).parents[2] / "presets"
-ANCHORS = [json.loads(path.read_text(encoding="utf-8")) for path in sorted(PRESETS.glob("*.otanchor.json"))]
+FILES = sorted(PRESETS.glob("*.otanchor.json"))
+ANCHORS = [json.loads(path.read_text(encoding="utf-8")) for path in FILES]
 SCHEDULES = [
     Schedule(50, (0, 2, 9, 30, 49), "meancache", (2, 1, 4, 5)).to_document(),
     Schedule(3, (0, 2), sigmas=(1.0, 0.5, 0.2, 0.0)).to_document(),
