@@ -31,7 +31,7 @@ from .types import image_from_picture, show_text
 
 logger = logging.getLogger("otcache")
 
-VERSION = 1
+VERSION = 2
 """Part of the fingerprint: a change of how losses are measured makes old trials useless."""
 
 

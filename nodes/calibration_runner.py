@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,7 +13,7 @@ import numpy as np
 import torch
 
 from ..otcache_core.errors import EvaluationError, OTCacheError
-from ..otcache_core.full_runs import evenly
+from ..otcache_core.full_runs import evenly, state_elements
 from ..otcache_core.memo import PrefixMemo
 from ..otcache_core.perceptual import LPIPS
 from ..otcache_core.schedule import Schedule
@@ -61,6 +62,14 @@ def _check_sampler(name: str) -> None:
             "calibration needs a sampler without noise of its own and without CFG++ but got "
             f'"{name}": choose "euler".'
         )
+
+
+class _Arrived(Exception):
+    """Ends a run that is wanted up to a step only."""
+
+    def __init__(self, state: np.ndarray) -> None:
+        super().__init__()
+        self.state = state
 
 
 class HostRunner:
@@ -126,6 +135,32 @@ class HostRunner:
                 f"schedule {list(schedule.computed_steps)} has no picture of prompt {prompt}: "
                 f"{error}"
             ) from error
+
+    def state_at(self, schedule: Schedule, prompt: int, step: int) -> np.ndarray:
+        """Elements of the latent when the schedule's run arrives at a computed step.
+
+        Raises:
+            EvaluationError: If the run never arrives there, or runs out of memory.
+        """
+        remembered = self.memo.for_run(prompt, schedule)
+
+        def until(at: int, x: torch.Tensor, predict: Callable[[], torch.Tensor]) -> torch.Tensor:
+            if at >= step:
+                raise _Arrived(state_elements(x))
+            return remembered(at, x, predict)
+
+        try:
+            self._sample(apply_schedule(self.job.model, schedule, quiet=True, memo=until), prompt)
+        except _Arrived as arrived:
+            return arrived.state
+        except (OTCacheError, *_OUT_OF_MEMORY) as error:
+            raise EvaluationError(f"the run of prompt {prompt} failed: {error}") from error
+        raise EvaluationError(f"the run of prompt {prompt} must arrive at step {step} but did not.")
+
+    def remembered_runs(self, budget: int) -> int:
+        """How many prompts' runs of so many model calls the memo holds at once."""
+        size = self.job.latent["samples"].numel() * torch.float32.itemsize
+        return 0 if self.memo.place == "off" else self.memo.max_bytes // (budget * size)
 
     def _sample(self, model: Any, prompt: int) -> torch.Tensor:
         comfy.model_management.throw_exception_if_processing_interrupted()

@@ -13,7 +13,7 @@ from uuid import uuid4
 from .anchor_facts import Calibration, Objective, Sampling
 from .documents import MAX_BYTES, Fields, parse_document
 from .errors import OTCacheError
-from .fidelity import FidelityCurve, FidelityPoint
+from .fidelity import MAX_POINTS, FidelityCurve, FidelityPoint
 from .schedule import MAX_LOOK_BACK, MAX_SLOPE_GAIN, MAX_STEPS, Schedule, check_sigmas
 
 __all__ = [
@@ -55,6 +55,8 @@ class Anchor:
         provenance: Where the schedules come from, in words.
         versions: Versions of the software that made it.
         middle: A third schedule, searched at a budget between the two, or ``None``.
+        fitted: Predicted schedules at further budgets whose gains were fitted, the lowest budget
+            first. Stage 3 takes gains from them, never steps.
 
     Raises:
         OTCacheError: If the schedules do not fit together, or a value is out of range.
@@ -73,6 +75,7 @@ class Anchor:
     provenance: str = ""
     versions: Mapping[str, str] = field(default_factory=dict)
     middle: Schedule | None = None
+    fitted: tuple[Schedule, ...] = ()
 
     def __post_init__(self) -> None:
         _check_together(self.searched)
@@ -84,6 +87,7 @@ class Anchor:
             _check_look_back_table(self.look_back_table, self.steps)
         if self.fidelity:
             FidelityCurve(self.fidelity)
+        _check_fitted(self.fitted, self.anchor)
 
     @property
     def searched(self) -> tuple[tuple[str, Schedule], ...]:
@@ -120,11 +124,9 @@ class Anchor:
         document["estimator"] = self.estimator
         document["rho"] = self.rho
         for key, schedule in reversed(self.searched):
-            document[key] = {
-                "computed_steps": list(schedule.computed_steps),
-                "look_back": list(schedule.look_back),
-                "slope_gain": list(schedule.slope_gain),
-            }
+            document[key] = _schedule_document(schedule)
+        if self.fitted:
+            document["fitted"] = [_schedule_document(schedule) for schedule in self.fitted]
         document["objective"] = None if self.objective is None else asdict(self.objective)
         document["calibration"] = asdict(self.calibration)
         document["fidelity"] = [asdict(point) for point in self.fidelity]
@@ -177,8 +179,7 @@ class Anchor:
         estimator = fields.text("estimator")
         sampling = Sampling.from_fields(fields.nested("sampling"))
 
-        def schedule(key: str) -> Schedule:
-            part = fields.nested(key)
+        def schedule(part: Fields) -> Schedule:
             nodes = part.integers("computed_steps", 0, steps - 1)
             edges = part.integers("look_back", 1, MAX_LOOK_BACK) if "look_back" in part else ()
             gains = part.numbers("slope_gain", 0.0, MAX_SLOPE_GAIN) if "slope_gain" in part else ()
@@ -187,8 +188,8 @@ class Anchor:
         return cls(
             name=fields.text("name"),
             architecture=fields.text("architecture"),
-            reference=schedule("reference"),
-            anchor=schedule("anchor"),
+            reference=schedule(fields.nested("reference")),
+            anchor=schedule(fields.nested("anchor")),
             sampling=sampling,
             rho=fields.number("rho", 1.0, 2.0) if "rho" in fields else None,
             look_back_table=_read_look_back_table(fields),
@@ -203,8 +204,28 @@ class Anchor:
             else (),
             provenance=fields.text("provenance", ""),
             versions=fields.texts("versions") if "versions" in fields else {},
-            middle=schedule("middle") if "middle" in fields else None,
+            middle=schedule(fields.nested("middle")) if "middle" in fields else None,
+            fitted=tuple(map(schedule, fields.objects("fitted"))) if "fitted" in fields else (),
         )
+
+
+def _schedule_document(schedule: Schedule) -> dict[str, list[Any]]:
+    return {
+        "computed_steps": list(schedule.computed_steps),
+        "look_back": list(schedule.look_back),
+        "slope_gain": list(schedule.slope_gain),
+    }
+
+
+def _check_fitted(fitted: tuple[Schedule, ...], anchor: Schedule) -> None:
+    budgets = [schedule.budget for schedule in fitted]
+    if len(budgets) > MAX_POINTS or budgets != sorted(set(budgets)):
+        raise OTCacheError(
+            f"`fitted` must have at most {MAX_POINTS} schedules with increasing budgets but has "
+            f"budgets {budgets[:8]}."
+        )
+    if any(schedule.steps != anchor.steps for schedule in fitted):
+        raise OTCacheError(f"`fitted` schedules must have {anchor.steps} steps like the anchor.")
 
 
 def _check_together(searched: tuple[tuple[str, Schedule], ...]) -> None:

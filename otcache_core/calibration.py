@@ -1,4 +1,4 @@
-"""Calibration: stages 1 and 2 in order, then rho and what each budget costs (OTCache, Sec. 3.3).
+"""Calibration: stages 1 and 2 in order, then gains, rho and what each budget costs (Sec. 3.3).
 
 The host stays outside: a ``Runner`` runs the model, this module decides what to run. Everything
 that took model calls is kept where the caller says, so that the same calibration goes on where it
@@ -22,6 +22,7 @@ from .calibration_settings import RHO_CANDIDATES, Settings
 from .errors import EvaluationError, OTCacheError
 from .fidelity import FidelityPoint
 from .full_runs import FullRun, FullRuns, rotated
+from .gain_fit import GainFits, State
 from .gaps import Candidate, candidate
 from .schedule import Schedule
 from .search import SearchSettings, search_anchor
@@ -33,6 +34,9 @@ from .warm_starts import Graphs
 __all__ = ["RHO_CANDIDATES", "Report", "Runner", "Settings", "calibrate"]
 
 logger = logging.getLogger("otcache")
+
+LEAST_FIT_PROMPTS, MOST_FIT_PROMPTS = 4, 16
+"""Prompts that gains are fitted on: one number an edge needs few."""
 
 
 class Runner(Protocol):
@@ -55,6 +59,17 @@ class Runner(Protocol):
         Raises:
             EvaluationError: If there is no picture.
         """
+
+    def state_at(self, schedule: Schedule, prompt: int, step: int) -> State:
+        """Elements of the latent when the schedule's run arrives at a computed step, before the
+        model runs there; those of ``full_runs.state_elements``.
+
+        Raises:
+            EvaluationError: If the run fails.
+        """
+
+    def remembered_runs(self, budget: int) -> int:
+        """How many prompts' runs of so many model calls are remembered at once."""
 
 
 @dataclass(frozen=True)
@@ -95,6 +110,7 @@ class _Job:
         self.graphs = Graphs(settings.steps, settings.estimator, settings.gamma)
         self.spent = self.runner.prompts * settings.steps
         self.measured: dict[Candidate, dict[int, float]] = {}
+        self.fits = GainFits(self.storage, f"{self.study_name} fits")
 
     # Stage 1
 
@@ -154,6 +170,33 @@ class _Job:
         self.measured |= {t.candidate: t.losses for t in found.trials if t.complete}
         return found
 
+    def fit(self, of: Candidate) -> Candidate:
+        """The candidate with fitted gains, or as it is where they cannot be had."""
+        if self.settings.estimator != "slope" or not self.settings.gains or self.stop():
+            return of
+        runner, budget = self.runner, len(of.computed_steps)
+        prompts = min(MOST_FIT_PROMPTS, runner.prompts, runner.remembered_runs(budget))
+        if prompts < min(LEAST_FIT_PROMPTS, runner.prompts):
+            logger.info("OTCache: gains at %d calls are not fitted: the memo is too small", budget)
+            return of
+        try:
+            return self.fits.fit(
+                of,
+                range(prompts),
+                lambda c, prompt, step: runner.state_at(self.schedule(c), prompt, step),
+                self.full_runs.states,
+                lambda: runner.model_calls,
+            )
+        except EvaluationError as error:
+            logger.warning("OTCache: gains at %d calls could not be fitted: %s", budget, error)
+            return of
+
+    def losses(self, of: Candidate) -> dict[int, float]:
+        """Loss by prompt, measured now or before."""
+        if of not in self.measured:
+            self.compare("fidelity", [of])
+        return self.measured[of]
+
     def compare(self, role: str, starts: Sequence[Candidate]) -> SearchResult:
         """Compares a few candidates over all prompts."""
         search = replace(self.settings.search, trials=len(starts), proposer="none", polish=False)
@@ -168,7 +211,7 @@ class _Job:
     def anchor(self, found: SearchResult) -> Anchor:
         """The anchor as far as it is known."""
         warm = found.best_loss if math.isnan(found.warm_start_loss) else found.warm_start_loss
-        calls = self.spent + found.model_calls
+        calls = self.spent + self.fits.model_calls + found.model_calls
         seed = self.settings.search.seed
         return Anchor(
             reference=self.reference,
@@ -240,18 +283,21 @@ def calibrate(
         job.progress("anchor search", len(result.trials), settings.search.trials)
 
     starts = job.graphs.candidates(settings.anchor_budget)
+    starts = list(dict.fromkeys([starts[0], job.fit(starts[0]), *starts[1:]]))
     found = job.search("anchor", starts, settings.search, observed)
     logger.info(
         "OTCache anchor search: %s %.4f -> %.4f in %d trials",
         settings.metric, found.warm_start_loss, found.best_loss, len(found.trials),
     )  # fmt: skip
+    found = _with_fitted_gains(job, found)
+    job.reference = job.schedule(job.fit(candidate(job.reference.computed_steps)))
     anchor = _with_middle(job, job.anchor(found))
     rho_losses = calibrate_rho(job, anchor)
     if rho_losses:
         anchor = replace(anchor, rho=min(rho_losses, key=lambda r: rho_losses[r]))
     if settings.curve:
-        anchor = replace(anchor, fidelity=measure_fidelity(job, anchor))
-    calls = job.spent + found.model_calls
+        anchor = measure_fidelity(job, anchor)
+    calls = job.spent + job.fits.model_calls + found.model_calls
     anchor = replace(anchor, calibration=replace(anchor.calibration, model_calls=calls))
     return anchor, Report(found, rho_losses, calls)
 
@@ -263,9 +309,22 @@ def _look_backs(table: LookBackTable | None, of: Candidate) -> tuple[int, ...]:
     return tuple(table[t][s - t - 1] for t, s in edges)
 
 
-def _predicted(anchor: Anchor, budget: int, rho: float | None = None) -> Candidate:
+def _predicted(job: _Job, anchor: Anchor, budget: int, rho: float | None = None) -> Candidate:
+    """What an anchor predicts, with gains fitted where the budget is not a searched one."""
     schedule = predict_schedule(anchor, budget, rho=rho).schedule
-    return candidate(schedule.computed_steps, schedule.slope_gain)
+    predicted = candidate(schedule.computed_steps, schedule.slope_gain)
+    return predicted if budget in (s.budget for _, s in anchor.searched) else job.fit(predicted)
+
+
+def _with_fitted_gains(job: _Job, found: SearchResult) -> SearchResult:
+    """The search's best with its gains fitted once more, where that is better still."""
+    fitted = job.fit(found.best)
+    try:
+        loss = float(np.mean(list(job.losses(fitted).values())))
+    except EvaluationError as error:
+        logger.warning("OTCache: fitted gains could not be measured: %s", error)
+        return found
+    return replace(found, best=fitted, best_loss=loss) if loss < found.best_loss else found
 
 
 def _with_middle(job: _Job, anchor: Anchor) -> Anchor:
@@ -273,7 +332,7 @@ def _with_middle(job: _Job, anchor: Anchor) -> Anchor:
     budget = job.settings.middle_budget
     if not budget:
         return anchor
-    starts = [_predicted(anchor, budget), *job.graphs.candidates(budget)]
+    starts = [_predicted(job, anchor, budget), *job.graphs.candidates(budget)]
     found = job.search("middle", list(dict.fromkeys(starts)), job.settings.search)
     job.spent += found.model_calls
     return replace(anchor, middle=job.schedule(found.best))
@@ -288,36 +347,37 @@ def calibrate_rho(job: _Job, anchor: Anchor) -> dict[float, float]:
     budget = job.settings.rho_budget
     if budget in (s.budget for _, s in anchor.searched) or job.stop():
         return {}
-    by_rho = {rho: _predicted(anchor, budget, rho) for rho in RHO_CANDIDATES}
+    job.progress("rho", 0, len(RHO_CANDIDATES))
+    by_rho = {rho: _predicted(job, anchor, budget, rho) for rho in RHO_CANDIDATES}
     starts = list(dict.fromkeys(by_rho.values()))
-    job.progress("rho", 0, len(starts))
     try:
         found = job.compare("rho", starts)
     except EvaluationError as error:
         logger.warning("OTCache: rho could not be calibrated: %s", error)
         return {}
-    job.progress("rho", len(starts), len(starts))
+    job.progress("rho", len(RHO_CANDIDATES), len(RHO_CANDIDATES))
     trials: dict[Candidate, Trial] = {t.candidate: t for t in found.trials if t.complete}
     return {rho: trials[c].loss for rho, c in by_rho.items() if c in trials}
 
 
-def measure_fidelity(job: _Job, anchor: Anchor) -> tuple[FidelityPoint, ...]:
-    """Mean, spread and median over prompts of the loss of the predicted schedules."""
-    points = []
+def measure_fidelity(job: _Job, anchor: Anchor) -> Anchor:
+    """The anchor with gains fitted at a few budgets, and mean, spread and median of the loss."""
+    points, fitted = [], []
     budgets = job.settings.curve_budgets
     for done, budget in enumerate(budgets):
         if job.stop():
             break
         job.progress("fidelity", done, len(budgets))
-        predicted = _predicted(anchor, budget)
+        predicted = _predicted(job, anchor, budget)
         try:
-            if predicted not in job.measured:
-                job.compare("fidelity", [predicted])
+            losses = np.array(list(job.losses(predicted).values()))
         except EvaluationError as error:
             logger.warning("OTCache: the loss at %d calls could not be had: %s", budget, error)
             continue
-        losses = np.array(list(job.measured[predicted].values()))
+        fitted.append(job.schedule(predicted))
         measured = (losses.mean(), losses.std(), np.median(losses))
         points.append(FidelityPoint(budget, *map(float, measured)))
     job.progress("fidelity", len(budgets), len(budgets))
-    return tuple(points)
+    searched = {schedule.budget for _, schedule in anchor.searched}
+    further = tuple(s for s in fitted if s.budget not in searched)
+    return replace(anchor, fidelity=tuple(points), fitted=further)

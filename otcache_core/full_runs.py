@@ -1,4 +1,4 @@
-"""What the full runs of a calibration leave behind: edge costs and pictures, one file per prompt.
+"""What the full runs of a calibration leave behind, one file per prompt: costs, states, pictures.
 
 A calibration that is queued again finds them and runs the model no second time; so do workers that
 share the folder.
@@ -12,18 +12,23 @@ import zipfile
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 from uuid import uuid4
 
 import numpy as np
 from numpy.typing import NDArray
+from torch import Tensor
 
 from .graph import LOOK_BACKS, PairCosts, TripleCosts
-from .trajectory import Trajectory
+from .trajectory import Trajectory, sample_elements
 
 logger = logging.getLogger("otcache")
 
 MAX_FRAMES = 16
 """Frames of a video that candidates are compared on: 44 MB a prompt at 1280x720."""
+
+MAX_STATE_ELEMENTS = 1 << 14
+"""Elements of each state that gains are fitted on: 3 MB a prompt at 50 steps."""
 
 
 @dataclass(frozen=True)
@@ -34,20 +39,34 @@ class FullRun:
         sigmas: Noise levels, ``(T + 1,)``.
         pairs: Costs over pairs for each K of ``graph.LOOK_BACKS``, ``(K, T, T + 1)``.
         triples: Costs over triples, ``(T, T, T + 1)``.
+        states: Elements of the state before each step and after the last, ``(T + 1, elements)``;
+            the same ones as ``state_elements`` takes.
         picture: Its pictures or frames, ``(N, H, W, 3)``, 8 bit.
     """
 
     sigmas: NDArray[np.float64]
     pairs: NDArray[np.float32]
     triples: NDArray[np.float32]
+    states: NDArray[np.float32]
     picture: NDArray[np.uint8]
 
     @classmethod
     def of(cls, trajectory: Trajectory, picture: NDArray[np.uint8]) -> FullRun:
-        """Costs of a trajectory beside its picture."""
+        """Costs and states of a trajectory beside its picture."""
         steps = trajectory.steps
         pairs = PairCosts(steps, LOOK_BACKS).of(trajectory)
-        return cls(trajectory.sigmas, pairs, TripleCosts(steps).of(trajectory), picture)
+        triples = TripleCosts(steps).of(trajectory)
+        return cls(trajectory.sigmas, pairs, triples, _thinned(trajectory.x), picture)
+
+
+def _thinned(elements: NDArray[np.float32]) -> NDArray[np.float32]:
+    """At most ``MAX_STATE_ELEMENTS`` of the last axis, evenly spaced."""
+    return elements[..., :: -(-elements.shape[-1] // MAX_STATE_ELEMENTS)].copy()
+
+
+def state_elements(x: Tensor) -> NDArray[np.float32]:
+    """The elements of a latent that ``FullRun.states`` keeps."""
+    return _thinned(sample_elements(x).numpy())
 
 
 class FullRuns:
@@ -80,11 +99,21 @@ class FullRuns:
 
     def picture(self, prompt: int) -> NDArray[np.uint8]:
         """The picture of a prompt whose full run is there."""
+        picture: NDArray[np.uint8] = self._part(prompt, "picture")
+        return picture
+
+    def states(self, prompt: int) -> NDArray[np.float32]:
+        """The states of a prompt whose full run is there."""
+        states: NDArray[np.float32] = self._part(prompt, "states")
+        return states
+
+    def _part(self, prompt: int, name: str) -> NDArray[Any]:
         if self._folder is None:
-            return self._memory[prompt].picture
+            part: NDArray[Any] = vars(self._memory[prompt])[name]
+            return part
         with np.load(self._file(self._folder, prompt), allow_pickle=False) as parts:
-            found: NDArray[np.uint8] = parts["picture"]
-        return found
+            part = parts[name]
+        return part
 
     def put(self, prompt: int, run: FullRun) -> None:
         """Keeps a prompt's full run; a reader sees the whole file or none."""

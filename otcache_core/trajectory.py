@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import NoReturn
 
 import numpy as np
@@ -38,32 +39,40 @@ class Trajectory:
         return len(self.velocity)
 
 
+def sample_elements(values: Tensor, max_elements: int = DEFAULT_MAX_ELEMENTS) -> Tensor:
+    """A latent's elements in one row, ``(elements,)``: all, or always the same random ones.
+
+    Args:
+        values: Any shape.
+        max_elements: Bound on what is kept.
+
+    Returns:
+        A float32 copy on the CPU.
+    """
+    flat = values.detach().reshape(-1)
+    if flat.numel() > max_elements:
+        flat = flat[_pick(flat.numel(), max_elements).to(flat.device)]
+    return flat.to("cpu", torch.float32, copy=True)
+
+
+@lru_cache(maxsize=4)
+def _pick(elements: int, kept: int) -> Tensor:
+    return torch.randperm(elements, generator=torch.Generator().manual_seed(0))[:kept]
+
+
 @dataclass
 class TrajectoryRecorder:
     """Collects a ``Trajectory`` from a running Euler sampler, one step at a time.
 
     Args:
         sigmas: The run's ``T + 1`` noise levels.
-        max_elements: Bound on the latent elements kept; a fixed random sample beyond it.
-        seed: Seed of that sample.
+        max_elements: Bound on the latent elements kept; see ``sample_elements``.
     """
 
     sigmas: tuple[float, ...]
     max_elements: int = DEFAULT_MAX_ELEMENTS
-    seed: int = 0
-    _pick: Tensor | None = field(default=None, repr=False)
     _x: list[Tensor] = field(default_factory=list, repr=False)
     _velocity: list[Tensor] = field(default_factory=list, repr=False)
-
-    def _sample(self, values: Tensor) -> Tensor:
-        flat = values.detach().reshape(-1)
-        if flat.numel() > self.max_elements:
-            if self._pick is None:
-                generator = torch.Generator().manual_seed(self.seed)
-                pick = torch.randperm(flat.numel(), generator=generator)[: self.max_elements]
-                self._pick = pick.to(flat.device)
-            flat = flat[self._pick]
-        return flat.to("cpu", torch.float32, copy=True)
 
     def _refuse(self, evaluations: str) -> NoReturn:
         raise OTCacheError(
@@ -80,8 +89,9 @@ class TrajectoryRecorder:
         if len(self._x) == len(self.sigmas) - 1:
             self._refuse(f"more than {len(self._x)}")
         sigma = self.sigmas[len(self._x)]
-        self._x.append(self._sample(x))
-        self._velocity.append(self._sample(velocity_from_denoised(x, denoised, sigma)))
+        velocity = velocity_from_denoised(x, denoised, sigma)
+        self._x.append(sample_elements(x, self.max_elements))
+        self._velocity.append(sample_elements(velocity, self.max_elements))
 
     def finish(self) -> Trajectory:
         """The finished trajectory.

@@ -38,16 +38,11 @@ _PROGRESS.flags.writeable = False
 
 @dataclass(frozen=True)
 class Endpoint:
-    """A known schedule on the geodesic: its budget, its warping curve and its slope gains.
-
-    Attributes:
-        gain: The slope's factor at each of the run's steps, ``(steps,)``.
-    """
+    """A known schedule on the geodesic: its budget and its warping curve."""
 
     name: str
     budget: int
     curve: Curve
-    gain: Curve
 
 
 @dataclass(frozen=True)
@@ -145,7 +140,7 @@ def gain_curve(schedule: Schedule, steps: int) -> Curve:
     """The slope's factor at each step of a run of ``steps``: that of the edge it lies in.
 
     Long edges want another factor than short ones, and early ones another than late ones, so gains
-    travel along the geodesic with the steps they belong to.
+    belong to places in the run as well as to budgets.
     """
     edge = np.searchsorted(schedule.computed_steps, np.arange(schedule.steps), side="right") - 1
     gains: Curve = np.asarray((*schedule.slope_gain, 1.0))[edge]
@@ -163,14 +158,26 @@ def gains_of_edges(curve: Curve, computed_steps: Steps) -> tuple[float, ...]:
     return candidate(computed_steps, means).slope_gain
 
 
+def gains_at(anchor: Anchor, budget: int, steps: int) -> Curve:
+    """The slope's factor at each step of a run of ``steps``, between those of known budgets."""
+    known = {s.budget: s for s in (*anchor.fitted, *(s for _, s in anchor.searched))}
+    curves = {b: gain_curve(known[b], steps) for b in sorted(known) if b < steps}
+    curves[steps] = np.ones(steps)
+    below = max((b for b in curves if b <= budget), default=min(curves))
+    above = min(b for b in curves if b >= max(budget, below))
+    share = (budget - below) / (above - below) if above > below else 0.0
+    blended: Curve = (1.0 - share) * curves[below] + share * curves[above]
+    return blended
+
+
 def _endpoints(anchor: Anchor, steps: int) -> list[Endpoint]:
     """The searched schedules and the full one, as far as they lie below ``steps``, by budget."""
     known = [
-        Endpoint(name, s.budget, warping_curve(s.computed_steps, s.steps), gain_curve(s, steps))
+        Endpoint(name, s.budget, warping_curve(s.computed_steps, s.steps))
         for name, s in anchor.searched
         if s.budget < steps
     ]
-    return [*known, Endpoint("full", steps, _PROGRESS, np.ones(steps))]
+    return [*known, Endpoint("full", steps, _PROGRESS)]
 
 
 def _between(endpoints: Sequence[Endpoint], budget: int) -> tuple[Endpoint, Endpoint]:
@@ -237,11 +244,10 @@ def predict_schedule(
     _check(anchor, budget, steps, rho, below_anchor)
     low, high = _between(_endpoints(anchor, steps), budget)
     if budget <= low.budget:
-        curve, gain = low.curve, low.gain
+        curve = low.curve
     else:
         at_low, at_high = geodesic_weights(budget, (low.budget, high.budget))
         curve = at_low * low.curve + at_high * high.curve
-        gain = at_low * low.gain + at_high * high.gain
     if high.name == "full" and high.budget > low.budget:
         rho = 1.0 + (rho - 1.0) * (steps - max(budget, low.budget)) / (steps - low.budget)
     schedule = _stored(anchor, budget, steps)
@@ -250,7 +256,7 @@ def predict_schedule(
         sigmas = anchor.sampling.sigmas if steps == anchor.steps else None
         schedule = Schedule(
             *(steps, nodes, anchor.estimator, anchor.look_back_for(nodes, steps), sigmas),
-            slope_gain=gains_of_edges(gain, nodes),
+            slope_gain=gains_of_edges(gains_at(anchor, budget, steps), nodes),
         )
     return Prediction(schedule, _named_curves(anchor, schedule), rho)
 

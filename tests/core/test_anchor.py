@@ -77,8 +77,9 @@ def _sparse() -> Anchor:
         _sparse(),
         _with_middle(),
         _with_middle(middle=None),
+        _with_middle(fitted=(Schedule(8, (0, 1, 4, 6, 7), slope_gain=(1.0, 0.2, 0.3, 1.0)),)),
     ],
-    ids=["all fields", "few fields", "text", "defaults", "middle", "gains"],
+    ids=["all fields", "few fields", "text", "defaults", "middle", "gains", "fitted"],
 )
 def test_round_trip(anchor: Anchor, tmp_path: Path) -> None:
     path = tmp_path / f"model{SUFFIX}"
@@ -178,6 +179,20 @@ def test_largest_anchor_can_be_read_back(tmp_path: Path) -> None:
 def test_schedules_that_do_not_fit_together(changes: dict[str, Any], message: str) -> None:
     with pytest.raises(OTCacheError, match=message):
         _anchor(**changes)
+
+
+@pytest.mark.parametrize(
+    ("fitted", "message"),
+    [
+        ([(0, 1, 3, 7), (0, 2, 3, 7)], "increasing budgets but has budgets .4, 4."),
+        ([(0, 1, 3, 4, 7), (0, 2, 3, 7)], "increasing budgets but has budgets .5, 4."),
+    ],
+)
+def test_fitted_schedules_that_do_not_fit(fitted: list[Any], message: str) -> None:
+    with pytest.raises(OTCacheError, match=message):
+        _with_middle(fitted=tuple(Schedule(8, steps) for steps in fitted))
+    with pytest.raises(OTCacheError, match="must have 8 steps like the anchor"):
+        _with_middle(fitted=(Schedule(9, (0, 1, 8)),))
 
 
 @pytest.mark.parametrize(

@@ -1,6 +1,7 @@
 import itertools
 import math
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -409,18 +410,36 @@ def test_edges_of_their_own_schedule_have_their_own_gains() -> None:
 
 
 def test_a_blend_of_gains_by_hand() -> None:
-    """17 steps, budget 5 between 3 and 9: weights 5/11 and 6/11, as above."""
+    """17 steps, budget 5 between 3 and 9, a third of the way: gains 2/3 and 1/3."""
     line = Schedule(17, (0, 8, 16), slope_gain=(1.0, 0.45))
     bent = Schedule(17, BENT.computed_steps, slope_gain=(1.0,) * 4 + (0.2, 0.4, 0.6, 0.8))
 
     schedule = predict_schedule(Anchor("m", "Flux", bent, line), 5, rho=1.0).schedule
 
     assert schedule.computed_steps == (0, 3, 6, 10, 16)
-    # 0 -> 3 has no slope before it; 3 -> 6 skips 4 and 5: (5 * 1 + 6 * 0.2) / 11 = 0.564.
-    # 6 -> 10 skips 7 with (5 * 1 + 6 * 0.4) / 11 = 0.673, 8 and 9 with (5 * 0.45 + 6 * 0.6) / 11 =
-    # 0.532: 0.579. 10 -> 16 skips 11 with 0.532, 12 to 15 with (5 * 0.45 + 6 * 0.8) / 11 = 0.641:
-    # 0.619. All on a grid of 0.05.
-    assert schedule.slope_gain == (1.0, 0.55, 0.6, 0.6)
+    # 0 -> 3 has no slope before it; 3 -> 6 skips 4 and 5: (2 * 1 + 0.2) / 3 = 0.733.
+    # 6 -> 10 skips 7 with (2 * 1 + 0.4) / 3 = 0.8, 8 and 9 with (2 * 0.45 + 0.6) / 3 = 0.5: 0.6.
+    # 10 -> 16 skips 11 with 0.5, 12 to 15 with (2 * 0.45 + 0.8) / 3 = 0.567: 0.553.
+    # All on a grid of 0.05.
+    assert schedule.slope_gain == (1.0, 0.75, 0.6, 0.55)
+
+
+def test_gains_come_from_fitted_schedules_and_steps_do_not() -> None:
+    low = Schedule(17, (0, 8, 16), slope_gain=(1.0, 0.4))
+    high = Schedule(17, (0, 2, 4, 6, 8, 10, 12, 14, 16))
+    plain = Anchor("m", "Flux", high, low)
+    nodes = predict_schedule(plain, 5).schedule.computed_steps
+    fitted = Schedule(17, nodes, slope_gain=(1.0, 0.1, 0.2, 0.3))
+    elsewhere = Schedule(17, (0, 1, 2, 3, 16), slope_gain=(1.0, 1.0, 1.0, 0.2))
+
+    assert predict_schedule(replace(plain, fitted=(fitted,)), 5).schedule.slope_gain == (
+        *(1.0, 0.1, 0.2, 0.3),
+    )
+    moved = predict_schedule(replace(plain, fitted=(elsewhere,)), 5).schedule
+    assert (moved.computed_steps, set(moved.slope_gain[2:])) == (nodes, {0.2})
+    # Half way from 3 to 5 the gains are half way, too.
+    between = predict_schedule(replace(plain, fitted=(fitted,)), 4, rho=1.0).schedule
+    assert 0.3 <= between.slope_gain[-1] <= 0.4
 
 
 def test_gains_fade_out_towards_the_full_schedule() -> None:

@@ -297,3 +297,25 @@ def test_a_memo_changes_nothing_but_the_number_of_calls(host, tiny_flux, demo_va
     # The second shares steps 0 and 2 with the first; the third, whose estimates before step 4
     # differ, too; the fourth shares step 0 alone.
     assert found["host memory"][1] == 16 - 2 - 2 - 1
+
+
+def test_states_on_the_way_are_those_of_the_run(host, tiny_flux, demo_vae):
+    """Where nothing was skipped yet, a cached run is at the full run's states."""
+    runner_module, full_runs = host.module("nodes.calibration_runner"), host.core("full_runs")
+    latent = {"samples": torch.zeros(1, 3, 32, 32)}
+    job = runner_module.Job(
+        tiny_flux.model, demo_vae, [tiny_flux.negative], latent, 12, 2.5, "euler", "simple", 0
+    )
+    lpips = host.module("nodes.compare").load_lpips()
+    runner = runner_module.HostRunner(job, [tiny_flux.positive], lpips)
+    full = full_runs.FullRun.of(*runner.full_run(0))
+    schedule = host.core("schedule").Schedule(12, (0, 1, 2, 3, 8, 11))
+
+    early, late = (torch.from_numpy(runner.state_at(schedule, 0, step)) for step in (3, 8))
+
+    torch.testing.assert_close(early, torch.from_numpy(full.states[3]))
+    assert late.shape == early.shape
+    assert not torch.allclose(late, torch.from_numpy(full.states[8]))
+    # Arriving at step 8 took the calls of steps 0 to 3, and those of 0 to 2 were remembered.
+    assert runner.model_calls == 12 + 4
+    assert runner.remembered_runs(4) == (1 << 30) // (4 * 3 * 32 * 32 * 4)
