@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -56,8 +57,16 @@ class BundledModel:
         steps: int = STEPS,
         sampler: str = "euler",
         scheduler: str = "simple",
+        sigmas: Sequence[float] | None = None,
     ) -> torch.Tensor:
-        """Samples some prompts in one batch; final latents, which are pictures here."""
+        """Samples some prompts in one batch; final latents, which are pictures here.
+
+        Args:
+            indices: The prompts.
+            model: The bundled model by default.
+            steps, sampler, scheduler: As KSampler has them.
+            sigmas: Own noise levels instead of those of ``steps`` and ``scheduler``.
+        """
         import comfy.sample
 
         noise = torch.cat(
@@ -68,7 +77,31 @@ class BundledModel:
                 self.model if model is None else model, noise, steps, CFG, sampler, scheduler,
                 self._encode([self.texts[i] for i in indices]), self.negative,
                 torch.zeros_like(noise), disable_pbar=True, seed=self.seed,
+                sigmas=None if sigmas is None else torch.tensor(sigmas),
             )  # fmt: skip
+
+    def resume(self, indices: list[int], states: torch.Tensor, sigmas: Sequence[float]) -> Any:
+        """Goes on from the middle of runs under Euler.
+
+        Args:
+            indices: The prompt of each state; prompts may repeat.
+            states: Noisy states, ``(N, 3, 64, 64)``, as the sampler has them.
+            sigmas: The levels still to go, that of the states first.
+
+        Returns:
+            The last states, ``(N, 3, 64, 64)``, as the sampler has them.
+        """
+        import comfy.sample
+        import comfy.samplers
+
+        # A flow model starts from sigma * noise where the latent is empty.
+        with torch.inference_mode():
+            samples = comfy.sample.sample_custom(
+                self.model, states / sigmas[0], CFG, comfy.samplers.sampler_object("euler"),
+                torch.tensor(sigmas), self._encode([self.texts[i] for i in indices]),
+                self.negative, torch.zeros_like(states), disable_pbar=True, seed=self.seed,
+            )  # fmt: skip
+        return self.model.model.process_latent_in(samples)
 
     def decode(self, samples: torch.Tensor) -> torch.Tensor:
         """Pictures ``(N, H, W, 3)``."""
@@ -115,7 +148,7 @@ class BundledModel:
         return torch.cat(found).double().cpu().numpy()
 
     @staticmethod
-    def batches(indices: Any) -> list[list[int]]:
-        """Indices in groups of ``BATCH``."""
+    def batches(indices: Any, size: int = BATCH) -> list[list[int]]:
+        """Indices in groups of ``size``."""
         listed = list(indices)
-        return [listed[i : i + BATCH] for i in range(0, len(listed), BATCH)]
+        return [listed[i : i + size] for i in range(0, len(listed), size)]

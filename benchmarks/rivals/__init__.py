@@ -1,0 +1,1 @@
+"""Contestants of the fidelity benchmark that are not this pack's own."""
