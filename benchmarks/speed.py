@@ -115,7 +115,7 @@ def main(arguments: Sequence[str]) -> None:
         measure_prediction(b, 100, cold=cold) for cold in (True, False) for b in PREDICTED_BUDGETS
     ]
     with tempfile.TemporaryDirectory() as folder:
-        host = start_host(Path(folder), ("nodes_easycache",))
+        host = start_host(Path(folder), ("nodes_easycache",), lpips=False)
         results = measure_all(SpeedRuns(host), args.repeats)
         from comfyui_version import __version__ as version
     results |= {"comfyui": version, "threads": args.threads, "start": start}

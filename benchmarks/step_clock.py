@@ -1,20 +1,23 @@
 """Times what stands around the model in a sampling run, from inside the host's own wrappers.
 
 A model is watched from both sides of what is applied to it (the pack's schedule, the host's
-EasyCache): one wrapper outside of it, one inside. Their difference is what was applied.
+EasyCache): wrappers outside of it and wrappers inside. Their difference is what was applied.
 """
 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from itertools import pairwise
 from statistics import median
 from typing import Any
 
+import torch
+
 Wrapper = Callable[..., Any]
 Apply = Callable[[Any], Any]
+Span = tuple[Any, Any]
 
 
 def unchanged(model: Any) -> Any:
@@ -22,152 +25,150 @@ def unchanged(model: Any) -> Any:
     return model
 
 
-def surround(model: Any, apply: Apply, outside: dict[str, Wrapper], inside: Wrapper) -> Any:
+def surround(
+    model: Any, apply: Apply, outside: Mapping[str, Wrapper], inside: Mapping[str, Wrapper]
+) -> Any:
     """A clone with ``apply`` done to it and wrappers on both sides.
 
     Args:
         model: A ModelPatcher.
         apply: Takes a ModelPatcher and returns a clone of it.
         outside: Wrappers by their stage in ``WrappersMP``; they run before what is applied.
-        inside: A PREDICT_NOISE wrapper that runs after it, next to the host's own prediction.
+        inside: Likewise; they run after it, next to the host.
     """
     from comfy.patcher_extension import WrappersMP, add_wrapper_with_key
 
     def enter(executor: Any, *args: Any, **kwargs: Any) -> Any:
-        # The pack adds its wrapper for one run alone; what is added later runs inside of it.
-        options = executor.class_obj.model_options
-        add_wrapper_with_key(
-            WrappersMP.PREDICT_NOISE, "inside", inside, options, is_model_options=True
-        )
+        # The pack adds its wrappers for one run alone; what is added after them runs inside them.
+        for stage, wrapper in inside.items():
+            add_wrapper_with_key(
+                stage, "inside", wrapper, executor.class_obj.model_options, is_model_options=True
+            )
         return executor(*args, **kwargs)
 
     clone = model.clone()
     for stage, wrapper in outside.items():
         clone.add_wrapper_with_key(stage, "outside", wrapper)
     clone = apply(clone)
-    clone.add_wrapper_with_key(WrappersMP.OUTER_SAMPLE, "inside", enter)
+    clone.add_wrapper_with_key(WrappersMP.OUTER_SAMPLE, "enter", enter)
     return clone
 
 
-@dataclass
-class Step:
-    """One guided prediction.
+def device_mark() -> Any:
+    """A point in the work given to the GPU; waits for nothing."""
+    event = torch.cuda.Event(enable_timing=True)
+    event.record()
+    return event
 
-    Attributes:
-        start, end: When the sampler asked and when it was answered, in seconds.
-        host: Seconds that the host's own prediction took; ``None`` where it was skipped.
-        forwards: How often the model itself ran in it.
-        around_model: Seconds that what was applied added right around the model.
-    """
 
-    start: float
-    end: float = 0.0
-    host: float | None = None
-    forwards: int = 0
-    around_model: float = 0.0
+def device_seconds(start: Any, end: Any) -> float:
+    """Seconds of the GPU between two points that it has passed."""
+    return float(start.elapsed_time(end)) / 1e3
 
-    @property
-    def seconds(self) -> float:
-        return self.end - self.start
+
+def wall_seconds(start: float, end: float) -> float:
+    """Seconds between two readings of the wall clock."""
+    return end - start
 
 
 @dataclass
 class StepClock:
-    """The steps of sampling runs, by a wall clock that waits for no device.
+    """Spans of sampling runs; the steps and the parts of each, one list of steps per run.
+
+    A step's spans: ``prediction`` is the whole guided prediction, ``host`` the host's own inside
+    what was applied, ``around`` and ``model`` the same of the model's forward. The last two of a
+    skipped step are missing, or ``model`` alone where what was applied skips there.
 
     Attributes:
+        mark: Reads the clock.
+        seconds: Seconds between two readings.
         runs: The steps of each run, in order.
-        added_to_runs: Seconds that what was applied added to each run before its first step and
-            after its last.
     """
 
-    runs: list[list[Step]] = field(default_factory=list)
-    added_to_runs: list[float] = field(default_factory=list)
+    mark: Callable[[], Any] = time.perf_counter
+    seconds: Callable[[Any, Any], float] = wall_seconds
+    runs: list[list[dict[str, Span]]] = field(default_factory=list)
+    _whole_runs: list[dict[str, Span]] = field(default_factory=list)
 
     def watch(self, model: Any, apply: Apply = unchanged) -> Any:
-        """A clone with ``apply`` done to it whose predictions are timed."""
+        """A clone with ``apply`` done to it whose runs are timed."""
         from comfy.patcher_extension import WrappersMP
 
         outside = {
             WrappersMP.OUTER_SAMPLE: self._run,
-            WrappersMP.PREDICT_NOISE: self._outside,
-            WrappersMP.DIFFUSION_MODEL: self._around_model,
+            WrappersMP.PREDICT_NOISE: self._step,
+            WrappersMP.DIFFUSION_MODEL: self._part("around"),
         }
-        clone = surround(model, apply, outside, self._inside)
-        clone.add_wrapper_with_key(WrappersMP.OUTER_SAMPLE, "clock", self._host_run)
-        clone.add_wrapper_with_key(WrappersMP.DIFFUSION_MODEL, "inside", self._forward)
+        inside = {
+            WrappersMP.PREDICT_NOISE: self._part("host"),
+            WrappersMP.DIFFUSION_MODEL: self._part("model"),
+        }
+        clone = surround(model, apply, outside, inside)
+        clone.add_wrapper_with_key(WrappersMP.OUTER_SAMPLE, "inside", self._host_run)
         return clone
+
+    def _timed(self, spans: dict[str, Span], name: str, work: Callable[[], Any]) -> Any:
+        start = self.mark()
+        result = work()
+        spans[name] = (start, self.mark())
+        return result
 
     def _run(self, executor: Any, *args: Any, **kwargs: Any) -> Any:
         self.runs.append([])
-        self.added_to_runs.append(0.0)
-        start = time.perf_counter()
-        result = executor(*args, **kwargs)
-        self.added_to_runs[-1] += time.perf_counter() - start
-        return result
+        self._whole_runs.append({})
+        return self._timed(self._whole_runs[-1], "whole", lambda: executor(*args, **kwargs))
 
     def _host_run(self, executor: Any, *args: Any, **kwargs: Any) -> Any:
-        start = time.perf_counter()
-        result = executor(*args, **kwargs)
-        self.added_to_runs[-1] -= time.perf_counter() - start
-        return result
+        return self._timed(self._whole_runs[-1], "host", lambda: executor(*args, **kwargs))
 
-    def _outside(self, executor: Any, *args: Any, **kwargs: Any) -> Any:
-        step = Step(time.perf_counter())
-        self.runs[-1].append(step)
-        result = executor(*args, **kwargs)
-        step.end = time.perf_counter()
-        return result
+    def _step(self, executor: Any, *args: Any, **kwargs: Any) -> Any:
+        self.runs[-1].append({})
+        return self._timed(self.runs[-1][-1], "prediction", lambda: executor(*args, **kwargs))
 
-    def _inside(self, executor: Any, *args: Any, **kwargs: Any) -> Any:
-        start = time.perf_counter()
-        result = executor(*args, **kwargs)
-        self.runs[-1][-1].host = time.perf_counter() - start
-        return result
+    def _part(self, name: str) -> Wrapper:
+        def timed(executor: Any, *args: Any, **kwargs: Any) -> Any:
+            return self._timed(self.runs[-1][-1], name, lambda: executor(*args, **kwargs))
 
-    def _around_model(self, executor: Any, *args: Any, **kwargs: Any) -> Any:
-        start = time.perf_counter()
-        result = executor(*args, **kwargs)
-        self.runs[-1][-1].around_model += time.perf_counter() - start
-        return result
+        return timed
 
-    def _forward(self, executor: Any, *args: Any, **kwargs: Any) -> Any:
-        start = time.perf_counter()
-        result = executor(*args, **kwargs)
-        self.runs[-1][-1].around_model -= time.perf_counter() - start
-        self.runs[-1][-1].forwards += 1
-        return result
-
-    @property
-    def steps(self) -> list[Step]:
-        """All steps of all runs."""
-        return [step for run in self.runs for step in run]
+    def _steps(self, computed: bool) -> Iterable[dict[str, Span]]:
+        return (step for run in self.runs for step in run if ("model" in step) is computed)
 
     @property
     def skipped(self) -> list[float]:
         """Seconds of each prediction in which the model did not run."""
-        return [step.seconds for step in self.steps if not step.forwards]
+        return [self.seconds(*step["prediction"]) for step in self._steps(computed=False)]
 
     @property
     def computed(self) -> list[float]:
         """Seconds of each prediction in which the model ran."""
-        return [step.seconds for step in self.steps if step.forwards]
+        return [self.seconds(*step["prediction"]) for step in self._steps(computed=True)]
+
+    def _added(self, outer: str, inner: str) -> list[float]:
+        steps = self._steps(computed=True)
+        return [self.seconds(*step[outer]) - self.seconds(*step[inner]) for step in steps]
 
     @property
     def added(self) -> list[float]:
         """Seconds added around the host's own prediction, where the model ran."""
-        timed = [step for step in self.steps if step.forwards and step.host is not None]
-        return [step.seconds - (step.host or 0.0) for step in timed]
+        return self._added("prediction", "host")
 
     @property
     def added_to_model(self) -> list[float]:
-        """Seconds added right around the model, where it ran."""
-        return [step.around_model for step in self.steps if step.forwards]
+        """Seconds added right around the model's forward, where it ran."""
+        return self._added("around", "model")
+
+    @property
+    def added_to_runs(self) -> list[float]:
+        """Seconds added to each run before its first step and after its last."""
+        runs = self._whole_runs
+        return [self.seconds(*run["whole"]) - self.seconds(*run["host"]) for run in runs]
 
     @property
     def between(self) -> list[float]:
         """Seconds from one answer to the next question: the sampler's own step."""
-        return [b.start - a.end for run in self.runs for a, b in pairwise(run)]
+        pairs = [pair for run in self.runs for pair in pairwise(run)]
+        return [self.seconds(a["prediction"][1], b["prediction"][0]) for a, b in pairs]
 
 
 def median_ms(seconds: list[float]) -> float:
