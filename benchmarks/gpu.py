@@ -77,6 +77,7 @@ def measure(host: Host, full: FullSize, dtype: torch.dtype, saved: Row, save: Sa
     part("plain", FullRuns.plain)
     for budget in BUDGETS:
         part(f"budget {budget}", lambda runs, budget=budget: runs.cached(budget))
+    part("steps", FullRuns.steps)
     part("waits", FullRuns.waits)
     part("memory", FullRuns.memory)
     part("decode", FullRuns.decode)
@@ -95,14 +96,15 @@ def table(full: FullSize, saved: Row) -> list[Row]:
     for budget in BUDGETS:
         seconds = saved[f"budget {budget}"]["seconds"]
         speedup = plain / seconds
+        added = 1e3 * (seconds - plain * budget / STEPS) / (STEPS - budget)
         rows.append(
             {
                 "budget": budget,
                 "seconds": seconds,
-                "speedup": speedup,
-                "share_of_ideal": speedup * budget / STEPS,
-                "added_ms": 1e3 * (seconds - plain * budget / STEPS) / (STEPS - budget),
-                "whole_speedup": (plain + decode) / (seconds + decode),
+                "speedup": round(speedup, 4),
+                "share_of_ideal": round(speedup * budget / STEPS, 4),
+                "added_ms": round(added, 4),
+                "whole_speedup": round((plain + decode) / (seconds + decode), 4),
                 "paper_whole_speedup": full.paper_speedup if budget == 10 else None,
             }
         )
@@ -111,10 +113,9 @@ def table(full: FullSize, saved: Row) -> list[Row]:
 
 def show(saved: Row) -> None:
     """Prints one model's table."""
-    print(
-        f"{saved['about']['model']} at {saved['about']['resolution']}: {saved['about']['device']}"
-    )
-    print(f"  {STEPS} steps {saved['plain']['seconds']:.2f} s, decode {saved['decode']['seconds']}")
+    about, plain, decode = saved["about"], saved["plain"], saved["decode"]
+    print(f"{about['model']} at {about['resolution']} on {about['device']}")
+    print(f"  {STEPS} steps {plain['seconds']:.2f} s, decode {decode['seconds']:.2f} s")
     for row in saved["table"]:
         print(
             f"  B={row['budget']:<3} {row['seconds']:.2f} s, {row['speedup']:.2f}x "

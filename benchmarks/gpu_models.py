@@ -163,11 +163,11 @@ GENERIC = "preset: flow-matching (generic)"
 MODELS = {
     "flux": FullSize(
         "FLUX.1 dev", "Flux", PUBLISHED_FLUX, FLUX, flux_vae, "1024x1024", (1, 16, 128, 128),
-        (1, 16, 8, 8), (512, 4096), 768, 1.0, GENERIC, 11.57, 4.50, 3,
+        (1, 16, 4, 4), (512, 4096), 768, 1.0, GENERIC, 11.57, 4.50, 3,
     ),
     "qwen": FullSize(
         "Qwen-Image", "QwenImage", PUBLISHED_QWEN, QWEN, qwen_vae, "1664x928",
-        (1, 16, 1, 116, 208), (1, 16, 1, 8, 8), (128, 3584), 768, 4.0, "preset: qwen-image",
+        (1, 16, 1, 116, 208), (1, 16, 1, 4, 4), (128, 3584), 768, 4.0, "preset: qwen-image",
         32.68, 4.70, 2,
     ),
     # The paper does not name the size of its videos; this is the one of the methods that it

@@ -6,6 +6,7 @@ import statistics
 import time
 from collections import Counter
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import torch
@@ -15,8 +16,6 @@ from benchmarks.speed_runs import peak_bytes
 from benchmarks.step_clock import (
     Apply,
     StepClock,
-    device_mark,
-    device_seconds,
     median_ms,
     surround,
     unchanged,
@@ -24,8 +23,9 @@ from benchmarks.step_clock import (
 from scripts.inprocess import Host
 
 STEPS = 50
-SHORT_STEPS, SHORT_COMPUTED = 8, (0, 2, 5, 7)
+SHORT_STEPS, SHORT_COMPUTED = 12, (0, 3, 6, 8, 11)
 """A run for the profiler, whose traces grow with every step."""
+CLOCKED_BUDGET = 10
 
 WAITS = (
     "cudaStreamSynchronize", "cudaDeviceSynchronize", "cudaEventSynchronize",
@@ -52,6 +52,27 @@ def peak_memory(work: Callable[[], None]) -> int:
     work()
     wait_for_device()
     return torch.cuda.max_memory_allocated()
+
+
+def both_marks() -> tuple[float, Any]:
+    """A reading of the wall clock, and the point in the work given to the GPU, if there is one."""
+    if not torch.cuda.is_available():
+        return time.perf_counter(), None
+    event = torch.cuda.Event(enable_timing=True)
+    event.record()
+    return time.perf_counter(), event
+
+
+def call_seconds(start: tuple[float, Any], end: tuple[float, Any]) -> float:
+    """Seconds by the wall clock."""
+    return end[0] - start[0]
+
+
+def device_seconds(start: tuple[float, Any], end: tuple[float, Any]) -> float:
+    """Seconds of the GPU, which has passed both points; of the wall clock where there is none."""
+    if start[1] is None:
+        return call_seconds(start, end)
+    return float(start[1].elapsed_time(end[1])) / 1e3
 
 
 class FullRuns:
@@ -98,42 +119,44 @@ class FullRuns:
     def plain(self) -> Row:
         """All steps computed."""
         times = [self.sample() for _ in range(self.full.repeats)]
-        return {"computed": STEPS, "seconds": statistics.median(times)}
+        return {"computed": STEPS, "seconds": round(statistics.median(times), 4)}
 
     def _pack(self, schedule: Any, done: list[Any]) -> Apply:
         apply_schedule = self.host.module("nodes.host").apply_schedule
         return lambda model: apply_schedule(model, schedule, done.append, quiet=True)
 
-    def cached(self, budget: int) -> Row:
-        """A run of ``budget`` model calls: seconds, and the work that the pack gives the device.
-
-        Returns:
-            ``skipped_call_ms``: how long the sampler waits for a skipped step's answer, and
-            ``skipped_device_ms``, ``added_device_ms``: the device's time from before a prediction
-            to after it, at skipped steps, and beyond the host's own at computed ones.
-        """
+    def _predicted(self, budget: int) -> Any:
         anchor = self.host.module("nodes.library").open_anchor(self.full.anchor)
-        schedule = self.host.core("transport").predict_schedule(anchor, budget).schedule
+        return self.host.core("transport").predict_schedule(anchor, budget).schedule
+
+    def cached(self, budget: int) -> Row:
+        """A run of ``budget`` model calls."""
         done: list[Any] = []
-        apply = self._pack(schedule, done)
+        apply = self._pack(self._predicted(budget), done)
         times = [self.sample(apply) for _ in range(self.full.repeats)]
-        calls, device = StepClock(), self._device_clock()
-        self.sample(lambda model: calls.watch(model, apply))
-        self.sample(lambda model: device.watch(model, apply))
         return {
             "computed": done[-1].computed,
-            "seconds": statistics.median(times),
-            "skipped_call_ms": median_ms(calls.skipped),
-            "skipped_device_ms": median_ms(device.skipped),
-            "added_device_ms": median_ms(device.added),
+            "seconds": round(statistics.median(times), 4),
             "cached_bytes": done[-1].cached_bytes,
         }
 
-    @staticmethod
-    def _device_clock() -> StepClock:
-        if torch.cuda.is_available():
-            return StepClock(device_mark, device_seconds)
-        return StepClock()
+    def steps(self) -> Row:
+        """What the pack adds to the steps of one run, in milliseconds.
+
+        Returns:
+            By the program's clock (``call``), which waits for nothing, and by the device's own
+            (``device``): a whole skipped prediction, and what is added to a computed one.
+        """
+        clock = StepClock(both_marks, call_seconds)
+        apply = self._pack(self._predicted(CLOCKED_BUDGET), [])
+        self.sample(lambda model: clock.watch(model, apply))
+        device = replace(clock, seconds=device_seconds)
+        return {
+            "skipped_call_ms": median_ms(clock.skipped),
+            "computed_call_ms": median_ms(clock.added),
+            "skipped_device_ms": median_ms(device.skipped),
+            "computed_device_ms": median_ms(device.added),
+        }
 
     def decode(self) -> Row:
         """The VAE on the last latent: the first time, which moves weights, and again."""
@@ -149,8 +172,8 @@ class FullRuns:
             wait_for_device()
             times.append(time.perf_counter() - start)
         return {
-            "first_seconds": times[0],
-            "seconds": times[1],
+            "first_seconds": round(times[0], 4),
+            "seconds": round(times[1], 4),
             "shape": list(picture.shape),
             "dtype": str(vae.vae_dtype).removeprefix("torch."),
         }
@@ -165,6 +188,8 @@ class FullRuns:
         apply = self._pack(self.short_schedule(), done)
         plain = peak_memory(lambda: self._short(unchanged))
         cached = peak_memory(lambda: self._short(apply))
+        if not done[-1].skipped:
+            raise RuntimeError(f"steps must be skipped but none were: {done[-1].note}")
         held = done[-1].cached_bytes
         return {"plain": plain, "cached": cached, "extra": cached - plain, "held": held}
 

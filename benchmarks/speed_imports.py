@@ -16,8 +16,11 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
+ROOT = Path(__file__).parent.parent
 LAZY = ("optuna", "lpips", "scipy", "matplotlib")
 """Packages that must wait until they are used; the host itself may import some of them."""
 
@@ -85,10 +88,9 @@ def measure_start(repeats: int) -> dict[str, Any]:
         Milliseconds of the first start, which compiles, the median and the fastest of those after
         it; how many modules; and which of ``LAZY`` the pack and the host imported.
     """
-    environment = os.environ | {"CUDA_VISIBLE_DEVICES": ""}
     with tempfile.TemporaryDirectory() as bytecode:
         command = [sys.executable, "-m", "benchmarks.speed_imports", bytecode]
-        starts = [_start(command, environment) for _ in range(1 + max(1, repeats))]
+        starts = [start_once(command) for _ in range(1 + max(1, repeats))]
     times = [start["ms"] for start in starts[1:]]
     imported = sorted({name for start in starts for name in start["packages"]})
     return {
@@ -101,8 +103,12 @@ def measure_start(repeats: int) -> dict[str, Any]:
     }
 
 
-def _start(command: list[str], environment: dict[str, str]) -> dict[str, Any]:
-    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+def start_once(command: Sequence[str]) -> dict[str, Any]:
+    """What a process with one start prints."""
+    environment = os.environ | {"CUDA_VISIBLE_DEVICES": ""}
+    done = subprocess.run(
+        command, cwd=ROOT, env=environment, capture_output=True, text=True, check=False
+    )
     if done.returncode:
         raise RuntimeError(f"the pack must load but did not:\n{done.stderr[-2000:]}")
     answer: dict[str, Any] = json.loads(done.stdout.strip().splitlines()[-1])

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import math
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -110,7 +110,8 @@ class SpeedRuns:
             end_percent=0.95, verbose=False,
         ).outputs[0]  # fmt: skip
 
-    def _pack(self, case: Case, estimator: str, done: Callable[[Any], None]) -> Apply:
+    def pack(self, case: Case, estimator: str, done: Callable[[Any], None]) -> Apply:
+        """Applies a schedule as users do; ``done`` gets each run's statistics."""
         schedule = self.host.core("schedule").Schedule(
             case.steps, case.even, estimator, look_back=(LOOK_BACK,) * (case.budget - 1)
         )
@@ -150,12 +151,10 @@ class SpeedRuns:
             of memory rises, in latents.
         """
         finished: list[Any] = []
-        clock = self._clock(case, self._pack(case, estimator, finished.append), repeats)
-        skipped = (case.steps - case.budget) * repeats
-        if len(clock.skipped) != skipped:
-            raise RuntimeError(f"{skipped} steps must be skipped but {len(clock.skipped)} were.")
+        clock = self._clock(case, self.pack(case, estimator, finished.append), repeats)
+        self.check_skipped(case, clock.skipped, repeats)
         lighter = Case(case.architecture, case.shape, WEIGHED_STEPS, WEIGHED_BUDGET)
-        apply = self._pack(lighter, estimator, lambda done: None)
+        apply = self.pack(lighter, estimator, lambda done: None)
         return {
             "skipped_ms": median_ms(clock.skipped),
             "computed_ms": median_ms(clock.added),
@@ -163,6 +162,13 @@ class SpeedRuns:
             "held_latents": round(finished[-1].cached_bytes / case.latent_bytes, 2),
             "extra_peak_latents": self._extra_peak(lighter, apply),
         }
+
+    @staticmethod
+    def check_skipped(case: Case, skipped: Sequence[float], repeats: int) -> None:
+        """Raises ``RuntimeError`` where other steps were skipped than the schedule says."""
+        wanted = (case.steps - case.budget) * repeats
+        if len(skipped) != wanted:
+            raise RuntimeError(f"{wanted} steps must be skipped but {len(skipped)} were.")
 
     def _extra_peak(self, case: Case, apply: Apply) -> float:
         lighter = Case(case.architecture, case.shape, WEIGHED_STEPS, WEIGHED_BUDGET)

@@ -13,8 +13,6 @@ from itertools import pairwise
 from statistics import median
 from typing import Any
 
-import torch
-
 Wrapper = Callable[..., Any]
 Apply = Callable[[Any], Any]
 Span = tuple[Any, Any]
@@ -52,18 +50,6 @@ def surround(
     clone = apply(clone)
     clone.add_wrapper_with_key(WrappersMP.OUTER_SAMPLE, "enter", enter)
     return clone
-
-
-def device_mark() -> Any:
-    """A point in the work given to the GPU; waits for nothing."""
-    event = torch.cuda.Event(enable_timing=True)
-    event.record()
-    return event
-
-
-def device_seconds(start: Any, end: Any) -> float:
-    """Seconds of the GPU between two points that it has passed."""
-    return float(start.elapsed_time(end)) / 1e3
 
 
 def wall_seconds(start: float, end: float) -> float:
@@ -173,4 +159,4 @@ class StepClock:
 
 def median_ms(seconds: list[float]) -> float:
     """The median in milliseconds."""
-    return 1e3 * median(seconds)
+    return round(1e3 * median(seconds), 4)
