@@ -174,7 +174,7 @@ MODELS = {
     # compares itself with, and its time on an H100 is the paper's.
     "hunyuan": FullSize(
         "HunyuanVideo", "HunyuanVideo", PUBLISHED_HUNYUAN, HUNYUAN, hunyuan_vae,
-        "65 frames of 832x480", (1, 16, 17, 60, 104), (1, 16, 2, 4, 4), (256, 4096), 768, 1.0,
+        "65 frames of 832x480", (1, 16, 17, 60, 104), (1, 16, 2, 2, 2), (256, 4096), 768, 1.0,
         GENERIC, 105.92, 3.66, 1,
     ),
 }  # fmt: skip

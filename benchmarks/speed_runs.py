@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 import tempfile
+import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,6 +21,7 @@ EASYCACHE_THRESHOLD = 3.0
 """The highest that the node takes, so that it skips where it can."""
 WEIGHED_STEPS, WEIGHED_BUDGET = 12, 6
 BYTES = 4
+COPIES = 30
 LOOK_BACK = 2
 """Of every edge; the published MeanCache schedules have 1 to 6."""
 
@@ -78,10 +80,11 @@ class SpeedRuns:
 
     Args:
         host: A ComfyUI in this process that has its EasyCache nodes.
+        mark: Reads the clock, in seconds.
     """
 
-    def __init__(self, host: Host) -> None:
-        self.host = host
+    def __init__(self, host: Host, mark: Callable[[], float] = time.perf_counter) -> None:
+        self.host, self.mark = host, mark
         self._free: dict[str, Parts] = {}
 
     def _parts(self, name: str) -> Parts:
@@ -119,22 +122,34 @@ class SpeedRuns:
         return lambda model: apply_schedule(model, schedule, done, quiet=True)
 
     def _clock(self, case: Case, apply: Apply, repeats: int) -> StepClock:
-        clock = StepClock()
+        clock = StepClock(self.mark)
         for _ in range(repeats):
             self.sample(case, lambda model: clock.watch(model, apply))
         return clock
+
+    def clone_ms(self, case: Case) -> float:
+        """Milliseconds of one copy of the latent."""
+        latent = torch.randn(*case.shape)
+        seconds = []
+        for _ in range(COPIES):
+            start = self.mark()
+            latent.clone()
+            seconds.append(self.mark() - start)
+        return median_ms(seconds)
 
     def natural(self, case: Case, repeats: int) -> dict[str, float]:
         """Milliseconds of what stands beside the pack.
 
         Returns:
-            ``host_ms``: the host's guided prediction around a free model; ``euler_ms``: the
-            sampler's own step; ``easycache_skipped_ms`` and ``easycache_computed_ms``: a step that
-            EasyCache skips, and what it adds to one that it does not.
+            ``clone_ms``: one copy of the latent; ``host_ms``: the host's guided prediction around
+            a free model; ``euler_ms``: the sampler's own step; ``easycache_skipped_ms`` and
+            ``easycache_computed_ms``: a step that EasyCache skips, and what it adds to one that it
+            does not.
         """
         plain = self._clock(case, unchanged, repeats)
         rival = self._clock(case, self._easycache, repeats)
         return {
+            "clone_ms": self.clone_ms(case),
             "host_ms": median_ms(plain.computed),
             "euler_ms": median_ms(plain.between),
             "easycache_skipped_ms": median_ms(rival.skipped),
