@@ -65,16 +65,18 @@ class Host:
         return Result(tuple(output.args), output.ui or {})
 
 
-def start_host(base: Path, extra_nodes: tuple[str, ...] = ()) -> Host:
+def start_host(base: Path, extra_nodes: tuple[str, ...] = (), *, lpips: bool = True) -> Host:
     """Imports the host and loads the pack into it; once per process.
 
     Args:
         base: ComfyUI's base folder, made where it is missing.
         extra_nodes: Modules of ``comfy_extras`` to load beside it.
+        lpips: Whether to bring the weights of LPIPS.
     """
     for folder in FOLDERS:
         (base / folder).mkdir(parents=True, exist_ok=True)
-    shutil.copyfile(ensure_trunk(), base / "models" / "lpips" / "alexnet.safetensors")
+    if lpips:
+        shutil.copyfile(ensure_trunk(), base / "models" / "lpips" / "alexnet.safetensors")
     declare_missing_operators()
     path = ensure_host()
     # The host comes first: its `nodes.py` must not be shadowed by the pack's `nodes/`.
