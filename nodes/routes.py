@@ -99,8 +99,8 @@ async def _check(request: web.Request) -> Answer:
 
 
 async def _calibration(request: web.Request) -> Answer:
-    """Where a node's calibration stands, or null if this process knows of none."""
-    return {"state": latest(_query(request, "node"))}
+    """Where a calibration stands, by workflow and node; null if this process knows of none."""
+    return {"state": latest(_query(request, "workflow"), _query(request, "node"))}
 
 
 ROUTES: dict[str, tuple[tuple[str, ...], Question]] = {

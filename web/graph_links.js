@@ -14,6 +14,11 @@ function root() {
   return app.rootGraph ?? app.graph;
 }
 
+/** Tells the open workflow from others; a copy saved under another name keeps it. */
+export function workflowId() {
+  return String(root().id ?? "");
+}
+
 /**
  * The node behind an execution id; ids of nodes in subgraphs read "outer:inner".
  * @param {string} id

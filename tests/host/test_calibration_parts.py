@@ -297,3 +297,35 @@ def test_a_memo_changes_nothing_but_the_number_of_calls(host, tiny_flux, demo_va
     # The second shares steps 0 and 2 with the first; the third, whose estimates before step 4
     # differ, too; the fourth shares step 0 alone.
     assert found["host memory"][1] == 16 - 2 - 2 - 1
+
+
+# Where it stands, for the page
+
+
+def test_the_state_is_kept_by_workflow_and_node(host):
+    state = host.module("nodes.calibration_state")
+    state.publish("one", "7", {"done": 1})
+    state.publish("two", "7", {"done": 2})
+    state.publish("one", None, {"done": 3})  # outside of a workflow there is no node to show it on
+
+    assert state.latest("one", "7") == {"done": 1}
+    assert state.latest("two", "7") == {"done": 2}
+    assert state.latest("", "7") is None
+    for number in range(state.MAX_KEPT):
+        state.publish("many", str(number), {})
+    assert state.latest("one", "7") is None  # the oldest goes
+
+
+@pytest.mark.parametrize(
+    ("sent", "expected"),
+    [
+        ({"workflow": {"id": "8d4a-6af2"}}, "8d4a-6af2"),
+        ({"workflow": {"id": "x" * 101}}, ""),
+        ({"workflow": {"id": 7}}, ""),
+        ({"workflow": []}, ""),
+        ({}, ""),
+        (None, ""),
+    ],
+)
+def test_the_workflow_of_a_run_is_read_from_what_the_page_sends(host, sent, expected):
+    assert host.module("nodes.calibration_state").workflow_id(sent) == expected

@@ -252,6 +252,10 @@ class ComfyPage:
             self.page.mouse.move(begin + (left + share * width - begin) * part, top)
         self.page.mouse.up()
 
+    def workflow_id(self) -> str:
+        """The open workflow's id, which goes with everything that is queued."""
+        return str(self.js("() => app.graphToPrompt().then((p) => p.workflow.id)"))
+
     def command(self, name: str) -> None:
         """Runs one of the front end's commands by its id."""
         self.js("(name) => app.extensionManager.command.execute(name)", name)
