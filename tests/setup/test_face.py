@@ -1,5 +1,6 @@
 """The page's scripts by their text: words in every language, nothing from elsewhere."""
 
+import ast
 import re
 from pathlib import Path
 
@@ -13,6 +14,17 @@ LANGUAGES = ["en", "zh"]
 def _words(language):
     text = (WEB / f"words_{language}.js").read_text(encoding="utf-8")
     return dict(re.findall(r'^  (\w+): "((?:[^"\\]|\\.)*)",$', text, re.MULTILINE))
+
+
+def _rules():
+    """The words that the server's advice is said with, by the names of its rules."""
+    text = (WEB.parent / "nodes" / "advice.py").read_text(encoding="utf-8")
+    (rules,) = [
+        ast.literal_eval(node.value)
+        for node in ast.parse(text).body
+        if isinstance(node, ast.Assign) and getattr(node.targets[0], "id", "") == "RULES"
+    ]
+    return {f"rule_{rule}" for rule in rules}
 
 
 def _fields(text):
@@ -34,8 +46,12 @@ def test_every_word_that_is_said_exists_and_every_word_is_said():
     assert said <= _words("en").keys() | {"inspect"}
     mentioned = {name for name in _words("en") if re.search(rf'"{name}"', sources)}
     # Curves are named by their list, helps by their button.
-    rest = {name for name in _words("en") if name.endswith("_help")}
+    rest = {name for name in _words("en") if name.endswith("_help")} | _rules()
     assert _words("en").keys() - mentioned - rest == set()
+
+
+def test_every_rule_of_the_servers_advice_has_its_words():
+    assert {name for name in _words("en") if name.startswith("rule_")} == _rules() != set()
 
 
 @pytest.mark.parametrize("path", SCRIPTS, ids=lambda path: path.name)

@@ -214,7 +214,7 @@ class ComfyPage:
         """The same for a panel that is added late."""
         self.page.wait_for_function(
             """([id, kind]) => app.canvas.graph.getNodeById(Number(id)).widgets
-                .some((w) => w.element?.classList.contains("otcache-" + kind))""",
+                ?.some((w) => w.element?.classList.contains("otcache-" + kind))""",
             arg=[node, kind],
         )
         return self.wait_for(node, kind, text)
