@@ -145,7 +145,7 @@ def calibrate_demo() -> dict[str, Any]:
     with canvas.column("2 Prompts", 420):
         lines, _ = canvas.add(
             "OTCacheCalibrationPrompts", room=320, text="\n".join(prompts), limit=50,
-            source="the text below",
+            source="the text above",
         )  # fmt: skip
     with canvas.column("3 Conditioning", 320):
         (positive,) = canvas.add("CLIPTextEncode", "Each prompt", clip=clip, text=(lines, ""))
