@@ -12,8 +12,9 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from scripts.demo_workflows import DEMO, PRESET, SIGMAS
 from scripts.host import REPOSITORY
-from scripts.make_workflows import DEMO, FOLDER, PRESET, SIGMAS
+from scripts.make_workflows import FOLDER
 from scripts.server import ComfyServer
 from tests.web.page import ComfyPage, find_chromium, start_browser
 
