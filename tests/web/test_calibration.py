@@ -55,6 +55,8 @@ def test_a_search_is_drawn_while_it_runs(page, publish, artefacts):
     text = panel.inner_text()
 
     assert "about 5 min left" in text
+    bar = panel.get_by_role("progressbar", name="anchor search: 6 of 200")
+    assert (bar.get_attribute("max"), bar.evaluate("(e) => e.value")) == ("200", 6)
     assert "best 0.0280" in text and "warm start 0.0350" in text
     assert "4 prompts, 1234 model calls, 56 saved" in text
     assert panel.locator(".otcache-computed").count() == 6
