@@ -21,7 +21,7 @@ from tests.web.page import ComfyPage, find_chromium, start_browser
 README_PICTURES = REPOSITORY / "docs" / "images"
 HELP_PICTURES = REPOSITORY / "web" / "docs" / "images"
 MARGIN = 14
-CORNER = (250, 120)
+CORNER = (250, 160)
 """Where a picture begins on the canvas: clear of the page's own bars."""
 SIZE = {"width": 1800, "height": 1500}
 SMALL_CALIBRATION = {
@@ -33,7 +33,7 @@ SMALL_CALIBRATION = {
 # Left, right, top and bottom of several nodes, their titles and badges included.
 _FRAME = """(ids) => {
     const nodes = ids.map((id) => app.graph.getNodeById(Number(id)));
-    const sizes = nodes.map((n) => (n.flags.collapsed ? [n._collapsed_width, 0] : n.size));
+    const sizes = nodes.map((n) => n.size);
     const ends = (axis) => nodes.map((n, i) => n.pos[axis] + sizes[i][axis]);
     return [Math.min(...nodes.map((n) => n.pos[0])), Math.max(...ends(0)),
         Math.min(...nodes.map((n) => n.pos[1])) - 55, Math.max(...ends(1))];
@@ -83,45 +83,19 @@ def _link(page: ComfyPage, *links: tuple[str, int, str, str]) -> None:
         page.link(*link)
 
 
-def _collapse(page: ComfyPage, *nodes: str) -> None:
-    for node in nodes:
-        page.js("(id) => app.graph.getNodeById(Number(id)).collapse(true)", node)
-
-
-def _show_apply(page: ComfyPage) -> None:
-    """The bundled model in ComfyUI's own KSampler, with Apply OTCache between the two."""
-    sampler, model, *_ = _add_sampling(page)
-    load = page.add("OTCacheLoadAnchor", (-720, 420), anchor_name=PRESET)
-    predict = page.add("OTCachePredictSchedule", (-720, 0))
-    apply = page.add("OTCacheApply", (140, 560))
-    _link(page, (load, 0, predict, "anchor"), (predict, 0, apply, "schedule"))
-    _link(page, (model, 0, apply, "model"), (apply, 0, sampler, "model"))
-    page.js("(id) => { app.graph.getNodeById(Number(id)).pos = [440, 560]; }", sampler)
-    page.run()
-    page.wait_for_panel(apply, "result", "10 computed, 40 skipped of 50 steps")
-    _keep(page, HELP_PICTURES / "OTCacheApply.png", apply, sampler)
-
-
-def _show_demo_model(page: ComfyPage) -> None:
-    """The bundled model and what it draws of a prompt."""
-    shown = _add_sampling(page)
-    page.run()
-    page.page.wait_for_timeout(1500)
-    _keep(page, HELP_PICTURES / "OTCacheDemoModel.png", *shown)
-
-
-def _add_sampling(page: ComfyPage) -> tuple[str, ...]:
-    """A graph of the bundled model from prompt to picture: its KSampler, its model, the rest."""
+def _add_sampling(page: ComfyPage) -> dict[str, str]:
+    """The bundled model from prompt to picture with ComfyUI's own nodes; their ids by class."""
     model = page.add("OTCacheDemoModel", (0, 0))
     prompt = page.add("CLIPTextEncode", (0, 190), text="a big red house at night")
-    empty = page.add("CLIPTextEncode", (0, 450))
+    preview = page.add("PreviewImage", (0, 350))
+    empty = page.add("CLIPTextEncode", (340, 350))
     settings = {"seed": 1, "steps": 50, "cfg": 2.5, "scheduler": "simple"}
-    settings["control_after_generate"] = "fixed"
-    sampler = page.add("KSampler", (460, 0), **settings)
-    decode = page.add("VAEDecode", (800, 0))
-    enlarge = page.add("ImageScaleBy", (800, 50), scale_by=4.0)
-    preview = page.add("PreviewImage", (800, 110))
-    _collapse(page, empty, decode, enlarge)
+    sampler = page.add("KSampler", (340, 0), control_after_generate="fixed", **settings)
+    decode = page.add("VAEDecode", (680, 0))
+    enlarge = page.add("ImageScaleBy", (680, 120), scale_by=4.0)
+    for node, height in ((prompt, 90), (preview, 290)):  # one column, as help pages are narrow
+        size = "([id, size]) => app.graph.getNodeById(Number(id)).setSize(size)"
+        page.js(size, [node, [270, height]])
     _link(
         page,
         (model, 1, prompt, "clip"), (model, 1, empty, "clip"), (model, 0, sampler, "model"),
@@ -129,7 +103,29 @@ def _add_sampling(page: ComfyPage) -> tuple[str, ...]:
         (model, 3, sampler, "latent_image"), (sampler, 0, decode, "samples"),
         (model, 2, decode, "vae"), (decode, 0, enlarge, "image"), (enlarge, 0, preview, "images"),
     )  # fmt: skip
-    return sampler, model, prompt, empty, decode, enlarge, preview
+    return {"model": model, "prompt": prompt, "preview": preview, "sampler": sampler}
+
+
+def _show_demo_model(page: ComfyPage) -> None:
+    """The bundled model and what it draws of a prompt."""
+    nodes = _add_sampling(page)
+    page.run()
+    page.page.wait_for_timeout(1500)
+    shown = (nodes["model"], nodes["prompt"], nodes["preview"])
+    _keep(page, HELP_PICTURES / "OTCacheDemoModel.png", *shown)
+
+
+def _show_apply(page: ComfyPage) -> None:
+    """Apply OTCache between the bundled model and ComfyUI's own KSampler."""
+    nodes = _add_sampling(page)
+    load = page.add("OTCacheLoadAnchor", (340, 650), anchor_name=PRESET)
+    predict = page.add("OTCachePredictSchedule", (680, 350))
+    apply = page.add("OTCacheApply", (0, 720))
+    _link(page, (load, 0, predict, "anchor"), (predict, 0, apply, "schedule"))
+    _link(page, (nodes["model"], 0, apply, "model"), (apply, 0, nodes["sampler"], "model"))
+    page.run()
+    page.wait_for_panel(apply, "result", "10 computed, 40 skipped of 50 steps")
+    _keep(page, HELP_PICTURES / "OTCacheApply.png", apply)
 
 
 def _show_saving(page: ComfyPage) -> None:
@@ -139,7 +135,14 @@ def _show_saving(page: ComfyPage) -> None:
     page.link(load, 0, save, "anchor")
     page.run()
     page.wait_for_panel(save, "result", "my own copy")
-    _keep(page, HELP_PICTURES / "OTCacheSaveAnchor.png", load, save)
+    _keep(page, HELP_PICTURES / "OTCacheSaveAnchor.png", save)
+
+
+def _show_sigmas(page: ComfyPage) -> None:
+    """The template of OTCache Sigmas."""
+    find = _open_template(page, SIGMAS)
+    shown = (find("BasicScheduler"), find("OTCacheSigmas"))
+    _keep(page, HELP_PICTURES / "OTCacheSigmas.png", *shown)
 
 
 def _show_calibration(page: ComfyPage) -> None:
@@ -157,7 +160,7 @@ def _show_calibration(page: ComfyPage) -> None:
     page.run(timeout=300)
     page.wait_for_panel(calibrate, "calibration", "Calibrated")
     _keep(page, HELP_PICTURES / "OTCacheCalibrateAnchor.png", calibrate)
-    _keep(page, HELP_PICTURES / "OTCacheCalibrationPrompts.png", prompts, encode)
+    _keep(page, HELP_PICTURES / "OTCacheCalibrationPrompts.png", prompts)
 
 
 def _show_demo(page: ComfyPage) -> None:
@@ -171,12 +174,6 @@ def _show_demo(page: ComfyPage) -> None:
         page.command("Comfy.Canvas.FitView")
         page.page.wait_for_timeout(1000)
     page.screenshot(README_PICTURES / "workflow.png")
-
-
-def _show_sigmas(page: ComfyPage) -> None:
-    find = _open_template(page, SIGMAS)
-    nodes = (find("BasicScheduler"), find("OTCacheSigmas"))
-    _keep(page, HELP_PICTURES / "OTCacheSigmas.png", *nodes)
 
 
 SCENES = (
