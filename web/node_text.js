@@ -85,6 +85,12 @@ function createPanel(node) {
       if (steps) settled = advised;
       fit();
     },
+    /** The result of a run before the page was opened. */
+    keep() {
+      if (body.textContent !== say("not_run")) return;
+      body.textContent = say("result_kept");
+      fit();
+    },
     /** @param {string} text */
     advise(text) {
       advised = text;
@@ -129,6 +135,10 @@ app.registerExtension({
   setup() {
     api.addEventListener("otcache.text", (/** @type {CustomEvent<TextEvent>} */ { detail }) => {
       show(findNode(detail.node), detail.text, detail.report);
+    });
+    // ComfyUI runs no node again whose result it still has, and then tells no more of it.
+    api.addEventListener("execution_cached", (/** @type {CustomEvent<any>} */ { detail }) => {
+      for (const id of detail?.nodes ?? []) panels.get(findNode(id))?.keep();
     });
   },
 

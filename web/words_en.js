@@ -60,6 +60,7 @@ export const ENGLISH = {
   trial_failed: "{trial}: failed or given up, steps {steps}",
   calls_made: "{prompts} prompts, {model_calls} model calls, {calls_saved} saved",
   not_run: "Not run yet.",
+  result_kept: "ComfyUI has kept the result of an earlier run: change the seed to sample again.",
   bar_label: "{computed} steps computed, {skipped} skipped",
   calls_often: "This sampler calls the model {times} times at each computed step: euler calls once.",
   compared_image: "image",

@@ -60,6 +60,7 @@ export const CHINESE = {
   trial_failed: "{trial}：失败或放弃，步 {steps}",
   calls_made: "{prompts} 个提示词，调用模型 {model_calls} 次，节省 {calls_saved} 次",
   not_run: "尚未运行。",
+  result_kept: "ComfyUI 保留了之前的结果：更改种子即可重新采样。",
   bar_label: "计算 {computed} 步，跳过 {skipped} 步",
   calls_often: "此采样器在每个计算步调用模型 {times} 次：euler 只调用一次。",
   compared_image: "图像",

@@ -252,6 +252,14 @@ class ComfyPage:
             self.page.mouse.move(begin + (left + share * width - begin) * part, top)
         self.page.mouse.up()
 
+    def workflow(self) -> str:
+        """The open workflow as its file would be."""
+        return str(self.js("() => JSON.stringify(app.graph.serialize())"))
+
+    def open_workflow(self, text: str) -> None:
+        """Opens a workflow's file."""
+        self.js("(text) => app.loadGraphData(JSON.parse(text))", text)
+
     def workflow_id(self) -> str:
         """The open workflow's id, which goes with everything that is queued."""
         return str(self.js("() => app.graphToPrompt().then((p) => p.workflow.id)"))
