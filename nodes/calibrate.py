@@ -16,6 +16,7 @@ from .calibration_job import CalibrationRequest, run_calibration
 from .calibration_prompts import MAX_PROMPTS
 from .calibration_runner import Job
 from .calibration_sizes import SIZES, search_of_size
+from .calibration_state import workflow_id
 from .types import CATEGORY, AnchorType
 
 
@@ -143,7 +144,7 @@ class CalibrateAnchor(io.ComfyNode):
                 io.Image.Output("report", display_name="report"),
                 io.String.Output("report_json", display_name="report_json"),
             ],
-            hidden=[io.Hidden.unique_id, io.Hidden.prompt],
+            hidden=[io.Hidden.unique_id, io.Hidden.prompt, io.Hidden.extra_pnginfo],
         )
 
     @classmethod
@@ -177,5 +178,6 @@ class CalibrateAnchor(io.ComfyNode):
             minutes=one.get("minutes", 0),
             node_id=cls.hidden.unique_id if cls.hidden else None,
             prompt=cls.hidden.prompt if cls.hidden else None,
+            workflow=workflow_id(cls.hidden.extra_pnginfo) if cls.hidden else "",
         )
         return run_calibration(request)

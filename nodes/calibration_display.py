@@ -36,15 +36,21 @@ class Display:
 
     Args:
         node_id: The node.
+        workflow: The id of its workflow, or empty.
         settings: What is calibrated.
         runner: Runs the model; counts its calls.
         full_runs: The full runs' pictures.
     """
 
     def __init__(
-        self, node_id: str | None, settings: Settings, runner: HostRunner, full_runs: FullRuns
+        self,
+        node_id: str | None,
+        workflow: str,
+        settings: Settings,
+        runner: HostRunner,
+        full_runs: FullRuns,
     ) -> None:
-        self.node_id, self.settings = node_id, settings
+        self.node_id, self.workflow, self.settings = node_id, workflow, settings
         self.runner, self.full_runs = runner, full_runs
         self.cost = calibration_cost(settings, runner.prompts)
         self.bar = comfy.utils.ProgressBar(1000, node_id=node_id)
@@ -93,7 +99,7 @@ class Display:
         self.bar.update_absolute(int(1000 * share), 1000, self.preview)
         text = text or self._text()
         show_text(text, self.node_id)
-        publish(self.node_id, self._state(text, finished))
+        publish(self.workflow, self.node_id, self._state(text, finished))
 
     def _text(self) -> str:
         stage, done, total = self.stage

@@ -46,7 +46,8 @@ class CalibrationRequest:
         name: The anchor's name.
         memo: Where shared model results are kept.
         minutes: Time limit, 0 for none.
-        node_id, prompt: The node, and the workflow it was queued in.
+        node_id, prompt: The node, and what was queued with it.
+        workflow: The id of the page's workflow, or empty.
     """
 
     job: Job
@@ -57,6 +58,7 @@ class CalibrationRequest:
     minutes: int
     node_id: str | None
     prompt: Any
+    workflow: str = ""
 
 
 def run_calibration(request: CalibrationRequest) -> io.NodeOutput:
@@ -65,7 +67,8 @@ def run_calibration(request: CalibrationRequest) -> io.NodeOutput:
     runner = HostRunner(job, request.positive, load_lpips(), PrefixMemo(request.memo))
     place = open_place(_fingerprint(request))
     path = _anchor_path(place, request.name)
-    display = Display(node_id, settings, runner, full_runs := FullRuns(place.folder))
+    full_runs = FullRuns(place.folder)
+    display = Display(node_id, request.workflow, settings, runner, full_runs)
     say = f"goes on where it stopped, in {place.described}" if place.resumed else "starts"
     cost = cost_text(display.cost, runner.prompts, settings.anchor_budget)
     logger.info("OTCache calibration %s: %s", say, cost)

@@ -13,7 +13,7 @@ from .types import CATEGORY
 MAX_PROMPTS = 1000
 SET = Path(__file__).resolve().parents[1] / "presets" / "calibration_prompts.json"
 
-OWN = "the text below"
+OWN = "the text above"
 SOURCES = {OWN: 0, "default set, 10 prompts": 10, "default set, 50 prompts": 50}
 
 

@@ -17,6 +17,7 @@ from ..otcache_core.transport import (
     Prediction,
     predict_schedule,
 )
+from .advice import Planned, notes_on
 from .schedule import choose_budget, choose_rho
 
 CURVE_POINTS = 101
@@ -72,6 +73,7 @@ def view_of(anchor: Anchor, fields: Fields) -> dict[str, Any]:
         "as_calibrated": schedule in (anchor.anchor, anchor.reference),
         "speedup": schedule.steps / schedule.budget,
         "expected": _expected(anchor, schedule.budget),
+        "notes": notes_on(steps, schedule.budget, Planned(steps=steps)),
         "curves": _curves(anchor, prediction),
         "anchor": {"name": anchor.name, "steps": anchor.steps, "lowest": anchor.anchor.budget},
     }

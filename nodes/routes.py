@@ -17,6 +17,7 @@ from aiohttp import web
 from ..otcache_core.anchor import SUFFIX, Anchor
 from ..otcache_core.documents import MAX_BYTES, Fields, parse_document
 from ..otcache_core.errors import OTCacheError
+from .advice import advice_on
 from .anchors import describe
 from .calibration_state import latest
 from .inline_anchors import read_anchor
@@ -98,15 +99,21 @@ async def _check(request: web.Request) -> Answer:
     return {"anchor": anchor.to_document(), "text": describe(anchor)}
 
 
+async def _advice(request: web.Request) -> Answer:
+    """What to know of the runs in the body before they are queued."""
+    return {"notes": advice_on(await _body(request))}
+
+
 async def _calibration(request: web.Request) -> Answer:
-    """Where a node's calibration stands, or null if this process knows of none."""
-    return {"state": latest(_query(request, "node"))}
+    """Where a calibration stands, by workflow and node; null if this process knows of none."""
+    return {"state": latest(_query(request, "workflow"), _query(request, "node"))}
 
 
 ROUTES: dict[str, tuple[tuple[str, ...], Question]] = {
     "schedule": (("GET", "POST"), _schedule),
     "anchors": (("GET", "POST"), _anchors),
     "check": (("POST",), _check),
+    "advice": (("POST",), _advice),
     "calibration": (("GET",), _calibration),
 }
 

@@ -6,9 +6,11 @@ import statistics
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
+from ..otcache_core.run_plan import WORTH_STEPS
+
 NOTHING_TO_SKIP = (
-    "Nothing to skip: every step of this run is computed. Caching pays from about 15 steps on; "
-    "models made for few steps gain nothing."
+    "Nothing to skip: every step of this run is computed. Caching pays from about "
+    f"{WORTH_STEPS} steps on; models made for few steps gain nothing."
 )
 SAMPLER_ADAPTS = (
     "Every step was computed: this sampler chooses its steps by their error, and estimated steps "

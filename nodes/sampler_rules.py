@@ -13,6 +13,9 @@ STOCHASTIC_SAMPLERS = ("ancestral", "sde", "lcm", "ddpm", "seeds", "sa_solver")
 ADAPTIVE_SAMPLERS = ("dpm_adaptive",)
 """Parts of names of samplers that choose their own steps by how well the last one fitted."""
 
+READS_CONDS = "cfg_pp"
+"""Part of names of samplers that read the model's unguided prediction at every step."""
+
 NO_RULE = "every step computed"
 
 DENOISED = "denoised"
@@ -35,6 +38,16 @@ ONE_EVALUATION = frozenset(
 )  # fmt: skip
 """Functions of the host's samplers that ask the model once a step, at the step's own level."""
 
+CALLS_A_STEP = {
+    "sample_" + name: calls
+    for name, calls in (
+        ("heun", 2), ("heunpp2", 3), ("dpm_2", 2), ("dpm_2_ancestral", 2),
+        ("dpmpp_2s_ancestral", 2), ("dpmpp_sde", 2), ("dpmpp_sde_gpu", 2), ("seeds_2", 2),
+        ("seeds_3", 3), ("sa_solver_pece", 2),
+    )
+}  # fmt: skip
+"""Model calls at each step, of the host's samplers that call more than once."""
+
 
 def _function(sampler: Any) -> Any:
     return getattr(sampler, "sampler_function", None)
@@ -52,6 +65,16 @@ def _options(sampler: Any) -> dict[str, Any]:
 def is_adaptive(sampler: Any) -> bool:
     """Whether a sampler chooses its own steps."""
     return any(part in function_name(sampler) for part in ADAPTIVE_SAMPLERS)
+
+
+def reads_conds(sampler: Any) -> bool:
+    """Whether a sampler needs what only the model can tell, at every step (CFG++)."""
+    return READS_CONDS in function_name(sampler)
+
+
+def calls_a_step(sampler: Any) -> int:
+    """How often a sampler calls the model at a computed step; 1 for samplers not of the host."""
+    return CALLS_A_STEP.get(function_name(sampler), 1)
 
 
 def is_stochastic(sampler: Any) -> bool:
@@ -82,7 +105,7 @@ def rule_for(sampler: Any, estimator: str) -> str:
         An estimator's name, ``DENOISED`` or ``NO_RULE``.
     """
     name = function_name(sampler)
-    if is_adaptive(sampler) or "cfg_pp" in name:
+    if is_adaptive(sampler) or reads_conds(sampler):
         return NO_RULE
     if not is_stochastic(sampler):
         return "reuse" if any(part in name for part in BETWEEN_LEVELS) else estimator

@@ -19,6 +19,9 @@ SIGMA_TOLERANCE = 1e-4
 LEAST_STEPS = 10
 """Steps of the shortest run that is worth caching; see docs/compatibility.md."""
 
+WORTH_STEPS = 15
+"""Steps from which on there is enough to skip."""
+
 TOO_SHORT = (
     "Caching is off: this run has {steps} steps, and below {least} plain sampling with fewer "
     "steps is as good. Models made for few steps gain nothing from caching."

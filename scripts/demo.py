@@ -25,9 +25,10 @@ from typing import Any
 from otcache_core.errors import OTCacheError
 from scripts.client import ComfyClient, PromptError
 from scripts.demo_report import BUSY, Run, as_table, save_pictures, spread, summary
+from scripts.demo_workflows import DEMO, PROMPTS, STEPS
 from scripts.fetch import SetupError
 from scripts.host import REPOSITORY
-from scripts.make_workflows import DEMO, FOLDER, PROMPTS, STEPS
+from scripts.make_workflows import FOLDER
 from scripts.server import ComfyServer
 from scripts.workflow import Prompt, WorkflowError, find_node, only_for, set_input, to_api
 

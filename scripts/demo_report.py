@@ -13,7 +13,7 @@ import numpy as np
 from PIL import Image
 
 from otcache_core.plots import contact_sheet
-from scripts.make_workflows import STEPS
+from scripts.demo_workflows import STEPS
 
 BUSY = 0.25
 """Spread of the full run's times, as a share of their median, above which they say little."""

@@ -7,7 +7,7 @@ import { api } from "../../scripts/api.js";
 import { SAVED } from "./anchor_source.js";
 import { ask } from "./ask.js";
 import { createCalibrationView } from "./calibration_view.js";
-import { executionId, findNode } from "./graph_links.js";
+import { executionId, findNode, workflowId } from "./graph_links.js";
 import { addPanel, linesOf, makeRoom } from "./panel.js";
 import { watch } from "./watch.js";
 
@@ -17,6 +17,9 @@ const LINE = 15;
 
 /** @type {WeakMap<object, ReturnType<typeof createCalibrationView>>} */
 const views = new WeakMap();
+
+/** Where the server keeps a node's state. @param {any} node */
+const placeOf = (node) => ({ workflow: workflowId(), node: executionId(node) });
 
 /**
  * Draws a state on its node; the panel is added by the first one.
@@ -40,8 +43,8 @@ app.registerExtension({
   name: "otcache.calibrate",
 
   setup() {
-    api.addEventListener("otcache.calibration", (/** @type {CustomEvent<any>} */ event) => {
-      show(findNode(event.detail.node), event.detail);
+    api.addEventListener("otcache.calibration", (/** @type {CustomEvent<any>} */ { detail }) => {
+      if (detail.workflow === workflowId()) show(findNode(detail.node), detail);
     });
   },
 
@@ -54,13 +57,10 @@ app.registerExtension({
       const saved = output?.otcache?.[0]?.saved;
       if (typeof saved === "string") node.properties[SAVED] = saved;
     };
-    watch(node, executionId, async (id) => {
-      const { answer } = await ask("calibration", { query: { node: id } });
-      const state = answer?.state;
-      // Ids repeat in other workflows: an ended search is shown on the node that had its result.
-      const own = state && (!state.finished || node.properties[SAVED]);
+    watch(node, placeOf, async (place) => {
+      const { answer } = await ask("calibration", { query: place });
       // What has come as an event meanwhile is newer.
-      return () => own && !views.has(node) && show(node, state);
+      return () => answer?.state && !views.has(node) && show(node, answer.state);
     });
   },
 });

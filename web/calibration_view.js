@@ -90,7 +90,7 @@ export function createCalibrationView() {
   const axis = html("span", { class: "otcache-axis otcache-faint" });
   plot.append(axis, curves);
   const head = html("div", { class: "otcache-row" }, stage, left);
-  const element = html("div", { class: "otcache-calibration", role: "group" });
+  const element = html("div", { class: "otcache-calibration" });
   element.append(head, bar, losses, plot, trial, best, strip, calls, text);
   /** @type {State | null} */
   let state = null;
@@ -121,6 +121,7 @@ export function createCalibrationView() {
     show(next) {
       state = next;
       stage.textContent = next.finished ? say("calibrated") : say("stage", next);
+      bar.setAttribute("aria-label", stage.textContent);
       left.textContent = next.finished ? "" : timeLeft(next.seconds_left);
       bar.max = Math.max(next.total, 1);
       bar.value = next.finished ? bar.max : next.done;

@@ -4,7 +4,9 @@
 import { app } from "../../scripts/app.js";
 
 const SUBGRAPH_INPUT = -10; // LiteGraph's id for the node that stands for a subgraph's inputs
-const BYPASSED = 4;
+const SUBGRAPH_OUTPUT = -20; // and for its outputs
+export const NEVER = 2; // modes of nodes
+export const BYPASSED = 4;
 const MAX_HOPS = 100; // a broken file may link in a circle
 
 /** @typedef {{ node?: any, slot?: number, value?: any }} Origin  a node's output, or a value */
@@ -12,6 +14,11 @@ const MAX_HOPS = 100; // a broken file may link in a circle
 /** The graph that holds all others. */
 function root() {
   return app.rootGraph ?? app.graph;
+}
+
+/** Tells the open workflow from others; a copy saved under another name keeps it. */
+export function workflowId() {
+  return String(root().id ?? "");
 }
 
 /**
@@ -117,6 +124,39 @@ function throughNode(node, slot, hops) {
 export function originOf(node, name) {
   const input = node.inputs?.find((/** @type {any} */ i) => i.name === name);
   return input ? followLink(node.graph, input.link, 0) : null;
+}
+
+/**
+ * The nodes at the other ends of links, in and out of subgraphs.
+ * @param {any} graph
+ * @param {any[] | null | undefined} ids of the links
+ * @param {number} hops
+ * @returns {any[]}
+ */
+function linkEnds(graph, ids, hops) {
+  if (hops > MAX_HOPS) return [];
+  return (ids ?? []).flatMap((id) => {
+    const link = graph.getLink?.(id) ?? graph.links?.[id];
+    if (!link) return [];
+    if (Number(link.target_id) === SUBGRAPH_OUTPUT) {
+      const holder = holderOf(graph);
+      return linkEnds(holder?.graph, holder?.outputs?.[link.target_slot]?.links, hops + 1);
+    }
+    const node = graph.getNodeById(link.target_id);
+    if (!node?.subgraph) return node ? [node] : [];
+    return linkEnds(node.subgraph, node.subgraph.inputs?.[link.target_slot]?.linkIds, hops + 1);
+  });
+}
+
+/**
+ * The nodes that take what a node gives out.
+ * @param {any} node
+ * @param {Set<string>} types of the outputs that count
+ * @returns {any[]}
+ */
+export function followersOf(node, types) {
+  const outputs = node.outputs?.filter((/** @type {any} */ output) => types.has(output.type)) ?? [];
+  return outputs.flatMap((/** @type {any} */ output) => linkEnds(node.graph, output.links, 0));
 }
 
 /** @param {any} node @param {string} name */

@@ -1,6 +1,7 @@
 // @ts-check
 // Shows on each OTCache node what it did: the text of its last result, and news while it runs.
-// Samplers have a bar of computed and skipped steps, and what to know about the run set apart.
+// Samplers have a bar of computed and skipped steps, and what to know about the run set apart:
+// before it as advice, afterwards as the run's own note.
 
 import { app } from "../../scripts/app.js";
 import { api } from "../../scripts/api.js";
@@ -49,41 +50,83 @@ function notesOf({ note, evaluations, computed }) {
   return [note, often > 1.2 ? say("calls_often", { times: often.toFixed(1) }) : ""].filter(Boolean).join("\n");
 }
 
-/** @type {WeakMap<object, (text: string, report?: Report) => void>} */
-const shown = new WeakMap();
+/** @typedef {ReturnType<typeof createPanel>} Panel */
+/** @type {WeakMap<object, Panel>} */
+const panels = new WeakMap();
 
 /** @param {any} node */
 function createPanel(node) {
+  const advice = html("div", { class: "otcache-advice" });
   const bar = html("div");
   const body = html("div", { class: "otcache-text" });
   const note = html("div", { class: "otcache-note" });
-  const element = html("div", { class: "otcache-result", role: "status" }, bar, body, note);
+  const element = html("div", { class: "otcache-result", role: "status" }, advice, bar, body, note);
   let height = LINE + FRAME;
+  let advised = "";
+  let settled = ""; // the advice that a run was made with: its own note tells the outcome
   addPanel(node, "otcache_text", element, () => height);
-  return (/** @type {string} */ text, /** @type {Report | undefined} */ report) => {
-    const steps = report?.steps ? report : undefined;
-    bar.replaceChildren(...(steps ? [drawBar(steps)] : []));
-    note.textContent = steps ? notesOf(steps) : "";
-    // The note is the text's end: it is not said twice.
-    const own = steps?.note && text.endsWith(steps.note) ? text.slice(0, -steps.note.length) : text;
-    body.textContent = own.trimEnd();
-    const lines = linesOf(body.textContent, node) + linesOf(note.textContent, node);
-    height = FRAME + (steps ? BAR : 0) + LINE * Math.min(Math.max(lines, 1), MAX_LINES);
+
+  function fit() {
+    advice.textContent = advised === settled ? "" : advised;
+    const lines = [advice, body, note].reduce((sum, part) => sum + linesOf(part.textContent ?? "", node), 0);
+    height = FRAME + (bar.firstChild ? BAR : 0) + LINE * Math.min(Math.max(lines, 1), MAX_LINES);
     makeRoom(node);
+  }
+
+  return {
+    /** @param {string} text @param {Report} [report] */
+    show(text, report) {
+      const steps = report?.steps ? report : undefined;
+      bar.replaceChildren(...(steps ? [drawBar(steps)] : []));
+      note.textContent = steps ? notesOf(steps) : "";
+      // The note is the text's end: it is not said twice.
+      const own = steps?.note && text.endsWith(steps.note) ? text.slice(0, -steps.note.length) : text;
+      body.textContent = own.trimEnd();
+      if (steps) settled = advised;
+      fit();
+    },
+    /** The result of a run before the page was opened. */
+    keep() {
+      if (body.textContent !== say("not_run")) return;
+      body.textContent = say("result_kept");
+      fit();
+    },
+    /** @param {string} text */
+    advise(text) {
+      advised = text;
+      fit();
+    },
   };
 }
 
 /**
  * The panel is added on first use: most nodes that never ran keep their size.
  * @param {any} node
+ */
+function panelOf(node) {
+  const panel = panels.get(node) ?? createPanel(node);
+  panels.set(node, panel);
+  return panel;
+}
+
+/**
+ * Says before a run what to know of it; empty where there is nothing to say.
+ * @param {any} node
+ * @param {string} text
+ */
+export function advise(node, text) {
+  if (text && !panels.has(node)) show(node, say("not_run"));
+  if (panels.has(node)) panelOf(node).advise(text);
+}
+
+/**
+ * @param {any} node
  * @param {unknown} text
  * @param {Report} [report]
  */
 function show(node, text, report) {
   if (!hasText(node) || typeof text !== "string" || !text) return;
-  const draw = shown.get(node) ?? createPanel(node);
-  shown.set(node, draw);
-  draw(text, report);
+  panelOf(node).show(text, report);
 }
 
 app.registerExtension({
@@ -92,6 +135,10 @@ app.registerExtension({
   setup() {
     api.addEventListener("otcache.text", (/** @type {CustomEvent<TextEvent>} */ { detail }) => {
       show(findNode(detail.node), detail.text, detail.report);
+    });
+    // ComfyUI runs no node again whose result it still has, and then tells no more of it.
+    api.addEventListener("execution_cached", (/** @type {CustomEvent<any>} */ { detail }) => {
+      for (const id of detail?.nodes ?? []) panels.get(findNode(id))?.keep();
     });
   },
 

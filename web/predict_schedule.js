@@ -6,6 +6,7 @@ import { anchorOf } from "./anchor_source.js";
 import { ask } from "./ask.js";
 import { valueOf, widgetOf } from "./graph_links.js";
 import { addPanel, makeRoom } from "./panel.js";
+import { noteSchedule } from "./schedule_source.js";
 import { createScheduleView } from "./schedule_view.js";
 import { watch } from "./watch.js";
 import { say } from "./words.js";
@@ -45,9 +46,17 @@ app.registerExtension({
     addPanel(node, "otcache_schedule", view.element, () => HEIGHT);
     makeRoom(node);
     watch(node, inputsOf, async (inputs) => {
-      if (inputs.anchor.missing) return () => view.fail(inputs.anchor.missing ?? "");
+      const { missing } = inputs.anchor;
+      if (missing) {
+        noteSchedule(node);
+        return () => view.fail(missing);
+      }
       const { answer, error } = await predict(inputs);
-      return () => (error ? view.fail(error) : view.show(answer, inputs.remark));
+      return () => {
+        noteSchedule(node, answer);
+        if (error) view.fail(error);
+        else view.show(answer, inputs.remark);
+      };
     });
   },
 });

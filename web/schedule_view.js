@@ -4,15 +4,15 @@
 import { createInspector } from "./inspector.js";
 import { html, key, svg } from "./panel.js";
 import { drawStrip } from "./strip.js";
-import { say } from "./words.js";
+import { say, sayNotes } from "./words.js";
 
 const CURVES = ["reference", "anchor", "prediction"]; // the last one lies on top
-const WORTH_CACHING = 15; // steps; below, there is little to skip
 
 /**
  * @typedef {{ steps: number, budget: number, computed_steps: number[], look_back: number[],
  *   estimator: string, sigmas: number[] | null, rho: number, rho_from_anchor: boolean,
  *   as_calibrated: boolean, speedup: number, by_target: number | null,
+ *   notes: import("./words.js").Note[],
  *   expected: { metric: string, mean: number, spread: number } | null,
  *   curves: { budget: number, steps: number[] }[] }} View
  */
@@ -111,8 +111,7 @@ export function createScheduleView() {
       speedup.textContent = full ? "" : say("faster", { speedup: view.speedup.toFixed(1) });
       expected.textContent = loss(view);
       how.textContent = details(view);
-      const warning = full ? say("all_steps") : view.steps < WORTH_CACHING ? say("few_steps") : "";
-      note.textContent = [remark, warning].filter(Boolean).join(" ");
+      note.textContent = [remark, ...sayNotes(view.notes)].filter(Boolean).join(" ");
       for (const [part, height] of /** @type {const} */ ([[curves, 1], [strip, 1]])) {
         part.setAttribute("viewBox", `0 0 ${view.steps} ${height}`);
       }

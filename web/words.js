@@ -14,6 +14,16 @@ function words() {
   return WORDS[locale.split("-")[0]] ?? ENGLISH;
 }
 
+/** @typedef {{ rule: string } & Record<string, unknown>} Note  of nodes/advice.py */
+
+/**
+ * What the rules say that a run meets.
+ * @param {Note[]} notes
+ */
+export function sayNotes(notes) {
+  return notes.map((note) => say(`rule_${note.rule}`, note));
+}
+
 /**
  * A text with its values filled in.
  * @param {string} key

@@ -319,3 +319,35 @@ def test_states_on_the_way_are_those_of_the_run(host, tiny_flux, demo_vae):
     # Arriving at step 8 took the calls of steps 0 to 3, and those of 0 to 2 were remembered.
     assert runner.model_calls == 12 + 4
     assert runner.remembered_runs(4) == (1 << 30) // (4 * 3 * 32 * 32 * 4)
+
+
+# Where it stands, for the page
+
+
+def test_the_state_is_kept_by_workflow_and_node(host):
+    state = host.module("nodes.calibration_state")
+    state.publish("one", "7", {"done": 1})
+    state.publish("two", "7", {"done": 2})
+    state.publish("one", None, {"done": 3})  # outside of a workflow there is no node to show it on
+
+    assert state.latest("one", "7") == {"done": 1}
+    assert state.latest("two", "7") == {"done": 2}
+    assert state.latest("", "7") is None
+    for number in range(state.MAX_KEPT):
+        state.publish("many", str(number), {})
+    assert state.latest("one", "7") is None  # the oldest goes
+
+
+@pytest.mark.parametrize(
+    ("sent", "expected"),
+    [
+        ({"workflow": {"id": "8d4a-6af2"}}, "8d4a-6af2"),
+        ({"workflow": {"id": "x" * 101}}, ""),
+        ({"workflow": {"id": 7}}, ""),
+        ({"workflow": []}, ""),
+        ({}, ""),
+        (None, ""),
+    ],
+)
+def test_the_workflow_of_a_run_is_read_from_what_the_page_sends(host, sent, expected):
+    assert host.module("nodes.calibration_state").workflow_id(sent) == expected

@@ -26,8 +26,12 @@ VALUES: dict[str, Any] = {
     "rho": 1.3,
     "anchor_rho": True,
 }
+ADVICE: dict[str, Any] = {
+    "schedule": {"steps": 50, "budget": 10},
+    "runs": [{"steps": 8, "sampler_name": "euler", "denoise": 1.0, "part": False}],
+}
 ANCHOR = (REPOSITORY / "presets" / "otcache-demo.otanchor.json").read_text(encoding="utf-8")
-POSTS = ["schedule", "anchors", "check"]
+POSTS = ["schedule", "anchors", "check", "advice"]
 GETS = ["schedule", "anchors", "calibration"]
 PATHS = [
     "../secret.otanchor.json",
@@ -119,8 +123,10 @@ def test_good_questions_are_answered(comfy):
     status, shown = _send(comfy, "GET", "anchors", query={"name": PRESET})
     assert status == 200 and shown["anchor"] == json.loads(ANCHOR) | shown["anchor"]
     assert _post(comfy, "check", {"anchor": ANCHOR}) == (200, shown)
-    query = {"node": "7"}
+    query = {"workflow": "8d4a", "node": "7"}
     assert _send(comfy, "GET", "calibration", query=query) == (200, {"state": None})
+    status, advice = _post(comfy, "advice", ADVICE)
+    assert (status, [note["rule"] for note in advice["notes"]]) == (200, ["too_short"])
 
 
 def test_a_saved_anchor_is_in_the_anchors_folder_and_never_replaces_another(comfy):
@@ -191,7 +197,8 @@ def test_other_methods_are_refused(comfy, route, method):
 def test_missing_and_overlong_queries_are_refused(comfy, route):
     _refused(_send(comfy, "GET", route), 400)
     key = "node" if route == "calibration" else "name"
-    _refused(_send(comfy, "GET", route, query={key: "x" * 5_000, "values": "{}"}), 400)
+    query = {"values": "{}", "workflow": "8d4a"}
+    assert key in _refused(_send(comfy, "GET", route, query={**query, key: "x" * 5_000}), 400)
 
 
 @pytest.mark.parametrize(
@@ -218,6 +225,35 @@ def test_any_json_is_answered_or_refused(comfy, document, route):
 @given(change=st.dictionaries(st.sampled_from([*VALUES, "anchor", "name"]), json_values))
 def test_any_values_are_answered_or_refused(comfy, change):
     status, document = _post(comfy, "schedule", {**VALUES, "anchor": ANCHOR, **change})
+    assert status == 200 or (status == 400 and document["error"])
+
+
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [
+        ("steps", "8"), ("steps", 0), ("steps", 10**30), ("steps", 8.5), ("part", 1),
+        ("part", None), ("denoise", "all"), ("denoise", 2), ("sampler_name", 7),
+        ("sampler_name", "x" * 5_000),
+    ],
+)  # fmt: skip
+def test_a_wrong_value_of_a_run_is_named(comfy, field, value):
+    run = {**ADVICE["runs"][0], field: value}
+    assert field in _refused(_post(comfy, "advice", {**ADVICE, "runs": [run]}), 400)
+
+
+def test_more_runs_than_a_page_has_are_refused(comfy):
+    answer = _post(comfy, "advice", {**ADVICE, "runs": ADVICE["runs"] * 9})
+    assert "at most 8 runs" in _refused(answer, 400)
+
+
+@fuzz
+@given(
+    run=st.dictionaries(st.sampled_from([*ADVICE["runs"][0]]), json_values),
+    rest=st.dictionaries(st.sampled_from([*ADVICE]), json_values),
+)
+def test_any_run_is_advised_on_or_refused(comfy, run, rest):
+    runs = [{**ADVICE["runs"][0], **run}]
+    status, document = _post(comfy, "advice", {**ADVICE, "runs": runs, **rest})
     assert status == 200 or (status == 400 and document["error"])
 
 

@@ -82,7 +82,7 @@ def _calibration(name: str, **changes: Any) -> dict[str, Any]:
         model=("OTCacheDemoModel", {"batch_size": 1}),
         prompts=(
             "OTCacheCalibrationPrompts",
-            {"text": TEXT, "limit": 9, "source": "the text below"},
+            {"text": TEXT, "limit": 9, "source": "the text above"},
         ),
         positive=("CLIPTextEncode", {"clip": ["model", 1], "text": ["prompts", 0]}),
         negative=("CLIPTextEncode", {"clip": ["model", 1], "text": ""}),

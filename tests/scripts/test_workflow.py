@@ -300,7 +300,7 @@ def test_nodes_say_which_pack_they_come_from(name):
 def test_the_calibration_has_all_its_prompts():
     nodes = {node["type"]: node for node in _shipped("otcache_calibrate_demo")["nodes"]}
     text, limit, source = nodes["OTCacheCalibrationPrompts"]["widgets_values"]
-    assert source == "the text below"
+    assert source == "the text above"
     assert text.splitlines() == make_prompts()["calibration"]
     assert len(text.splitlines()) <= limit
 

@@ -1,18 +1,32 @@
 """The page's scripts by their text: words in every language, nothing from elsewhere."""
 
+import ast
 import re
 from pathlib import Path
 
 import pytest
+from PIL import Image
 
 WEB = Path(__file__).parents[2] / "web"
 SCRIPTS = sorted(WEB.glob("*.js"))
 LANGUAGES = ["en", "zh"]
+HELP_PAGES = sorted((WEB / "docs").rglob("*.md"))
 
 
 def _words(language):
     text = (WEB / f"words_{language}.js").read_text(encoding="utf-8")
     return dict(re.findall(r'^  (\w+): "((?:[^"\\]|\\.)*)",$', text, re.MULTILINE))
+
+
+def _rules():
+    """The words that the server's advice is said with, by the names of its rules."""
+    text = (WEB.parent / "nodes" / "advice.py").read_text(encoding="utf-8")
+    (rules,) = [
+        ast.literal_eval(node.value)
+        for node in ast.parse(text).body
+        if isinstance(node, ast.Assign) and getattr(node.targets[0], "id", "") == "RULES"
+    ]
+    return {f"rule_{rule}" for rule in rules}
 
 
 def _fields(text):
@@ -34,8 +48,12 @@ def test_every_word_that_is_said_exists_and_every_word_is_said():
     assert said <= _words("en").keys() | {"inspect"}
     mentioned = {name for name in _words("en") if re.search(rf'"{name}"', sources)}
     # Curves are named by their list, helps by their button.
-    rest = {name for name in _words("en") if name.endswith("_help")}
+    rest = {name for name in _words("en") if name.endswith("_help")} | _rules()
     assert _words("en").keys() - mentioned - rest == set()
+
+
+def test_every_rule_of_the_servers_advice_has_its_words():
+    assert {name for name in _words("en") if name.startswith("rule_")} == _rules() != set()
 
 
 @pytest.mark.parametrize("path", SCRIPTS, ids=lambda path: path.name)
@@ -64,9 +82,17 @@ def test_nothing_moves_for_those_who_asked_for_less_motion():
     assert "url(" not in css and "@import" not in css
 
 
-def test_help_pages_show_pictures_that_exist():
-    for page in sorted((WEB / "docs").glob("*.md")):
-        for picture in re.findall(r"!\[[^\]]+\]\(([^)]+)\)", page.read_text(encoding="utf-8")):
-            assert (page.parent / picture).stat().st_size > 1_000, (page.name, picture)
-    shown = {path.stem for path in (WEB / "docs" / "images").glob("*.png")}
-    assert len(shown) >= 5
+@pytest.mark.parametrize("page", HELP_PAGES, ids=lambda page: page.stem)
+def test_a_help_page_shows_its_node_in_a_picture_that_exists(page):
+    pictures = re.findall(r"!\[[^\]]+\]\(([^)]+)\)", page.read_text(encoding="utf-8"))
+    node = page.stem if page.parent.name == "docs" else page.parent.name  # else by language
+    assert f"{node}.png" in [Path(picture).name for picture in pictures]
+    for picture in pictures:
+        with Image.open(page.parent / picture) as image:
+            assert min(image.size) > 100, picture
+
+
+def test_every_picture_is_on_a_help_page():
+    text = "\n".join(page.read_text(encoding="utf-8") for page in HELP_PAGES)
+    kept = [path.name for path in (WEB / "docs" / "images").iterdir()]
+    assert [name for name in kept if f"images/{name})" not in text] == []

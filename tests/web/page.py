@@ -214,7 +214,7 @@ class ComfyPage:
         """The same for a panel that is added late."""
         self.page.wait_for_function(
             """([id, kind]) => app.canvas.graph.getNodeById(Number(id)).widgets
-                .some((w) => w.element?.classList.contains("otcache-" + kind))""",
+                ?.some((w) => w.element?.classList.contains("otcache-" + kind))""",
             arg=[node, kind],
         )
         return self.wait_for(node, kind, text)
@@ -251,6 +251,18 @@ class ComfyPage:
         for part in (0.3, 0.7, 1.0):
             self.page.mouse.move(begin + (left + share * width - begin) * part, top)
         self.page.mouse.up()
+
+    def workflow(self) -> str:
+        """The open workflow as its file would be."""
+        return str(self.js("() => JSON.stringify(app.graph.serialize())"))
+
+    def open_workflow(self, text: str) -> None:
+        """Opens a workflow's file."""
+        self.js("(text) => app.loadGraphData(JSON.parse(text))", text)
+
+    def workflow_id(self) -> str:
+        """The open workflow's id, which goes with everything that is queued."""
+        return str(self.js("() => app.graphToPrompt().then((p) => p.workflow.id)"))
 
     def command(self, name: str) -> None:
         """Runs one of the front end's commands by its id."""

@@ -47,10 +47,10 @@ def test_a_workflow_carries_its_anchor_to_where_the_file_is_missing(
     page.wait_for(load, "anchors", "anchor at 8 calls")
     _click(page, load, "Keep in workflow")
     page.wait_for(load, "anchors", "it runs where the file is missing")
-    saved = page.js("() => app.graph.serialize()")
+    saved = page.workflow()
     file.unlink()
     page.clear()
-    page.js("(workflow) => app.loadGraphData(workflow)", saved)
+    page.open_workflow(saved)
     page.wait_for(load, "anchors", "the workflow's own anchor is used")
     page.wait_for(predict, "schedule", "expected LPIPS 0.0160")
 

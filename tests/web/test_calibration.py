@@ -37,10 +37,10 @@ STATE = {
 
 @pytest.fixture
 def publish(comfy):
-    """`publish(node, **changes)`: what a running calibration does, in the server's process."""
+    """`publish(page, node, **changes)`: what a calibration queued on the page does."""
 
-    def send(node, **changes):
-        body = json.dumps([node, STATE | changes]).encode()
+    def send(page, node, workflow=None, **changes):
+        body = json.dumps([workflow or page.workflow_id(), node, STATE | changes]).encode()
         request = urllib.request.Request(comfy.address + "/publish_calibration", body)
         with urllib.request.urlopen(request, timeout=10) as answer:
             assert answer.status == 200
@@ -50,11 +50,13 @@ def publish(comfy):
 
 def test_a_search_is_drawn_while_it_runs(page, publish, artefacts):
     node = page.add("OTCacheCalibrateAnchor", (300, 120))
-    publish(node)
+    publish(page, node)
     panel = page.wait_for_panel(node, "calibration", "anchor search: 6 of 200")
     text = panel.inner_text()
 
     assert "about 5 min left" in text
+    bar = panel.get_by_role("progressbar", name="anchor search: 6 of 200")
+    assert (bar.get_attribute("max"), bar.evaluate("(e) => e.value")) == ("200", 6)
     assert "best 0.0280" in text and "warm start 0.0350" in text
     assert "4 prompts, 1234 model calls, 56 saved" in text
     assert panel.locator(".otcache-computed").count() == 6
@@ -65,14 +67,14 @@ def test_a_search_is_drawn_while_it_runs(page, publish, artefacts):
     assert panel.locator(".otcache-failed").get_attribute("d").count("M") == 1
     page.screenshot(artefacts / f"calibration_{page.renderer}.png")
 
-    publish(node, done=7, trials=[*TRIALS, _trial(0.0270)], best=0.0270, seconds_left=20.0)
+    publish(page, node, done=7, trials=[*TRIALS, _trial(0.0270)], best=0.0270, seconds_left=20.0)
     page.wait_for(node, "calibration", "anchor search: 7 of 200")
     assert "about 20 s left" in page.panel(node, "calibration").inner_text()
 
 
 def test_pointing_at_a_trial_tells_about_it(page, publish):
     node = page.add("OTCacheCalibrateAnchor", (300, 120))
-    publish(node)
+    publish(page, node)
     panel = page.wait_for_panel(node, "calibration", "6 tried")
     panel.locator(".otcache-trials").focus()
     page.page.keyboard.press("End")
@@ -87,31 +89,40 @@ def test_pointing_at_a_trial_tells_about_it(page, publish):
 def test_a_search_before_its_first_trial_is_drawn(page, publish):
     node = page.add("OTCacheCalibrateAnchor", (300, 120))
     early = {"trials": [], "warm_start": None, "best": None, "best_steps": []}
-    publish(node, stage="full runs", done=1, total=4, seconds_left=None, **early)
+    publish(page, node, stage="full runs", done=1, total=4, seconds_left=None, **early)
     panel = page.wait_for_panel(node, "calibration", "full runs: 1 of 4")
     assert panel.locator(".otcache-computed").count() == 0
 
 
 def test_it_is_there_after_a_reload_in_mid_search(page, publish):
     node = page.add("OTCacheCalibrateAnchor", (300, 120))
-    publish(node)
+    publish(page, node)
     page.wait_for_panel(node, "calibration", "anchor search: 6 of 200")
     page.note_state()
     page.page.wait_for_timeout(1500)  # the front end keeps its draft with a delay
     page.load()
     page.wait_for_panel(node, "calibration", "anchor search: 6 of 200")
-    publish(node, finished=True)
+    publish(page, node, finished=True)
     page.wait_for(node, "calibration", "Calibrated")
 
 
-def test_an_ended_search_is_not_shown_on_another_workflows_node(page, publish):
-    publish("1", finished=True)
-    page.page.wait_for_timeout(500)  # as an event it is gone
+def test_a_search_in_another_workflow_is_not_shown(page, publish):
+    other = page.workflow_id()
+    page.clear()
+    assert page.workflow_id() != other
     node = page.add("OTCacheCalibrateAnchor", (300, 120))
-    assert node == "1"
-    page.page.wait_for_timeout(700)
-    names = page.js("() => app.graph.getNodeById(1).widgets.map((w) => w.name)")
-    assert "estimator" in names and "otcache_calibration" not in names
+    after = str(int(node) + 1)
+    publish(page, after, workflow=other)  # is there when its namesake asks
+    publish(page, node, workflow=other)  # comes as an event
+    with page.page.expect_response("**/otcache/calibration?*") as asked:
+        assert page.add("OTCacheCalibrateAnchor", (700, 120)) == after
+    assert asked.value.json() == {"state": None}
+    page.page.wait_for_timeout(300)
+    for names in page.js("() => app.graph.nodes.map((n) => n.widgets.map((w) => w.name))"):
+        assert "estimator" in names and "otcache_calibration" not in names
+
+    publish(page, node)
+    page.wait_for_panel(node, "calibration", "anchor search: 6 of 200")
 
 
 def test_a_real_calibration_shows_itself_and_feeds_the_schedule(page, artefacts):

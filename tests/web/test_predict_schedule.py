@@ -153,7 +153,7 @@ def test_a_budget_out_of_range_says_what_to_do(graph):
     panel = page.wait_for(predict, "schedule", "`budget` must be at least 8 for this anchor")
     assert _cells(panel) == (0, 0)
     page.set_widget(predict, "budget", 50)
-    page.wait_for(predict, "schedule", "every step runs the model: nothing is saved")
+    page.wait_for(predict, "schedule", "All 50 steps run the model: nothing is saved")
 
 
 def test_without_an_anchor_it_says_what_to_connect(page):

@@ -15,6 +15,7 @@ def _sampling(page, *, budget, steps=20, sampler="euler"):
     predict = page.add("OTCachePredictSchedule", (420, 320), budget=budget, steps=steps)
     # A seed of its own for each renderer: ComfyUI tells nothing of results that it has kept.
     settings = {"seed": len(page.renderer), "steps": steps, "cfg": 2.5, "sampler_name": sampler}
+    settings["control_after_generate"] = "fixed"
     sampler = page.add("OTCacheSampler", (760, 80), **settings)
     decode = page.add("VAEDecode", (760, 700))
     page.link(model, 1, text, "clip")
@@ -45,6 +46,18 @@ def test_a_sampler_shows_what_it_computed_and_saved(page, artefacts):
     assert bar.locator(".otcache-computed").get_attribute("width") == "8"
     assert panel.locator(".otcache-note").inner_text() == ""
     page.screenshot(artefacts / f"sampler_{page.renderer}.png")
+
+
+def test_after_a_reload_a_result_that_comfyui_has_kept_is_said_to_be_kept(page):
+    _, sampler, decode = _sampling(page, budget=12)
+    _finish(page, decode)
+    page.wait_for_panel(sampler, "result", "12 computed, 8 skipped")
+    saved = page.workflow()
+    page.clear()
+    page.open_workflow(saved)
+    page.wait_for(sampler, "result", "Not run yet.")
+    page.run()
+    page.wait_for(sampler, "result", "ComfyUI has kept the result of an earlier run")
 
 
 def test_a_run_that_cannot_gain_says_so_apart(page):
