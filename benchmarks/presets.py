@@ -6,6 +6,7 @@ travel to a stranger, and that the generic one is the safer guess.
 
 from __future__ import annotations
 
+import argparse
 from collections.abc import Iterator, Sequence
 
 from benchmarks.bundled import STEPS, BundledModel, Row, prompts, record_rows, rms
@@ -39,4 +40,5 @@ def _rows(host: Host) -> Iterator[Row]:
 
 def main(arguments: Sequence[str]) -> None:
     """Measures, prints the rows and writes the record."""
-    record_rows("presets", __doc__, arguments, _rows, budgets=list(BUDGETS), prompts=PROMPTS)
+    argparse.ArgumentParser(description=__doc__).parse_args(arguments)
+    record_rows("presets", _rows, budgets=list(BUDGETS), prompts=PROMPTS)

@@ -1,12 +1,15 @@
 """Every sampler of the host: how far each way to skip a step leads from its own full run.
 
 The bundled model, the bundled anchor, 50 steps. The ways: repeat the last velocity (`reuse`),
-extrapolate it (`slope`), repeat the last prediction of the clean picture (`denoised`), give the
-computed steps alone to the sampler (`grid`, which is OTCache Sigmas), and plain `fewer` steps.
+extrapolate it (`slope`, by the anchor's gains; `damped slope`, by 0.6 at most), repeat the last
+prediction of the clean picture (`denoised`), give the computed steps alone to the sampler (`grid`,
+which is OTCache Sigmas), and plain `fewer` steps.
 """
 
 from __future__ import annotations
 
+import argparse
+import json
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
@@ -14,11 +17,13 @@ import torch
 
 from benchmarks.bundled import ANCHOR, STEPS, BundledModel, Row, prompts, record_rows, rms
 from benchmarks.counting import counted
+from benchmarks.records import RECORDS
 from scripts.inprocess import Host
 
 BUDGET = 12
 PROMPTS = 12
-WAYS = ("reuse", "slope", "denoised", "grid", "fewer")
+RULES = ("reuse", "slope", "damped slope", "denoised")
+WAYS = (*RULES, "grid", "fewer")
 BROKEN = 1e4
 """An error from which on a way does not run at all."""
 
@@ -62,36 +67,41 @@ class Samplers:
 
         rules = self.host.module("nodes.sampler_rules")
         sampler = comfy.samplers.sampler_object(name)
-        row: Row = {"sampler": name, "stochastic": rules.is_stochastic(sampler)}
+        row: Row = {"sampler": name, "prompts": PROMPTS}
+        row["stochastic"] = rules.is_stochastic(sampler)
         row["rule"] = rules.rule_for(sampler, self.schedule.estimator)
         if row["rule"] == rules.NO_RULE:
             return row | dict.fromkeys(("calls_a_step", *WAYS))
         with counted(self.bundled.model) as (model, calls):
             full = self.run(name, model)
         row["calls_a_step"] = round(calls.predictions / STEPS, 2)
-        runs = {
-            "reuse": lambda: self.skipping(name, "reuse"),
-            "slope": lambda: self.skipping(name, "slope"),
-            "denoised": lambda: self.skipping(name, "denoised"),
-            "grid": lambda: self.grid(name),
-            "fewer": lambda: self.run(name, steps=BUDGET),
-        }
-        for way in WAYS:
-            error = rms(runs[way](), full)
-            row[way] = error if error < BROKEN else None
-        return row
+        runs = {rule: self.skipping(name, rule) for rule in RULES}
+        runs |= {"grid": self.grid(name), "fewer": self.run(name, steps=BUDGET)}
+        errors = {way: rms(run, full) for way, run in runs.items()}
+        return row | {way: e if e < BROKEN else None for way, e in errors.items()}
 
 
-def _rows(host: Host) -> Iterator[Row]:
+def _measure(host: Host, only: Sequence[str]) -> Iterator[Row]:
+    record = json.loads((RECORDS / "samplers.json").read_text(encoding="utf-8"))["results"]
+    kept = {row["sampler"]: row for row in record["rows"]} if only else {}
     samplers = Samplers(host)
     import comfy.samplers
 
     for name in comfy.samplers.KSampler.SAMPLERS:
-        if not name.endswith("_gpu"):  # the same, with its noise drawn on another device
-            yield samplers.row(name)
+        if name.endswith("_gpu"):  # the same, with its noise drawn on another device
+            continue
+        yield samplers.row(name) if name in only or name not in kept else kept[name]
 
 
 def main(arguments: Sequence[str]) -> None:
     """Measures, prints the rows and writes the record."""
-    settings = {"steps": STEPS, "budget": BUDGET, "prompts": PROMPTS}
-    record_rows("samplers", __doc__, arguments, _rows, **settings)
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument(
+        "--only",
+        nargs="+",
+        default=(),
+        metavar="SAMPLER",
+        help="measure these, and keep the record's rows of the others",
+    )
+    only = parser.parse_args(arguments).only
+    record_rows("samplers", lambda host: _measure(host, only), steps=STEPS, budget=BUDGET)

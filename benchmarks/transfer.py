@@ -7,6 +7,7 @@ Runs too short to cache are measured as well, with the rule that they compute ev
 
 from __future__ import annotations
 
+import argparse
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
@@ -131,4 +132,5 @@ def _rows(host: Host) -> Iterator[Row]:
 
 def main(arguments: Sequence[str]) -> None:
     """Measures, prints the rows and writes the record."""
-    record_rows("transfer", __doc__, arguments, _rows, budget=BUDGET, prompts=PROMPTS)
+    argparse.ArgumentParser(description=__doc__).parse_args(arguments)
+    record_rows("transfer", _rows, budget=BUDGET, prompts=PROMPTS)
