@@ -30,7 +30,7 @@ ROOT = Path(__file__).absolute().parent
 # these versions; nothing here does.
 TORCH = ["torch==2.13.0", "torchvision==0.28.0"]
 HOST_EXTRAS = ["torchsde", "requests"]
-TEST_TOOLS = ["hypothesis", "mypy==2.4.1", "playwright", "pytest", "pytest-timeout"]
+TEST_TOOLS = ["gguf", "hypothesis", "mypy==2.4.1", "playwright", "pytest", "pytest-timeout"]
 # Drivers of the storages that workers share; a user who wants one installs it.
 STORAGE_DRIVERS = ["grpcio", "protobuf", "psycopg2-binary"]
 RUFF = "ruff==0.17.6"

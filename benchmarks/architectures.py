@@ -32,6 +32,12 @@ def _sample(host: Host, parts: Parts, model: Any, shape: Sequence[int]) -> torch
     return samples
 
 
+def even_schedule(host: Host, steps: int, budget: int, estimator: str = "slope") -> Any:
+    """A schedule with even gaps."""
+    nodes = (round(i * (steps - 1) / (budget - 1)) for i in range(budget))
+    return host.core("schedule").Schedule(steps, tuple(nodes), estimator)
+
+
 def _caches_alive(host: Host) -> int:
     cache = host.core("velocity").VelocityCache
     gc.collect()
@@ -48,21 +54,21 @@ def examine(host: Host, architecture: Architecture) -> dict[str, Any]:
     if not architecture.exists:
         return row | {"state": ABSENT}
     parts = architecture.build()
-    schedule = host.core("schedule").Schedule
-    even = tuple(round(i * (STEPS - 1) / (BUDGET - 1)) for i in range(BUDGET))
 
     def apply(model: Any, steps: Any) -> Any:
         return host.run("OTCacheApply", model=model, schedule=steps).outputs[0]
 
     with counted(parts.model) as (watched, calls):
-        cached = apply(watched, schedule(STEPS, even))
+        cached = apply(watched, even_schedule(host, STEPS, BUDGET))
         first = _sample(host, parts, cached, architecture.latent)
         predictions, forwards = calls.predictions, calls.forwards
         between = _caches_alive(host)
         larger = _sample(host, parts, cached, architecture.larger)
         again = _sample(host, parts, cached, architecture.latent)
     plain = _sample(host, parts, parts.model, architecture.latent)
-    full = _sample(host, parts, apply(parts.model, schedule.full(STEPS)), architecture.latent)
+    full = _sample(
+        host, parts, apply(parts.model, even_schedule(host, STEPS, STEPS)), architecture.latent
+    )
     return row | {
         "state": "tested",
         "class": type(parts.model.model).__name__,

@@ -3,19 +3,27 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+import tempfile
+from collections.abc import Callable, Iterable, Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
 
+from benchmarks.records import write_record
 from scripts.host import REPOSITORY
-from scripts.inprocess import Host
+from scripts.inprocess import Host, start_host
 
+ANCHOR = "preset: otcache-demo"
 STEPS = 50
 CFG = 2.5
 BATCH = 12
 """Prompts that are sampled at once: larger batches are no faster on a CPU."""
+THREADS = 2
+"""Of torch, where nothing is timed."""
+
+Row = dict[str, Any]
 
 
 def prompts(kind: str) -> list[str]:
@@ -23,6 +31,34 @@ def prompts(kind: str) -> list[str]:
     text = (REPOSITORY / "demo_model" / "prompts.json").read_text(encoding="utf-8")
     listed: list[str] = json.loads(text)[kind]
     return listed
+
+
+def rms(samples: torch.Tensor, reference: torch.Tensor) -> float:
+    """Root mean square difference of each picture, on average, to the digits of a record.
+
+    Args:
+        samples, reference: Final latents ``(N, C, H, W)``.
+    """
+    of_each = (samples - reference).square().mean(dim=(1, 2, 3)).sqrt()
+    return round(float(of_each.mean()), 4)
+
+
+def record_rows(name: str, measure: Callable[[Host], Iterable[Row]], **settings: Any) -> None:
+    """Measures row by row, prints each row as it comes, and writes the record.
+
+    Args:
+        name: The benchmark's and its record's name.
+        measure: Gives the rows.
+        settings: What the record says of all rows.
+    """
+    torch.set_num_threads(THREADS)
+    rows = []
+    with tempfile.TemporaryDirectory() as folder:
+        for row in measure(start_host(Path(folder))):
+            rows.append(row)
+            print(row, flush=True)
+    path = write_record(name, f"nox -s bench -- {name}", {**settings, "rows": rows})
+    print("record:", path.name)
 
 
 class BundledModel:
@@ -102,6 +138,54 @@ class BundledModel:
                 self.negative, torch.zeros_like(states), disable_pbar=True, seed=self.seed,
             )  # fmt: skip
         return self.model.model.process_latent_in(samples)
+
+    def sample_at(
+        self,
+        sigmas: torch.Tensor,
+        model: Any = None,
+        *,
+        sampler: str = "euler",
+        latent: torch.Tensor | None = None,
+    ) -> torch.Tensor:
+        """Samples all prompts in one batch at given noise levels; final latents.
+
+        Args:
+            sigmas: Noise levels, ``(steps + 1,)``.
+            model: The bundled model by default.
+            sampler: Name of a sampler of the host.
+            latent: What the noise is added to; nothing by default.
+        """
+        import comfy.sample
+        import comfy.samplers
+
+        empty = torch.zeros(1, 3, 64, 64)
+        seeds = range(self.seed, self.seed + len(self.texts))
+        noise = torch.cat([comfy.sample.prepare_noise(empty, seed) for seed in seeds])
+        with torch.inference_mode():
+            return comfy.sample.sample_custom(
+                self.model if model is None else model, noise, CFG,
+                comfy.samplers.sampler_object(sampler), sigmas, self._encode(self.texts),
+                self.negative, torch.zeros_like(noise) if latent is None else latent,
+                disable_pbar=True, seed=self.seed + 1,
+            )  # fmt: skip
+
+    def levels(
+        self,
+        steps: int = STEPS,
+        model: Any = None,
+        *,
+        sampler: str = "euler",
+        scheduler: str = "simple",
+        denoise: float = 1.0,
+    ) -> torch.Tensor:
+        """The noise levels that KSampler gives to a sampler, ``(steps + 1,)``."""
+        import comfy.samplers
+
+        model = self.model if model is None else model
+        found: torch.Tensor = comfy.samplers.KSampler(
+            model, steps, model.load_device, sampler, scheduler, denoise=denoise
+        ).sigmas
+        return found
 
     def decode(self, samples: torch.Tensor) -> torch.Tensor:
         """Pictures ``(N, H, W, 3)``."""

@@ -1,29 +1,31 @@
 """Every sampler of the host: how far each way to skip a step leads from its own full run.
 
 The bundled model, the bundled anchor, 50 steps. The ways: repeat the last velocity (`reuse`),
-extrapolate it (`slope`), repeat the last prediction of the clean picture (`denoised`), give the
-computed steps alone to the sampler (`grid`, which is OTCache Sigmas), and plain `fewer` steps.
+extrapolate it (`slope`, by the anchor's gains; `damped slope`, by 0.6 at most), repeat the last
+prediction of the clean picture (`denoised`), give the computed steps alone to the sampler (`grid`,
+which is OTCache Sigmas), and plain `fewer` steps.
 """
 
 from __future__ import annotations
 
 import argparse
-import tempfile
-from collections.abc import Callable, Sequence
-from pathlib import Path
+import json
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import torch
 
-from benchmarks.bundled import CFG, STEPS, BundledModel, prompts
+from benchmarks.bundled import ANCHOR, STEPS, BundledModel, Row, prompts, record_rows, rms
 from benchmarks.counting import counted
-from benchmarks.records import write_record
-from scripts.inprocess import Host, start_host
+from benchmarks.records import RECORDS
+from scripts.inprocess import Host
 
 BUDGET = 12
-PROMPTS = 2
-WAYS = ("reuse", "slope", "denoised", "grid", "fewer")
-ANCHOR = "preset: otcache-demo"
+PROMPTS = 12
+RULES = ("reuse", "slope", "damped slope", "denoised")
+WAYS = (*RULES, "grid", "fewer")
+BROKEN = 1e4
+"""An error from which on a way does not run at all."""
 
 
 class Samplers:
@@ -36,35 +38,16 @@ class Samplers:
         predict = host.core("transport").predict_schedule
         self.schedule = predict(anchor, BUDGET, steps=STEPS).schedule
 
-    def run(
-        self, name: str, model: Any = None, sigmas: torch.Tensor | None = None, steps: int = STEPS
-    ) -> torch.Tensor:
-        """Final latents of all prompts; ``sigmas`` are the sampler's own by default."""
-        import comfy.sample
-        import comfy.samplers
+    def run(self, name: str, model: Any = None, steps: int = STEPS) -> torch.Tensor:
+        """Final latents of all prompts at the sampler's own noise levels."""
+        levels = self.bundled.levels(steps, sampler=name)
+        return self.bundled.sample_at(levels, model, sampler=name)
 
-        bundled = self.bundled
-        model = bundled.model if model is None else model
-        if sigmas is None:
-            sigmas = self.levels(name, steps)
-        noise = torch.cat(
-            [comfy.sample.prepare_noise(torch.zeros(1, 3, 64, 64), i) for i in range(PROMPTS)]
-        )
-        with torch.inference_mode():
-            return comfy.sample.sample_custom(
-                model, noise, CFG, comfy.samplers.sampler_object(name), sigmas,
-                bundled._encode(bundled.texts), bundled.negative, torch.zeros_like(noise),
-                disable_pbar=True, seed=1,
-            )  # fmt: skip
-
-    def levels(self, name: str, steps: int) -> torch.Tensor:
-        """The noise levels that KSampler gives to a sampler."""
-        import comfy.samplers
-
-        model = self.bundled.model
-        ksampler = comfy.samplers.KSampler(model, steps, model.load_device, name, "simple")
-        levels: torch.Tensor = ksampler.sigmas
-        return levels
+    def grid(self, name: str) -> torch.Tensor:
+        """A run over the noise levels of computed steps alone."""
+        levels = self.bundled.levels(STEPS, sampler=name)
+        kept = levels[[*self.schedule.computed_steps, STEPS]]
+        return self.bundled.sample_at(kept, sampler=name)
 
     def skipping(self, name: str, rule: str) -> torch.Tensor:
         """A run by the schedule, with the rule for skipped steps given."""
@@ -78,46 +61,47 @@ class Samplers:
         finally:
             module.rule_for = usual
 
-    def row(self, name: str) -> dict[str, Any]:
+    def row(self, name: str) -> Row:
         """Root mean square error of every way against the sampler's own full run."""
         import comfy.samplers
 
         rules = self.host.module("nodes.sampler_rules")
         sampler = comfy.samplers.sampler_object(name)
-        row: dict[str, Any] = {"sampler": name, "stochastic": rules.is_stochastic(sampler)}
+        row: Row = {"sampler": name, "prompts": PROMPTS}
+        row["stochastic"] = rules.is_stochastic(sampler)
         row["rule"] = rules.rule_for(sampler, self.schedule.estimator)
         if row["rule"] == rules.NO_RULE:
             return row | dict.fromkeys(("calls_a_step", *WAYS))
         with counted(self.bundled.model) as (model, calls):
             full = self.run(name, model)
         row["calls_a_step"] = round(calls.predictions / STEPS, 2)
-        grid = [float(self.levels(name, STEPS)[t]) for t in self.schedule.computed_steps]
-        runs = {
-            "reuse": lambda: self.skipping(name, "reuse"),
-            "slope": lambda: self.skipping(name, "slope"),
-            "denoised": lambda: self.skipping(name, "denoised"),
-            "grid": lambda: self.run(name, sigmas=torch.tensor([*grid, 0.0])),
-            "fewer": lambda: self.run(name, steps=BUDGET),
-        }
-        for way in WAYS:
-            error = float((runs[way]() - full).square().mean().sqrt())
-            row[way] = round(error, 4) if error < 1e4 else None
-        return row
+        runs = {rule: self.skipping(name, rule) for rule in RULES}
+        runs |= {"grid": self.grid(name), "fewer": self.run(name, steps=BUDGET)}
+        errors = {way: rms(run, full) for way, run in runs.items()}
+        return row | {way: e if e < BROKEN else None for way, e in errors.items()}
+
+
+def _measure(host: Host, only: Sequence[str]) -> Iterator[Row]:
+    record = json.loads((RECORDS / "samplers.json").read_text(encoding="utf-8"))["results"]
+    kept = {row["sampler"]: row for row in record["rows"]} if only else {}
+    samplers = Samplers(host)
+    import comfy.samplers
+
+    for name in comfy.samplers.KSampler.SAMPLERS:
+        if name.endswith("_gpu"):  # the same, with its noise drawn on another device
+            continue
+        yield samplers.row(name) if name in only or name not in kept else kept[name]
 
 
 def main(arguments: Sequence[str]) -> None:
     """Measures, prints the rows and writes the record."""
-    argparse.ArgumentParser(description=__doc__).parse_args(arguments)
-    torch.set_num_threads(1)
-    with tempfile.TemporaryDirectory() as folder:
-        samplers = Samplers(start_host(Path(folder)))
-        import comfy.samplers
-
-        rows = []
-        for name in comfy.samplers.KSampler.SAMPLERS:
-            if name.endswith("_gpu"):  # the same, with its noise drawn on another device
-                continue
-            rows.append(samplers.row(name))
-            print(rows[-1], flush=True)
-    results = {"steps": STEPS, "budget": BUDGET, "prompts": PROMPTS, "rows": rows}
-    print("record:", write_record("samplers", "nox -s bench -- samplers", results).name)
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument(
+        "--only",
+        nargs="+",
+        default=(),
+        metavar="SAMPLER",
+        help="measure these, and keep the record's rows of the others",
+    )
+    only = parser.parse_args(arguments).only
+    record_rows("samplers", lambda host: _measure(host, only), steps=STEPS, budget=BUDGET)

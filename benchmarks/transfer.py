@@ -2,26 +2,23 @@
 
 The bundled model and anchor, made for 50 steps of the `simple` scheduler. Each case is another step
 count, scheduler, shift or denoise; the error is that of the cached run against its own full run.
+Runs too short to cache are measured as well, with the rule that they compute every step put off.
 """
 
 from __future__ import annotations
 
 import argparse
-import tempfile
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
-from pathlib import Path
 from typing import Any
 
 import torch
 
-from benchmarks.bundled import CFG, BundledModel, prompts
-from benchmarks.records import write_record
-from scripts.inprocess import Host, start_host
+from benchmarks.bundled import ANCHOR, BundledModel, Row, prompts, record_rows, rms
+from scripts.inprocess import Host
 
 BUDGET = 12
-PROMPTS = 2
-ANCHOR = "preset: otcache-demo"
+PROMPTS = 12
 
 
 @dataclass(frozen=True)
@@ -49,6 +46,8 @@ CASES = (
     Case(steps=25, scheduler="beta", shift=2.0),
     Case(steps=30, shift=0.5, denoise=0.6),
 )
+SHORT_RUNS = ((4, 3), (6, 4), (8, 6), (10, 6), (12, 6), (16, 8))
+"""Steps and budget of runs where caching may not pay."""
 
 
 class Transfer:
@@ -58,6 +57,8 @@ class Transfer:
         self.host = host
         self.bundled = BundledModel(host, prompts("held_out")[:PROMPTS])
         self.anchor = host.module("nodes.library").open_anchor(ANCHOR)
+        self.predict = host.core("transport").predict_schedule
+        self.apply = host.module("nodes.host").apply_schedule
 
     def model(self, case: Case) -> Any:
         """The bundled model with the case's shift."""
@@ -77,63 +78,59 @@ class Transfer:
 
     def run(self, case: Case, model: Any, sigmas: torch.Tensor) -> torch.Tensor:
         """Final latents of all prompts."""
-        import comfy.sample
-        import comfy.samplers
-
-        bundled = self.bundled
-        empty = torch.zeros(1, 3, 64, 64)
-        noise = torch.cat([comfy.sample.prepare_noise(empty, i) for i in range(PROMPTS)])
-        latent = torch.zeros_like(noise)
+        latent = None
         if case.denoise < 1.0:  # from a picture of another prompt
-            latent = bundled.sample(list(range(PROMPTS))[::-1], steps=20)
-        with torch.inference_mode():
-            return comfy.sample.sample_custom(
-                model, noise, CFG, comfy.samplers.sampler_object("euler"), sigmas,
-                bundled._encode(bundled.texts), bundled.negative, latent, disable_pbar=True, seed=1,
-            )  # fmt: skip
+            latent = self.bundled.sample(list(range(PROMPTS))[::-1], steps=20)
+        return self.bundled.sample_at(sigmas, model, latent=latent)
 
-    def row(self, case: Case) -> dict[str, Any]:
+    def row(self, case: Case) -> Row:
         """Root mean square errors of both placements and of plain fewer steps."""
-        import comfy.samplers
-
         model = self.model(case)
 
         def levels(steps: int) -> torch.Tensor:
-            found: torch.Tensor = comfy.samplers.KSampler(
-                model, steps, model.load_device, "euler", case.scheduler, denoise=case.denoise
-            ).sigmas
-            return found
+            return self.bundled.levels(steps, model, scheduler=case.scheduler, denoise=case.denoise)
 
         sigmas = levels(case.steps)
         full = self.run(case, model, sigmas)
-        apply = self.host.module("nodes.host").apply_schedule
-        predict = self.host.core("transport").predict_schedule
         place = self.host.core("run_plan").place_by_levels
-        here = predict(self.anchor, BUDGET, steps=case.steps).schedule
-        made = predict(self.anchor, BUDGET).schedule
+        here = self.predict(self.anchor, BUDGET, steps=case.steps).schedule
+        made = self.predict(self.anchor, BUDGET).schedule
         by_level = place(made, self.anchor.sampling.sigmas, sigmas.tolist())
         # Without its levels a schedule of as many steps is taken as it is.
         here, by_level = (replace(s, sigmas=None) for s in (here, by_level))
         runs = {
-            "progress": lambda: self.run(case, apply(model, here, quiet=True), sigmas),
-            "level": lambda: self.run(case, apply(model, by_level, quiet=True), sigmas),
-            "fewer": lambda: self.run(case, model, levels(BUDGET)),
+            "progress": self.run(case, self.apply(model, here, quiet=True), sigmas),
+            "level": self.run(case, self.apply(model, by_level, quiet=True), sigmas),
+            "fewer": self.run(case, model, levels(BUDGET)),
         }
-        row: dict[str, Any] = {"case": str(case)}
-        for way, run in runs.items():
-            row[way] = round(float((run() - full).square().mean().sqrt()), 4)
+        return {"case": str(case)} | {way: rms(run, full) for way, run in runs.items()}
+
+    def short_row(self, steps: int, budget: int) -> Row:
+        """The same for a run too short to cache, by estimator."""
+        sigmas = self.bundled.levels(steps)
+        full = self.bundled.sample_at(sigmas)
+        schedule = self.predict(self.anchor, budget, steps=steps, below_anchor=True).schedule
+        row: Row = {"steps": steps, "budget": budget}
+        run_plan = self.host.core("run_plan")
+        least, run_plan.LEAST_STEPS = run_plan.LEAST_STEPS, 2
+        try:
+            for estimator in ("slope", "reuse"):
+                made = replace(schedule, estimator=estimator)
+                cached = self.apply(self.bundled.model, made, quiet=True)
+                row[estimator] = rms(self.bundled.sample_at(sigmas, cached), full)
+        finally:
+            run_plan.LEAST_STEPS = least
+        row["fewer"] = rms(self.bundled.sample_at(self.bundled.levels(budget)), full)
         return row
+
+
+def _rows(host: Host) -> Iterator[Row]:
+    transfer = Transfer(host)
+    yield from (transfer.row(case) for case in CASES)
+    yield from (transfer.short_row(*run) for run in SHORT_RUNS)
 
 
 def main(arguments: Sequence[str]) -> None:
     """Measures, prints the rows and writes the record."""
     argparse.ArgumentParser(description=__doc__).parse_args(arguments)
-    torch.set_num_threads(1)
-    with tempfile.TemporaryDirectory() as folder:
-        transfer = Transfer(start_host(Path(folder)))
-        rows = []
-        for case in CASES:
-            rows.append(transfer.row(case))
-            print(rows[-1], flush=True)
-    results = {"budget": BUDGET, "prompts": PROMPTS, "rows": rows}
-    print("record:", write_record("transfer", "nox -s bench -- transfer", results).name)
+    record_rows("transfer", _rows, budget=BUDGET, prompts=PROMPTS)

@@ -18,7 +18,14 @@ from ..otcache_core.schedule import ESTIMATORS, Schedule
 from .origin import differences
 from .run import Memo, Predict, Run
 from .run_statistics import NOTHING_TO_SKIP, SAMPLER_ADAPTS, OnFinished, RunStatistics
-from .sampler_rules import DENOISED, asks_once_a_step, is_adaptive, rule_for
+from .sampler_rules import (
+    DAMPED_SLOPE,
+    DENOISED,
+    MOST_OF_SLOPE,
+    asks_once_a_step,
+    is_adaptive,
+    rule_for,
+)
 
 logger = logging.getLogger("otcache")
 
@@ -93,7 +100,7 @@ class CacheWrapper:
         """The state of a run, with what there is to say of it beforehand."""
         rule = rule_for(sampler, plan.schedule.estimator)
         run = Run(
-            replace(plan.schedule, estimator=rule if rule in ESTIMATORS else "reuse"),
+            _by_rule(plan.schedule, rule),
             levels,
             stochastic=rule == DENOISED,
             counted=asks_once_a_step(sampler),
@@ -108,6 +115,14 @@ class CacheWrapper:
         logger.log(self.level, "OTCache: %s", done.summary().replace("\n", "; "))
         if self.on_finished is not None:
             self.on_finished(done)
+
+
+def _by_rule(schedule: Schedule, rule: str) -> Schedule:
+    """The schedule with the estimator that a sampler's rule asks for."""
+    if rule == DAMPED_SLOPE:
+        gains = tuple(min(gain, MOST_OF_SLOPE) for gain in schedule.slope_gain)
+        return replace(schedule, estimator="slope", slope_gain=gains)
+    return replace(schedule, estimator=rule if rule in ESTIMATORS else "reuse")
 
 
 def _highest_level(guider: Any) -> float:

@@ -24,6 +24,17 @@ DENOISED = "denoised"
 DENOISED_SAMPLERS = ("2m_sde", "3m_sde", "lcm")
 """Parts of names of samplers with noise that step from clean picture to clean picture."""
 
+DAMPED_SLOPE = "damped slope"
+"""The rule that follows the slope less than it would by itself."""
+
+MOST_OF_SLOPE = 0.6
+"""The gain that the rule ``DAMPED_SLOPE`` admits."""
+
+DAMPED_SLOPE_SAMPLERS = frozenset(
+    "sample_" + name for name in ("euler_ancestral", "er_sde", "ddpm", "sa_solver", "dpm_2")
+)
+"""Functions of samplers that add noise or ask between levels, and gain from a part of the slope."""
+
 BETWEEN_LEVELS = ("dpm_2", "dpm_fast")
 """Parts of names of samplers that ask between the levels of their steps."""
 
@@ -102,11 +113,13 @@ def rule_for(sampler: Any, estimator: str) -> str:
         estimator: The schedule's own.
 
     Returns:
-        An estimator's name, ``DENOISED`` or ``NO_RULE``.
+        An estimator's name, ``DAMPED_SLOPE``, ``DENOISED`` or ``NO_RULE``.
     """
     name = function_name(sampler)
     if is_adaptive(sampler) or reads_conds(sampler):
         return NO_RULE
+    if estimator == "slope" and name in DAMPED_SLOPE_SAMPLERS:
+        return DAMPED_SLOPE
     if not is_stochastic(sampler):
         return "reuse" if any(part in name for part in BETWEEN_LEVELS) else estimator
     return DENOISED if any(part in name for part in DENOISED_SAMPLERS) else "reuse"

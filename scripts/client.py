@@ -137,6 +137,14 @@ class ComfyClient:
         """Ask ComfyUI to interrupt the prompt that is running."""
         self._request("/interrupt", {})
 
+    def cancel(self, prompt_id: str) -> None:
+        """Take a prompt that waits out of the queue; one that runs goes on."""
+        self._request("/queue", {"delete": [prompt_id]})
+
+    def forget(self) -> None:
+        """Ask ComfyUI to drop models and results before its next prompt, once it is idle."""
+        self._request("/free", {"unload_models": True, "free_memory": True})
+
     def fetch_image(self, filename: str, subfolder: str = "", type: str = "output") -> bytes:
         """Return the bytes of a saved image, as a history entry's `images` name it."""
         query = urlencode({"filename": filename, "subfolder": subfolder, "type": type})

@@ -1,13 +1,17 @@
-"""Keeps the measured tables of `docs/compatibility.md` the same as the records they come from.
+"""Keeps the measured tables of two pages the same as the records they come from.
 
-`python -m scripts.compatibility` writes them anew.
+`python -m scripts.compatibility` writes them anew, in `docs/compatibility.md` and in the help page
+of OTCache Sigmas.
 """
 
 from __future__ import annotations
 
 import json
+import math
 import sys
 from collections.abc import Callable, Sequence
+from functools import partial
+from pathlib import Path
 from typing import Any
 
 from benchmarks.records import RECORDS
@@ -15,10 +19,15 @@ from scripts.host import REPOSITORY
 from scripts.tables import markdown_table, replace_table, rewrite
 
 PAGE = REPOSITORY / "docs" / "compatibility.md"
+HELP = REPOSITORY / "web" / "docs" / "OTCacheSigmas.md"
+EXAMPLES = ("euler", "dpmpp_2m", "uni_pc", "heun", "dpm_2")
+"""Samplers that the help page of OTCache Sigmas shows."""
+Row = dict[str, Any]
+Results = dict[str, Any]
 TICKS = {True: "yes", False: "**no**"}
 
 
-def architectures_table(rows: Sequence[dict[str, Any]]) -> str:
+def architectures_table(rows: Sequence[Row]) -> str:
     """What `benchmarks/architectures.py` found."""
     columns = ("architecture", "class in ComfyUI", "latent", "model calls:", "full run", "sizes",
                "freed")  # fmt: skip
@@ -41,32 +50,67 @@ def _number(value: float | None, best: float | None) -> str:
     return f"**{value:.4f}**" if value == best else f"{value:.4f}"
 
 
-def _errors(row: dict[str, Any], ways: Sequence[str]) -> list[str]:
+def _errors(row: Row, ways: Sequence[str]) -> list[str]:
     """A row's errors, the smallest one set off."""
-    known = [row[way] for way in ways if row[way] is not None]
-    return [_number(row[way], min(known, default=None)) for way in ways]
+    errors = [row.get(way) for way in ways]
+    best = min((error for error in errors if error is not None), default=None)
+    return [_number(error, best) for error in errors]
 
 
-def samplers_table(results: dict[str, Any]) -> str:
+def samplers_table(results: Results) -> str:
     """What `benchmarks/samplers.py` found."""
-    ways = ("reuse", "slope", "denoised", "grid", "fewer")
-    columns = ("sampler", "calls a step:", "adds noise", "rule", *(f"{way}:" for way in ways))
+    ways = ("reuse", "slope", "damped slope", "denoised", "grid", "fewer")
+    columns = (
+        "sampler", "calls a step:", "adds noise", "prompts:", "rule", *(f"{way}:" for way in ways)
+    )  # fmt: skip
     cells = []
     for row in results["rows"]:
         calls = "-" if row["calls_a_step"] is None else f"{row['calls_a_step']:g}"
         noise = "yes" if row["stochastic"] else ""
-        cells.append((f"`{row['sampler']}`", calls, noise, row["rule"], *_errors(row, ways)))
+        about = (f"`{row['sampler']}`", calls, noise, str(row["prompts"]), row["rule"])
+        cells.append((*about, *_errors(row, ways)))
     return markdown_table(columns, cells)
 
 
-def transfer_table(results: dict[str, Any]) -> str:
-    """What `benchmarks/transfer.py` found."""
+def sigmas_table(results: Results) -> str:
+    """What a few samplers gain or lose by OTCache Sigmas."""
+    rows = {row["sampler"]: row for row in results["rows"]}
+    columns = ("sampler", "OTCache Sigmas:", "caching, reuse:", "caching, slope:")
+    return markdown_table(
+        columns,
+        [(f"`{name}`", *_errors(rows[name], ("grid", "reuse", "slope"))) for name in EXAMPLES],
+    )
+
+
+def closer_by_sigmas(results: Results) -> str:
+    """Which samplers come closer to their full run by OTCache Sigmas than by their rule."""
+    closer = [
+        f"`{row['sampler']}`"
+        for row in results["rows"]
+        if row["grid"] is not None and row["grid"] < (row.get(row["rule"]) or math.inf)
+    ]
+    return f"Closer to their full run with OTCache Sigmas than with caching: {', '.join(closer)}.\n"
+
+
+def transfer_table(results: Results) -> str:
+    """What `benchmarks/transfer.py` found of runs that an anchor was not made for."""
     ways = ("progress", "level", "fewer")
     columns = ("run", "kept by progress:", "kept by noise level:", "plain fewer steps:")
-    return markdown_table(columns, [(row["case"], *_errors(row, ways)) for row in results["rows"]])
+    rows = [row for row in results["rows"] if "case" in row]
+    return markdown_table(columns, [(row["case"], *_errors(row, ways)) for row in rows])
 
 
-def presets_table(results: dict[str, Any]) -> str:
+def short_runs_table(results: Results) -> str:
+    """What it found of short runs."""
+    ways = ("slope", "reuse", "fewer")
+    columns = ("steps:", "model calls:", "slope:", "reuse:", "plain fewer steps:")
+    rows = [row for row in results["rows"] if "case" not in row]
+    return markdown_table(
+        columns, [(str(row["steps"]), str(row["budget"]), *_errors(row, ways)) for row in rows]
+    )
+
+
+def presets_table(results: Results) -> str:
     """What `benchmarks/presets.py` found."""
     columns = ("preset", *(f"{budget} calls:" for budget in results["budgets"]))
     best = [
@@ -78,26 +122,32 @@ def presets_table(results: dict[str, Any]) -> str:
     ])  # fmt: skip
 
 
-def _architectures(results: dict[str, Any]) -> str:
-    return architectures_table(results["rows"])
+Table = tuple[str, str, Callable[[Results], str]]
 
-
-TABLES: dict[str, Callable[[Any], str]] = {
-    "architectures": _architectures,
-    "samplers": samplers_table,
-    "transfer": transfer_table,
-    "presets": presets_table,
+TABLES: dict[Path, tuple[Table, ...]] = {
+    PAGE: (
+        ("architectures", "architectures", lambda results: architectures_table(results["rows"])),
+        ("samplers", "samplers", samplers_table),
+        ("closer", "samplers", closer_by_sigmas),
+        ("transfer", "transfer", transfer_table),
+        ("short runs", "transfer", short_runs_table),
+        ("presets", "presets", presets_table),
+    ),
+    HELP: (
+        ("sigmas", "samplers", sigmas_table),
+        ("closer", "samplers", closer_by_sigmas),
+    ),
 }
-"""A table's name, which is its record's too, and what writes it."""
+"""For each page its tables: name, record, and what writes it."""
 
 
-def with_tables(text: str) -> str:
-    """The page's text with every table as its record has it."""
-    for name, table in TABLES.items():
-        record = json.loads((RECORDS / f"{name}.json").read_text(encoding="utf-8"))
-        text = replace_table(text, name, table(record["results"]))
+def with_tables(page: Path, text: str) -> str:
+    """A page's text with every table as its record has it."""
+    for name, record, table in TABLES[page]:
+        found = json.loads((RECORDS / f"{record}.json").read_text(encoding="utf-8"))
+        text = replace_table(text, name, table(found["results"]))
     return text
 
 
 if __name__ == "__main__":
-    sys.exit(rewrite(PAGE, with_tables))
+    sys.exit(max(rewrite(page, partial(with_tables, page)) for page in TABLES))

@@ -38,23 +38,6 @@ def _worker_module() -> Any:
 WORKER = _worker_module()
 
 
-class _Noted:
-    """A loss that notes what it was asked for."""
-
-    def __init__(self, loss: Loss) -> None:
-        self.loss = loss
-        self.asked: list[tuple[Candidate, int]] = []
-
-    def __call__(self, of: Candidate, prompt: int) -> float:
-        self.asked.append((of, prompt))
-        return self.loss(of, prompt)
-
-    @property
-    def candidates(self) -> list[Candidate]:
-        """Each candidate once, in the order in which they came."""
-        return list(dict.fromkeys(of for of, _ in self.asked))
-
-
 class _Worker:
     """A worker in a process of its own."""
 
@@ -127,21 +110,25 @@ def test_a_killed_search_is_gone_on_with(
     assert workers[0].end() == KILLED
     before = workers[0].asked()
     assert len(before) == die_at
-    noted = _Noted(WORKER.distance)
+    asked: list[Candidate] = []
 
-    result = _resume(place, noted, TRIALS)
+    def distance(of: Candidate, prompt: int) -> float:
+        asked.append(of)
+        return float(WORKER.distance(of, prompt))
+
+    result = _resume(place, distance, TRIALS)
 
     finished = {steps for steps, _ in before[: (die_at - 1) // 2 * 2]}
     cut, _ = before[-1]
-    after = [of.computed_steps for of in noted.candidates]
+    after = [of.computed_steps for of in dict.fromkeys(asked)]
     assert not finished & set(after)
     if not finished:
         assert after[0] == cut  # without its warm start, nothing can begin
     assert result.best.computed_steps == WORKER.TARGET
     assert {t.candidate.computed_steps for t in result.trials} == finished | set(after)
     # A second resumption has nothing to do.
-    assert _resume(place, noted, TRIALS) == result
-    assert len(noted.asked) == 2 * len(after)
+    assert _resume(place, distance, TRIALS) == result
+    assert len(asked) == 2 * len(after)
 
 
 @pytest.mark.parametrize("kind", ["sqlite", "journal"])
@@ -155,7 +142,7 @@ def test_two_workers_share_the_trials(kind: str, tmp_path: Path, workers: list[_
 
     assert [worker.end() for worker in workers] == [0, 0]
 
-    result = _resume(place, _Noted(_never), trials)
+    result = _resume(place, _never, trials)
     by_worker = [Counter(steps for steps, _ in worker.asked()) for worker in workers]
     # Both did their part; no candidate came to one worker twice.
     assert all(len(asked) >= trials // 4 for asked in by_worker)
@@ -184,7 +171,7 @@ def test_a_worker_outlives_another(kind: str, tmp_path: Path, workers: list[_Wor
 
     assert len(workers[0].asked()) == 5
     assert workers[1].best() == WORKER.TARGET
-    assert _resume(place, _Noted(_never), 16).best.computed_steps == WORKER.TARGET
+    assert _resume(place, _never, 16).best.computed_steps == WORKER.TARGET
 
 
 def _begin_together(workers: list[_Worker], go: Path) -> None:

@@ -13,8 +13,10 @@ from typing import Any
 import pytest
 import torch
 
+from benchmarks.architectures import even_schedule
 from benchmarks.counting import counted as count_calls
 from benchmarks.tiny_models import ARCHITECTURES, Parts, random_conditioning, randomise
+from scripts.compatibility import PAGE
 from scripts.inprocess import Host, Result, start_host
 
 EXTRA_NODES = (
@@ -116,13 +118,7 @@ def demo_vae(host: Host) -> Any:
 @pytest.fixture(scope="session")
 def uniform(host: Host) -> Callable[..., Any]:
     """`uniform(steps, budget, estimator="slope")`: a schedule with even gaps."""
-    schedule = host.core("schedule").Schedule
-
-    def build(steps: int, budget: int, estimator: str = "slope") -> Any:
-        nodes = (round(i * (steps - 1) / (budget - 1)) for i in range(budget))
-        return schedule(steps, tuple(nodes), estimator)
-
-    return build
+    return lambda *args: even_schedule(host, *args)
 
 
 @pytest.fixture(scope="session")
@@ -195,6 +191,44 @@ def shape_of() -> Callable[[Any], Any]:
 def state_of() -> Callable[[Any], Any]:
     """`state_of(patcher)`: all that a pack could leave behind in a model, to compare."""
     return _state_of
+
+
+@pytest.fixture(scope="session")
+def held_to_plain(host: Host) -> Callable[..., torch.Tensor]:
+    """`held_to_plain(name, model, run)`: what holds for all that is sampled with a schedule.
+
+    As many model calls as the budget says, a result near the plain run's, the plain run to the bit
+    at full budget, nothing left behind, and a name on the page of what works. `run(model)` samples
+    20 steps and gives the final latent; the plain run's is returned.
+    """
+    steps, budget = 20, 8
+    page = " ".join(PAGE.read_text(encoding="utf-8").split())
+
+    def apply(model: Any, budget: int) -> Any:
+        schedule = even_schedule(host, steps, budget)
+        return host.run("OTCacheApply", model=model, schedule=schedule).outputs[0]
+
+    def check(name: str, model: Any, run: Callable[[Any], torch.Tensor]) -> torch.Tensor:
+        before = _state_of(model)
+        with count_calls(model) as (watched, calls):
+            plain = run(watched)
+            whole = calls.forwards
+            cached = run(apply(watched, budget))
+            forwards = calls.forwards - whole
+
+        assert forwards * steps == whole * budget > 0  # as much work for each step that runs at all
+        assert cached.isfinite().all()
+        assert 0.0 < _rms(cached - plain) < _rms(plain)
+        assert torch.equal(run(apply(model, steps)), plain)
+        assert _state_of(model) == before
+        assert name in page
+        return plain
+
+    return check
+
+
+def _rms(difference: torch.Tensor) -> float:
+    return float(difference.square().mean().sqrt())
 
 
 @pytest.fixture

@@ -44,18 +44,39 @@ def _sample_by(host: Any, parts: Any, function: Callable[..., Any], schedule: An
 @pytest.mark.slow
 @pytest.mark.timeout(900)
 def test_a_thousand_runs_leave_nothing(host, tiny_flux, plain, uniform, state_of):
+    clone = tiny_flux.model.clone()
     cached = _apply(host, tiny_flux.model, uniform(12, 3))
     before = state_of(cached), state_of(tiny_flux.model)
+    # The host itself keeps a few objects for each run of a clone.
+    hosts_own = _growth(lambda: plain(tiny_flux, model=clone, steps=12), 50)
     first = plain(tiny_flux, model=cached, steps=12)
+    last = first
     gc.collect()
     tensors = _tensors()
-    for _ in range(1000):
+
+    def run() -> None:
+        nonlocal last
         last = plain(tiny_flux, model=cached, steps=12)
+
+    objects = _growth(run, 1000)
 
     assert torch.equal(first, last)
     assert (state_of(cached), state_of(tiny_flux.model)) == before
     assert _caches(host) == 0
     assert _tensors() <= tensors + 1  # one more than before: `last`
+    assert objects <= hosts_own * 1000 / 50 + 50  # less than one in twenty runs is ours
+
+
+def _growth(run: Callable[[], Any], times: int) -> int:
+    """How many objects are left after some runs beyond those after a first few."""
+    for _ in range(5):
+        run()
+    gc.collect()
+    before = len(gc.get_objects())
+    for _ in range(times):
+        run()
+    gc.collect()
+    return len(gc.get_objects()) - before
 
 
 def _tensors() -> int:

@@ -352,7 +352,7 @@ def test_a_failed_run_leaves_no_wrapper_in_a_guider_that_is_used_again(
         ("slope", "euler", 1, 2 * 768),  # the last velocity and the slope
         ("slope", "euler", 4, 4 * 2 * 768),
         ("reuse", "euler", 4, 4 * 768),
-        ("slope", "euler_ancestral", 1, 768),  # noise between steps: the last prediction
+        ("slope", "dpmpp_2m_sde", 1, 768),  # noise between steps: the last prediction
     ],
 )
 def test_cached_bytes_by_hand(tiny_flux, sample, uniform, estimator, sampler_name, batch, expected):

@@ -1,30 +1,25 @@
-"""The compatibility page holds what the records hold."""
+"""The pages with measured tables hold what the records hold."""
 
 from __future__ import annotations
 
-import json
-import re
+from pathlib import Path
 
-from benchmarks.records import RECORDS
-from scripts.compatibility import PAGE, with_tables
-from scripts.host import REPOSITORY
+import pytest
 
-HELP = REPOSITORY / "web" / "docs" / "OTCacheSigmas.md"
+from scripts.compatibility import TABLES, closer_by_sigmas, with_tables
 
 
-def test_measured_tables_are_the_records() -> None:
-    text = PAGE.read_text(encoding="utf-8")
-    assert with_tables(text) == text
+@pytest.mark.parametrize("page", TABLES, ids=lambda page: page.stem)
+def test_measured_tables_are_the_records(page: Path) -> None:
+    text = page.read_text(encoding="utf-8")
+    assert with_tables(page, text) == text
 
 
-def test_the_help_of_sigmas_says_what_was_measured() -> None:
-    text = HELP.read_text(encoding="utf-8")
-    record = json.loads((RECORDS / "samplers.json").read_text(encoding="utf-8"))["results"]
-    rows = {row["sampler"]: row for row in record["rows"]}
-    shown = re.findall(r"^\| `(\w+)` \| ([\d.]+) \| ([\d.]+) \| ([\d.]+) \|$", text, re.MULTILINE)
-    for name, *errors in shown:
-        assert errors == [f"{rows[name][way]:.4f}" for way in ("grid", "reuse", "slope")]
-    assert len(shown) == 5
-    better = {n for n, row in rows.items() if row["grid"] and row["grid"] < row[row["rule"]]}
-    sentence = text.partition("one large step.")[2].partition("came closer")[0]
-    assert set(re.findall(r"`(\w+)`", sentence)) == better
+def test_samplers_that_take_large_steps_well_are_named() -> None:
+    rows = [
+        {"sampler": "a", "rule": "slope", "slope": 0.2, "grid": 0.1},
+        {"sampler": "b", "rule": "slope", "slope": 0.1, "grid": 0.2},
+        {"sampler": "c", "rule": "reuse", "reuse": None, "grid": 0.2},
+        {"sampler": "d", "rule": "every step computed", "grid": None},
+    ]
+    assert closer_by_sigmas({"rows": rows}).endswith("than with caching: `a`, `c`.\n")
