@@ -16,6 +16,7 @@ import tempfile
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -95,8 +96,6 @@ class Bench:
             self.core("storage").sqlite_place(work / "studies.sqlite3")
         )
         self.model = BundledModel(host, prompts("calibration")[:count])
-        self.held_out = BundledModel(host, prompts("held_out"), seed=HELD_OUT_SEED)
-        self.held_out.full_runs()
         self.full_runs = self.core("full_runs").FullRuns(work / "full_runs")
         runner = self.runner()
         for prompt in range(count):
@@ -107,6 +106,13 @@ class Bench:
         for prompt in range(count):
             self.graphs.add(self.full_runs.get(prompt))
         self.sigmas = self.model.sigmas()
+
+    @cached_property
+    def held_out(self) -> BundledModel:
+        """The held-out prompts, with their full runs."""
+        model = BundledModel(self.host, prompts("held_out"), seed=HELD_OUT_SEED)
+        model.full_runs()
+        return model
 
     def runner(self) -> Any:
         """Runs the model on the calibration prompts, as Calibrate OT Anchor does."""

@@ -1,0 +1,181 @@
+"""Fidelity to the full run at equal model calls, against what people would pick instead.
+
+    nox -s bench -- fidelity [--work FOLDER] [--only NAME ...] [--peer NAME=FOLDER ...]
+
+Everything samples the bundled model through the host's own stack, on held-out prompts with seeds
+that no calibration saw, and is compared with the 50-step Euler run of the same prompt and seed.
+With ``--work``, a run that was cut short goes on where it stopped.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import logging
+import tempfile
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from benchmarks import calibration
+from benchmarks.bundled import BundledModel, prompts
+from benchmarks.configured import Configured, sample
+from benchmarks.contestants import CONTESTANTS
+from benchmarks.fidelity_numbers import Row, row_of, worse
+from benchmarks.fidelity_plot import draw_pareto
+from benchmarks.records import RECORDS, write_record
+from benchmarks.rivals.forecasters import FORECASTERS
+from benchmarks.rivals.grids import GRIDS
+from benchmarks.rivals.host_caches import HOST_CACHES
+from benchmarks.rivals.lemica import lemica
+from benchmarks.rivals.peers import peer_contestants
+from scripts.host import REPOSITORY
+from scripts.inprocess import Host, start_host
+
+BUDGETS = (20, 15, 12, 10, 8)
+HELD_OUT_PROMPTS, SEEDS = 32, 2
+FIRST_SEED = 1000
+CALIBRATION_PROMPTS = 16
+LEMICA = {"LeMiCa's path (our re-implementation)": lemica}
+COMMAND = "nox -s bench -- fidelity"
+
+logger = logging.getLogger("otcache")
+
+
+class FidelityBench:
+    """The bundled model on held-out prompts, and all that contestants are made from.
+
+    Args:
+        host: A ComfyUI in this process.
+        work: Folder that keeps what was prepared and measured.
+
+    Attributes:
+        calibration: Graphs and searches on calibration prompts.
+        bundled: The model on these prompts.
+        held_out: The model on the prompts that count, each with ``SEEDS`` seeds.
+        anchor: The shipped anchor.
+    """
+
+    def __init__(self, host: Host, work: Path) -> None:
+        self.host, self.work = host, work
+        work.mkdir(parents=True, exist_ok=True)
+        self.calibration = calibration.Bench(host, CALIBRATION_PROMPTS, work / "calibration")
+        self.bundled = self.calibration.model
+        self.trajectories = self.bundled.full_runs()
+        self.model, self.sigmas = self.bundled.model, self.bundled.sigmas()
+        texts = prompts("held_out")[:HELD_OUT_PROMPTS] * SEEDS
+        self.held_out = BundledModel(host, texts, seed=FIRST_SEED)
+        self.held_out.full_runs()
+        path = REPOSITORY / "presets" / "otcache-demo.otanchor.json"
+        self.anchor = host.core("anchor").load_anchor(path)
+
+    def predicted(self, calls: int, rho: float | None = None) -> Any:
+        """The schedule that the shipped anchor predicts."""
+        predict = self.host.core("transport").predict_schedule
+        return predict(self.anchor, calls, rho=rho).schedule
+
+    def our_steps(self, calls: int) -> tuple[int, ...]:
+        """The computed steps that the shipped anchor predicts."""
+        steps: tuple[int, ...] = self.predicted(calls).computed_steps
+        return steps
+
+
+def measure(bench: FidelityBench, how: Configured) -> dict[str, Any]:
+    """What one contestant reaches, picture by picture."""
+    perceptual, model = bench.host.core("perceptual"), bench.held_out
+    every = list(range(len(model.texts)))
+    start = time.perf_counter()
+    latents, calls = sample(model, how, every)
+    seconds = time.perf_counter() - start
+    pictures, references = model.decode(latents), torch.cat(model.references)
+    return {
+        "calls": calls,
+        "seconds": seconds / len(every),
+        "lpips": model.lpips(pictures, references).tolist(),
+        "psnr": perceptual.psnr(pictures, references).clamp(max=99.0).tolist(),
+        "ssim": perceptual.ssim(pictures, references).tolist(),
+        "note": how.note,
+    }
+
+
+class Kept:
+    """Measurements by contestant and budget, on disk as soon as they are made."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self.lines: dict[str, Any] = (
+            json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
+        )
+
+    def put(self, key: str, line: Any) -> None:
+        """Keeps one measurement."""
+        self.lines[key] = line
+        partial = self._path.with_suffix(".partial")
+        partial.write_text(json.dumps(self.lines), encoding="utf-8")
+        partial.replace(self._path)
+
+
+def run(
+    bench: FidelityBench, contestants: dict[str, Any], kept: Kept, budgets: tuple[int, ...]
+) -> list[Row]:
+    """Measures what is not there yet; a row for each contestant and budget that there is."""
+    rows: list[Row] = []
+    for budget in budgets:
+        for name, contestant in contestants.items():
+            key = f"{name} @ {budget}"
+            if key not in kept.lines:
+                start = time.perf_counter()
+                how = contestant(bench, budget)
+                line = None if how is None else measure(bench, how)
+                kept.put(key, line)
+                mean = "left out" if line is None else f"{np.mean(line['lpips']):.5f}"
+                logger.warning("%6.1f s  %-70s %s", time.perf_counter() - start, key, mean)
+    for budget in budgets:
+        for name in contestants:
+            line = kept.lines[f"{name} @ {budget}"]
+            if line is not None:
+                rows.append(row_of(name, budget, line, kept.lines, SEEDS))
+    return rows
+
+
+def _contestants(only: list[str] | None, places: list[str]) -> dict[str, Any]:
+    peers = dict(place.split("=", 1) for place in places)
+    everyone = CONTESTANTS | LEMICA | FORECASTERS | GRIDS | HOST_CACHES
+    everyone |= peer_contestants({name: Path(folder) for name, folder in peers.items()})
+    if not only:
+        return everyone
+    return {
+        name: make
+        for name, make in everyone.items()
+        if any(o.lower() in name.lower() for o in only)
+    }
+
+
+def main(arguments: list[str]) -> None:
+    """Command line."""
+    parser = argparse.ArgumentParser(prog="python -m benchmarks fidelity")
+    parser.add_argument("--work", type=Path, help="folder to keep what was done in")
+    parser.add_argument("--only", nargs="+", help="parts of contestants' names; writes no record")
+    parser.add_argument("--budgets", nargs="+", type=int, help="model calls; writes no record")
+    parser.add_argument("--peer", action="append", default=[], help="NAME=FOLDER of another pack")
+    options = parser.parse_args(arguments)
+    with tempfile.TemporaryDirectory() as folder:
+        work = options.work or Path(folder) / "work"
+        bench = FidelityBench(start_host(Path(folder) / "comfyui"), work)
+        contestants = _contestants(options.only, options.peer)
+        budgets = tuple(options.budgets or BUDGETS)
+        rows = run(bench, contestants, Kept(work / "fidelity.json"), budgets)
+    for row in rows:
+        print(f"{row['budget']:3} {row['calls']:6.1f} {row['lpips']:.5f}  {row['contestant']}")
+    if options.only or options.budgets:
+        return
+    before = RECORDS / "fidelity.json"
+    if before.is_file():
+        old = json.loads(before.read_text(encoding="utf-8"))["results"]
+        print("\n".join(worse(old, rows)) or "nothing is worse than the last record says")
+    path = write_record("fidelity", COMMAND, rows)
+    draw_pareto(rows, RECORDS / "fidelity.png")
+    print(f"wrote {path}")
