@@ -86,6 +86,7 @@ def worse(before: Sequence[Row], now: Sequence[Row]) -> list[str]:
         if old is not None and row["lpips"] > old["lpips_high"]:
             found.append(
                 f"{row['contestant']} at {row['budget']} calls got worse: "
-                f"LPIPS {row['lpips']:.5f}, but the last record has {old['lpips']:.5f}, at most {old['lpips_high']:.5f}"
+                f"LPIPS {row['lpips']:.5f}, but the last record has {old['lpips']:.5f}, "
+                f"at most {old['lpips_high']:.5f}"
             )
     return found

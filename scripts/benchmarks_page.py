@@ -10,6 +10,7 @@ import sys
 from collections.abc import Callable
 from typing import Any
 
+from benchmarks.contestants import MEANCACHE, ORACLE, OURS
 from benchmarks.records import RECORDS
 from scripts.host import REPOSITORY
 from scripts.tables import markdown_table, replace_table, rewrite
@@ -19,6 +20,50 @@ MIB = 2**20
 NO_RECORD = "Not measured yet: there is no `records/gpu.json`.\n"
 
 Row = dict[str, Any]
+
+
+def fidelity_table(results: list[Row]) -> str:
+    """LPIPS with its interval, by contestant and model calls; the best of each column in bold."""
+    budgets = sorted({row["budget"] for row in results})
+    found = {(row["contestant"], row["budget"]): row for row in results}
+    rivals = [row for row in results if row["contestant"] != ORACLE]
+    best = {b: min(row["lpips"] for row in rivals if row["budget"] == b) for b in budgets}
+
+    def cell(name: str, budget: int) -> str:
+        row = found.get((name, budget))
+        if row is None:
+            return "-"
+        text = f"{row['lpips']:.4f}"
+        text = f"**{text}**" if row["lpips"] == best[budget] and name != ORACLE else text
+        text += f" ({row['lpips_low']:.4f} to {row['lpips_high']:.4f})"
+        return text if abs(row["calls"] - budget) < 0.5 else f"{text}, {row['calls']:.1f} calls"
+
+    names = dict.fromkeys(row["contestant"] for row in results)
+    columns = ("contestant", *(f"{budget} calls:" for budget in budgets))
+    return markdown_table(columns, [(n, *(cell(n, b) for b in budgets)) for n in names])
+
+
+def lead_table(results: list[Row]) -> str:
+    """How far ours leads: LPIPS over that of MeanCache, and over the best of all others."""
+    rows = []
+    for budget in sorted({row["budget"] for row in results}):
+        at = [row for row in results if row["budget"] == budget and "ours_over" in row]
+        others = [
+            row
+            for row in at
+            if row["contestant"] not in (ORACLE, MEANCACHE)
+            and not row["contestant"].startswith((OURS, "uniform steps"))
+            and row["calls"] < budget + 0.5
+        ]
+        if not others:
+            continue
+        rival = min(others, key=lambda row: row["lpips"])
+        mean_cache = [row for row in at if row["contestant"] == MEANCACHE]
+        named = [(MEANCACHE, row) for row in mean_cache] + [(rival["contestant"], rival)]
+        for name, row in named:
+            ratio, low, high = row["ours_over"]
+            rows.append((str(budget), name, f"{ratio:.2f}", f"{low:.2f} to {high:.2f}"))
+    return markdown_table(("calls:", "against", "OTCache's LPIPS over its:", "interval:"), rows)
 
 
 def natural_table(results: Row) -> str:
@@ -111,7 +156,9 @@ def _shape(row: Row) -> str:
     return " x ".join(map(str, row["shape"]))
 
 
-TABLES: dict[str, tuple[str, Callable[[Row], str]]] = {
+TABLES: dict[str, tuple[str, Callable[[Any], str]]] = {
+    "fidelity": ("fidelity", fidelity_table),
+    "fidelity-lead": ("fidelity", lead_table),
     "speed-natural": ("speed", natural_table),
     "speed-sizes": ("speed", sizes_table),
     "speed-growth": ("speed", growth_table),
@@ -125,7 +172,7 @@ def with_tables(text: str) -> str:
     """The page's text with every table as its record has it."""
     for name, (record, table) in TABLES.items():
         path = RECORDS / f"{record}.json"
-        results = {}
+        results: Any = {}
         if path.is_file():
             results = json.loads(path.read_text(encoding="utf-8"))["results"]
         text = replace_table(text, name, table(results))
