@@ -10,6 +10,7 @@ from numpy.polynomial import chebyshev
 from benchmarks.rivals.forecasters import blended, chebyshev_ridge, gram_of, learned, taylor
 from benchmarks.rivals.lemica import LONGEST, fill_costs, minimax_path
 from benchmarks.rivals.linear import plan_weights, slope
+from benchmarks.rivals.tuning import TOLERANCE, TRIES, Tuned, bisect
 
 KNOWN = (0, 2, 3, 7, 11, 14)
 
@@ -93,3 +94,26 @@ def test_the_slope_is_a_line_in_sigma():
 def test_weights_are_there_for_skipped_steps_alone():
     plan = plan_weights(6, (0, 2, 5), slope(np.linspace(1, 0, 7)))
     assert [len(weights) for weights in plan] == [0, 1, 0, 2, 2, 0]
+
+
+@pytest.mark.parametrize("wanted", [8, 12, 20])
+def test_bisection_reaches_a_value_of_a_falling_function(wanted):
+    asked = []
+
+    def count(setting):
+        asked.append(setting)
+        return 50 / (1 + 10 * setting)
+
+    found = bisect(count, wanted, 1e-3, 10.0)
+    assert found.calls == pytest.approx(wanted, abs=TOLERANCE)
+    assert found.calls == count(found.setting)
+    assert len(asked) <= TRIES + 1
+
+
+def test_bisection_returns_the_nearest_where_the_value_is_jumped_over():
+    found = bisect(lambda setting: 20.0 if setting < 0.3 else 9.0, 12, 1e-3, 10.0)
+    assert found.calls == 9.0
+
+
+def test_bisection_ends_at_the_greatest_setting_where_that_is_not_enough():
+    assert bisect(lambda setting: 13.0, 8, 1e-3, 0.75) == Tuned(0.75, 13.0)
