@@ -5,8 +5,8 @@
 FLUX.1-dev, Qwen-Image and HunyuanVideo of the host's own classes in bfloat16 at the paper's sizes,
 through the host's sampler. The weights are random: times are a trained model's, pictures are noise
 and nothing is said of them. Each part is saved when it is done, so that a run that was cut short
-goes on where it stopped; one model is a few minutes on an H100. Without a GPU nothing is measured
-and nothing written; ``--tiny`` runs everything on small models of the same classes, unrecorded.
+goes on where it stopped. Without a GPU nothing is measured and nothing written; ``--tiny`` runs
+everything on small models of the same classes, unrecorded.
 """
 
 from __future__ import annotations
