@@ -103,14 +103,15 @@ class Transfer:
             "level": self.run(case, self.apply(model, by_level, quiet=True), sigmas),
             "fewer": self.run(case, model, levels(BUDGET)),
         }
-        return {"case": str(case)} | {way: rms(run, full) for way, run in runs.items()}
+        row: Row = {"case": str(case), "prompts": PROMPTS}
+        return row | {way: rms(run, full) for way, run in runs.items()}
 
     def short_row(self, steps: int, budget: int) -> Row:
         """The same for a run too short to cache, by estimator."""
         sigmas = self.bundled.levels(steps)
         full = self.bundled.sample_at(sigmas)
         schedule = self.predict(self.anchor, budget, steps=steps, below_anchor=True).schedule
-        row: Row = {"steps": steps, "budget": budget}
+        row: Row = {"steps": steps, "budget": budget, "prompts": PROMPTS}
         run_plan = self.host.core("run_plan")
         least, run_plan.LEAST_STEPS = run_plan.LEAST_STEPS, 2
         try:
@@ -133,4 +134,4 @@ def _rows(host: Host) -> Iterator[Row]:
 def main(arguments: Sequence[str]) -> None:
     """Measures, prints the rows and writes the record."""
     argparse.ArgumentParser(description=__doc__).parse_args(arguments)
-    record_rows("transfer", _rows, budget=BUDGET, prompts=PROMPTS)
+    record_rows("transfer", _rows, budget=BUDGET)

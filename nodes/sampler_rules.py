@@ -31,8 +31,12 @@ MOST_OF_SLOPE = 0.6
 """The gain that the rule ``DAMPED_SLOPE`` admits."""
 
 DAMPED_SLOPE_SAMPLERS = frozenset(
-    "sample_" + name for name in ("euler_ancestral", "er_sde", "ddpm", "sa_solver", "dpm_2")
-)
+    "sample_" + name
+    for name in (
+        "euler_ancestral", "er_sde", "ddpm", "sa_solver", "sa_solver_pece", "dpmpp_2s_ancestral",
+        "dpm_2",
+    )
+)  # fmt: skip
 """Functions of samplers that add noise or ask between levels, and gain from a part of the slope."""
 
 BETWEEN_LEVELS = ("dpm_2", "dpm_fast")
