@@ -1,7 +1,7 @@
-"""Keeps the README's measured table the same as the record it comes from.
+"""Keeps the README's measured tables the same as the records they come from.
 
 `python -m scripts.readme` takes the last demo run's report and contact sheet into the repository's
-records and pictures, and writes the table anew.
+records and pictures, and writes the tables anew.
 """
 
 from __future__ import annotations
@@ -15,10 +15,11 @@ from typing import Any
 
 from benchmarks.records import write_record
 from scripts.host import REPOSITORY
-from scripts.tables import replace_table
+from scripts.tables import markdown_table, replace_table
 
 README = REPOSITORY / "README.md"
 RECORD = REPOSITORY / "benchmarks" / "records" / "demo.json"
+FIDELITY = REPOSITORY / "benchmarks" / "records" / "fidelity.json"
 PICTURE = REPOSITORY / "docs" / "images" / "demo.png"
 
 NAMES = {
@@ -28,6 +29,21 @@ NAMES = {
     "otcache_b8": "**OTCache, budget 8**",
     "euler_10": "plain Euler, 10 steps",
 }
+
+
+BUDGETS = (8, 10, 12, 15)
+COMPARED = {
+    "OTCache": "**OTCache**",
+    "MeanCache: path over pairs, look-back": "MeanCache",
+    "LeMiCa's path (our re-implementation)": "LeMiCa",
+    "fewer steps: euler": "plain Euler, fewer steps",
+    "fewer steps: dpmpp_2m": "plain DPM++ 2M, fewer steps",
+    "Spectrum's Chebyshev ridge and slope, half each (our re-implementation)": (
+        "Spectrum's forecast"
+    ),
+    "EasyCache (the host's)": "EasyCache",
+}
+"""Contestants of the fidelity benchmark that the README shows."""
 
 
 def table(runs: list[dict[str, Any]]) -> str:
@@ -45,20 +61,43 @@ def table(runs: list[dict[str, Any]]) -> str:
     return "\n".join(lines) + "\n"
 
 
-def with_table(text: str, runs: list[dict[str, Any]]) -> str:
-    """The README's text with its measured table replaced."""
-    return replace_table(text, "demo", table(runs))
+def compare_table(results: list[dict[str, Any]]) -> str:
+    """LPIPS of a few contestants of the fidelity benchmark, the smallest of each column in bold."""
+    found = {(row["contestant"], row["budget"]): row for row in results}
+    listed = [row for row in results if row["contestant"] in COMPARED]
+    best = {row["budget"]: row["lpips"] for row in sorted(listed, key=lambda r: -r["lpips"])}
+
+    def cell(name: str, budget: int) -> str:
+        row = found.get((name, budget))
+        if row is None:
+            return "-"
+        text = f"{row['lpips']:.4f}"
+        text = f"**{text}**" if row["lpips"] == best[budget] else text
+        more = row["calls"] - budget
+        return text if abs(more) < 0.5 else f"{text} ({row['calls']:.1f} calls)"
+
+    columns = ("LPIPS at", *(f"{budget} calls:" for budget in BUDGETS))
+    return markdown_table(
+        columns, [(shown, *(cell(name, b) for b in BUDGETS)) for name, shown in COMPARED.items()]
+    )
+
+
+def with_tables(text: str, runs: list[dict[str, Any]], fidelity: list[dict[str, Any]]) -> str:
+    """The README's text with its measured tables replaced."""
+    text = replace_table(text, "demo", table(runs))
+    return replace_table(text, "compare", compare_table(fidelity))
 
 
 def main() -> int:
     """Command line."""
+    fidelity = json.loads(FIDELITY.read_text(encoding="utf-8"))["results"]
     demo = Path(os.environ.get("OTCACHE_DEMO", REPOSITORY / "demo_output"))
     report = json.loads((demo / "report.json").read_text(encoding="utf-8"))
     write_record("demo", "nox -s demo", report)
     PICTURE.parent.mkdir(parents=True, exist_ok=True)
     shutil.copyfile(demo / "contact_sheet.png", PICTURE)
     text = README.read_text(encoding="utf-8")
-    README.write_text(with_table(text, report["runs"]), encoding="utf-8", newline="\n")
+    README.write_text(with_tables(text, report["runs"], fidelity), encoding="utf-8", newline="\n")
     return 0
 
 
