@@ -16,8 +16,8 @@ from scripts.server import ComfyServer
 
 pytestmark = [pytest.mark.host, pytest.mark.slow]
 
-SLOW, FAST = 100, 12  # model calls
-PICTURES = 4
+SLOW, FAST = 60, 12  # model calls
+PICTURES = 2
 
 
 @pytest.fixture(scope="module")
@@ -97,10 +97,9 @@ def test_a_workflow_edited_while_it_runs(comfy):
     before, after = comfy.wait(first), comfy.wait(second)
 
     assert (_computed(before), _computed(after)) == (SLOW, FAST)
-    pictures = _pictures(comfy, before), _pictures(comfy, after)
-    assert not np.array_equal(*pictures)
-    for budget, seen in zip((SLOW, FAST), pictures, strict=True):
-        assert np.array_equal(seen, _alone(comfy, budget, steps=200))
+    pictures = _pictures(comfy, after)
+    assert not np.array_equal(_pictures(comfy, before), pictures)
+    assert np.array_equal(pictures, _alone(comfy, FAST, steps=200))
 
 
 def test_a_cancelled_and_an_interrupted_prompt_leave_the_next_one_right(comfy):
