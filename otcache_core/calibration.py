@@ -159,7 +159,7 @@ class _Job:
             steps=settings.steps,
             budget=budget,
             warm_starts=starts,
-            gains=settings.gains and settings.estimator == "slope",
+            gains=settings.fits_gains,
             settings=search,
             on_trial=on_trial,
             stop=self.stop,
@@ -172,7 +172,7 @@ class _Job:
 
     def fit(self, of: Candidate) -> Candidate:
         """The candidate with fitted gains, or as it is where they cannot be had."""
-        if self.settings.estimator != "slope" or not self.settings.gains or self.stop():
+        if not self.settings.fits_gains or self.stop():
             return of
         runner, budget = self.runner, len(of.computed_steps)
         prompts = min(MOST_FIT_PROMPTS, runner.prompts, runner.remembered_runs(budget))

@@ -25,7 +25,7 @@ class Settings:
         gamma: Peak suppression of the shortest paths (Eq. 4).
         metric: Name of the loss, for the anchor.
         search: How stage 2 searches.
-        gains: Whether stage 2 searches the slope's gains too.
+        gains: Whether the slope's gains are searched in stage 2, and fitted.
         curve: Whether the loss is measured over budgets in the end.
     """
 
@@ -56,6 +56,11 @@ class Settings:
             raise OTCacheError(
                 f"`estimator` must be one of {', '.join(ESTIMATORS)} but got {self.estimator!r}."
             )
+
+    @property
+    def fits_gains(self) -> bool:
+        """Whether gains are searched and fitted: the slope alone has any."""
+        return self.gains and self.estimator == "slope"
 
     @property
     def rho_budget(self) -> int:

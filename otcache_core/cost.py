@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from .calibration import RHO_CANDIDATES, Settings
+from .calibration import MOST_FIT_PROMPTS, RHO_CANDIDATES, Settings
 
 PAPER_TRIALS = 200
 
@@ -27,27 +27,32 @@ class Cost:
         search: Stage 2.
         rho: The search for rho.
         curve: The fidelity curve.
+        fits: The gains of the first warm start and of the search's best.
+        fitted_share: Share of the prompts that gains are fitted on, which nothing spares.
     """
 
     full_runs: int
     search: int
     rho: int
     curve: int
+    fits: int = 0
+    fitted_share: float = 0.0
 
     @property
     def most(self) -> int:
         """Upper bound."""
-        return self.full_runs + self.search + self.rho + self.curve
+        return self.full_runs + self.search + self.fits + self.rho + self.curve
 
     @property
     def likely_search(self) -> int:
         """What to expect of stage 2."""
-        return round(SPENT_SHARE * self.search)
+        return round(SPENT_SHARE * self.search) + self.fits
 
     @property
     def likely_rho(self) -> int:
         """What to expect of the search for rho."""
-        return round(SPENT_SHARE * self.rho)
+        share = self.fitted_share + SPENT_SHARE * (1.0 - self.fitted_share)
+        return round(share * self.rho)
 
     @property
     def likely(self) -> int:
@@ -60,9 +65,12 @@ def calibration_cost(settings: Settings, prompts: int) -> Cost:
     calls = settings.anchor_budget + settings.middle_budget
     known = {settings.anchor_budget, settings.rho_budget}  # measured on the way
     curve = sum(b for b in settings.curve_budgets if b not in known) if settings.curve else 0
+    fitted = min(prompts, MOST_FIT_PROMPTS) if settings.fits_gains else 0
     return Cost(
         prompts * settings.steps,
         prompts * settings.search.trials * calls,
         prompts * len(RHO_CANDIDATES) * settings.rho_budget,
         prompts * curve,
+        2 * settings.anchor_budget * fitted,
+        fitted / prompts,
     )
