@@ -90,6 +90,11 @@ export function addPanel(node, name, element, height) {
   return widget;
 }
 
+/** In characters of Latin script; one of Chinese is twice as wide. @param {string} line */
+function widthOf(line) {
+  return line.length + [...line].filter((character) => character >= "\u2e80").length;
+}
+
 /**
  * How many lines a text takes on a node, about.
  * @param {string} text
@@ -98,7 +103,7 @@ export function addPanel(node, name, element, height) {
 export function linesOf(text, node) {
   if (!text) return 0;
   const fit = (Math.max(node.size?.[0] ?? 0, DEFAULT_WIDTH) - EDGES) / CHARACTER;
-  return text.split("\n").reduce((sum, line) => sum + Math.max(1, Math.ceil(line.length / fit)), 0);
+  return text.split("\n").reduce((sum, line) => sum + Math.max(1, Math.ceil(widthOf(line) / fit)), 0);
 }
 
 /**

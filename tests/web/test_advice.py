@@ -65,6 +65,26 @@ def test_the_sampler_says_so_as_soon_as_its_widgets_do(
     assert _queued(page) == {"queue_running": [], "queue_pending": []}
 
 
+def test_its_words_fit_on_the_node(page, sampler):
+    page.set_widget(sampler, "sampler_name", "heun")
+    page.set_widget(sampler, "steps", 12)
+    panel = page.wait_for(sampler, "result", "heun")
+    page.page.wait_for_timeout(300)
+    assert panel.locator(".otcache-advice").inner_text().count("\n") == 2
+    assert panel.evaluate("(e) => e.scrollHeight - e.clientHeight") <= 1
+
+
+def test_chinese_is_given_the_room_that_it_takes(page):
+    lines = page.js(
+        """async () => {
+            const { linesOf } = await import("/extensions/otcache/panel.js");
+            const node = { size: [270, 100] };
+            return ["a".repeat(90), "\\u5b57".repeat(45)].map((text) => linesOf(text, node));
+        }"""
+    )
+    assert lines == [2, 2]
+
+
 def test_it_follows_the_schedule_upstream(page, schedule, sampler):
     page.set_widget(schedule, "budget", 50)
     page.wait_for(sampler, "result", "All 50 steps run the model: nothing is saved")
