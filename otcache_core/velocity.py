@@ -12,7 +12,9 @@ Everything here takes sigmas as plain floats, so that nothing on the skip path w
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import Protocol
 
 from torch import Tensor
@@ -113,7 +115,7 @@ class Slope:
 @dataclass(frozen=True)
 class _Step:
     sigma: float
-    x: Tensor
+    x: Tensor | None
     velocity: Tensor
 
 
@@ -121,6 +123,10 @@ class MeanCache:
     """MeanCache's estimate: the last velocity, corrected by the average velocity over K steps.
 
     Estimates are stored like computed velocities. A look-back of 1 is plain reuse.
+
+    Args:
+        longest: The longest look-back that will be asked for: so many steps are kept. At 1 no
+            noisy state is kept at all.
     """
 
     # With r the K-th last stored step, computed or skipped, as far back as the history goes:
@@ -128,14 +134,14 @@ class MeanCache:
     # JVP   = (u - v_r) / (sigma_i - sigma_r)
     # v_hat = v_last + JVP * (sigma_{i+1} - sigma_i)
 
-    def __init__(self) -> None:
-        self._history: deque[_Step] = deque(maxlen=MAX_LOOK_BACK)
+    def __init__(self, longest: int = MAX_LOOK_BACK) -> None:
+        self._history: deque[_Step] = deque(maxlen=longest)
+        self._longest = longest
         self._look_back = 1
 
     def observe(self, sigma: float, x: Tensor, velocity: Tensor, edge: Edge) -> None:
         self._look_back = edge.look_back
-        # The sampler may go on writing into x, so its value at this step is copied.
-        self._history.append(_Step(sigma, x.clone(), velocity))
+        self._keep(sigma, x, velocity)
 
     def estimate(self, sigma: float, sigma_next: float, x: Tensor) -> Tensor:
         if not self._history:
@@ -144,15 +150,21 @@ class MeanCache:
         if self._look_back > 1:
             origin = self._history[-min(self._look_back, len(self._history))]
             span = sigma - origin.sigma
-            if span != 0.0:
+            if span != 0.0 and origin.x is not None:
                 average = (x - origin.x).div_(span)
                 jvp = average.sub_(origin.velocity).div_(span)
                 velocity = velocity.add(jvp, alpha=sigma_next - sigma)
-        self._history.append(_Step(sigma, x.clone(), velocity))
+        self._keep(sigma, x, velocity)
         return velocity
 
+    def _keep(self, sigma: float, x: Tensor, velocity: Tensor) -> None:
+        # The sampler may go on writing into x, so its value at this step is copied.
+        state = x.clone() if self._longest > 1 else None
+        self._history.append(_Step(sigma, state, velocity))
+
     def tensors(self) -> list[Tensor]:
-        return [t for step in self._history for t in (step.x, step.velocity)]
+        held = [t for step in self._history for t in (step.x, step.velocity)]
+        return [t for t in held if t is not None]
 
 
 _ESTIMATORS: dict[str, type[Reuse] | type[Slope] | type[MeanCache]] = {
@@ -184,7 +196,11 @@ class VelocityCache:
         edges = map(Edge, (*schedule.look_back, 1), (*schedule.slope_gain, 1.0))
         self._edges = dict(zip(schedule.computed_steps, edges, strict=True))
         self._stochastic = stochastic
-        self._build = Reuse if stochastic else _ESTIMATORS[schedule.estimator]
+        self._build: Callable[[], Estimator] = (
+            Reuse if stochastic else _ESTIMATORS[schedule.estimator]
+        )
+        if self._build is MeanCache:
+            self._build = partial(MeanCache, max(schedule.look_back, default=1))
         self._estimator: Estimator = self._build()
         self._like: tuple[object, ...] | None = None
         self.peak_bytes = 0

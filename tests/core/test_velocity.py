@@ -174,13 +174,13 @@ def test_clear_frees_every_tensor(kind: str) -> None:
         ("reuse", LOOK_BACK, 1),  # the last velocity
         ("stochastic", LOOK_BACK, 1),  # the last denoised
         ("slope", LOOK_BACK, 2),  # the last velocity and the slope
-        # x of 6 steps and their velocities, of which the skipped ones share their computed one's:
-        # of steps 0-5 the velocities 0, 1, 3; of steps 1-6 the velocities 1, 3, 6.
-        ("meancache", (1, 1, 1), 6 + 3),
-        # K = 2 on the edge 1 -> 3 gives step 2 a velocity of its own: 0, 1, 2, 3.
-        ("meancache", (1, 2, 1), 6 + 4),
-        # K = 3 on the edge 3 -> 6 too: steps 0-5 hold six.
-        ("meancache", (1, 2, 3), 6 + 6),
+        # No look-back asks for more than the last velocity.
+        ("meancache", (1, 1, 1), 1),
+        # K = 2 keeps two steps: x of both, and their velocities, for K = 2 on the edge 1 -> 3 gives
+        # step 2 a velocity of its own.
+        ("meancache", (1, 2, 1), 2 + 2),
+        # K = 3 keeps three: steps 3, 4 and 5 with a velocity each.
+        ("meancache", (1, 2, 3), 3 + 3),
     ],
 )
 def test_peak_bytes_by_hand(kind: str, look_back: tuple[int, ...], latents: int) -> None:
@@ -205,13 +205,12 @@ def test_bytes_are_counted_from_the_first_step(kind: str, latents: int) -> None:
 
 def test_bytes_of_an_estimate_are_counted_at_once() -> None:
     cache = _cache("meancache", (1, 2, 1))
-    for step in (0, 1):
-        cache.observe(step, SIGMAS[step], torch.ones(24), torch.zeros(24))
+    cache.observe(1, SIGMAS[1], torch.ones(24), torch.zeros(24))  # x and the velocity
+    assert cache.peak_bytes == 2 * 96
+
+    cache.estimate(2, SIGMAS[2], torch.ones(24))  # its own x and velocity
+
     assert cache.peak_bytes == 4 * 96
-
-    cache.estimate(2, SIGMAS[2], torch.ones(24))
-
-    assert cache.peak_bytes == 6 * 96
 
 
 @pytest.mark.parametrize("kind", KINDS)
