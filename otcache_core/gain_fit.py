@@ -9,6 +9,7 @@ the schedule on each prompt, and the run that judges the schedule finds them rem
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable, Iterable, Sequence
 from itertools import pairwise
 from typing import Any, TypeAlias
@@ -78,7 +79,8 @@ class GainFits:
         model_calls: Callable[[], int],
     ) -> Candidate:
         """``fit_gains``, or what it found before for these steps."""
-        key = " ".join(map(str, of.computed_steps))
+        # A storage bounds the length of names.
+        key = hashlib.sha256(repr(of.computed_steps).encode()).hexdigest()[:16]
         kept = self._study.user_attrs.get(key)
         if kept is None:
             before = model_calls()
