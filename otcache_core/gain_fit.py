@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 
 from .gaps import Candidate, candidate
 from .schedule import MAX_SLOPE_GAIN
+from .storage import quiet_optuna
 
 State: TypeAlias = NDArray[np.float32]
 
@@ -63,7 +64,8 @@ class GainFits:
     def __init__(self, storage: Any, name: str) -> None:
         import optuna
 
-        self._study = optuna.create_study(storage=storage, study_name=name, load_if_exists=True)
+        with quiet_optuna():
+            self._study = optuna.create_study(storage=storage, study_name=name, load_if_exists=True)
 
     @property
     def model_calls(self) -> int:

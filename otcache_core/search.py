@@ -22,6 +22,7 @@ from .judging import Judge, Loss, OnPrompt
 from .proposals import GapSpace, fixed_sampler, gap_space, make_sampler
 from .schedule import MAX_STEPS
 from .search_settings import SearchSettings, paper_search
+from .storage import quiet_optuna
 from .trials import (
     SearchResult,
     Trial,
@@ -259,10 +260,7 @@ def search_anchor(
     import optuna
 
     _check(steps, budget, warm_starts, settings)
-    verbosity = optuna.logging.get_verbosity()
-    # Optuna logs a traceback for whatever ends a search, a user's interrupt too.
-    optuna.logging.set_verbosity(optuna.logging.ERROR)
-    try:
+    with quiet_optuna():
         judge = Judge(loss, prompts, settings.p_threshold, settings.seed, on_prompt)
         study = optuna.create_study(
             storage=storage, study_name=study_name, load_if_exists=True, pruner=judge.pruner()
@@ -277,8 +275,6 @@ def search_anchor(
             if on_trial is not None and result is not None:
                 on_trial(result)
         result = search.result()
-    finally:
-        optuna.logging.set_verbosity(verbosity)
     if result is None:
         causes = [trial.failure for trial in search.finished()]
         raise EvaluationError(

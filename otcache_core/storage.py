@@ -9,6 +9,8 @@ from __future__ import annotations
 import os
 import time
 import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
@@ -30,6 +32,19 @@ BUSY_SECONDS = 60.0
 DATABASES = ("sqlite", "postgresql", "mysql", "mariadb")
 KINDS = (*DATABASES, "journal", "grpc")
 PLACES = ", ".join(f"{kind}:..." for kind in KINDS)
+
+
+@contextmanager
+def quiet_optuna() -> Iterator[None]:
+    """Optuna without its log: it tells of every new study, and of an interrupt with a traceback."""
+    import optuna
+
+    verbosity = optuna.logging.get_verbosity()
+    optuna.logging.set_verbosity(optuna.logging.ERROR)
+    try:
+        yield
+    finally:
+        optuna.logging.set_verbosity(verbosity)
 
 
 def sqlite_place(path: Path) -> str:
