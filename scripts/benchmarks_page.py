@@ -12,6 +12,7 @@ from typing import Any
 
 from benchmarks.contestants import MEANCACHE, ORACLE, OURS
 from benchmarks.records import RECORDS
+from benchmarks.rivals.forecasters import FORECASTERS
 from scripts.host import REPOSITORY
 from scripts.tables import markdown_table, replace_table, rewrite
 
@@ -44,25 +45,28 @@ def fidelity_table(results: list[Row]) -> str:
 
 
 def lead_table(results: list[Row]) -> str:
-    """How far ours leads: LPIPS over that of MeanCache, and over the best of all others."""
+    """How far ours leads MeanCache, the best with steps of its own, the best forecast on ours."""
     rows = []
     for budget in sorted({row["budget"] for row in results}):
         at = [row for row in results if row["budget"] == budget and "ours_over" in row]
-        others = [
+        own = [
             row
             for row in at
-            if row["contestant"] not in (ORACLE, MEANCACHE)
+            if row["contestant"] not in (ORACLE, MEANCACHE, *FORECASTERS)
             and not row["contestant"].startswith((OURS, "uniform steps"))
             and row["calls"] < budget + 0.5
         ]
-        if not others:
-            continue
-        rival = min(others, key=lambda row: row["lpips"])
-        mean_cache = [row for row in at if row["contestant"] == MEANCACHE]
-        named = [(MEANCACHE, row) for row in mean_cache] + [(rival["contestant"], rival)]
-        for name, row in named:
-            ratio, low, high = row["ours_over"]
-            rows.append((str(budget), name, f"{ratio:.2f}", f"{low:.2f} to {high:.2f}"))
+        groups = (
+            [row for row in at if row["contestant"] == MEANCACHE],
+            own,
+            [row for row in at if row["contestant"] in FORECASTERS],
+        )
+        for group in filter(None, groups):
+            rival = min(group, key=lambda row: row["lpips"])
+            ratio, low, high = rival["ours_over"]
+            rows.append(
+                (str(budget), rival["contestant"], f"{ratio:.2f}", f"{low:.2f} to {high:.2f}")
+            )
     return markdown_table(("calls:", "against", "OTCache's LPIPS over its:", "interval:"), rows)
 
 
