@@ -36,6 +36,7 @@ class Calls:
 @contextmanager
 def counted(model: Any) -> Iterator[tuple[Any, Calls]]:
     """`with counted(model) as (watched, calls)`: a clone whose work is counted."""
+    from comfy.model_patcher import create_model_options_clone
     from comfy.patcher_extension import WrappersMP
 
     calls = Calls()
@@ -60,6 +61,9 @@ def counted(model: Any) -> Iterator[tuple[Any, Calls]]:
         return denoised
 
     watched = model.clone()
+    # A clone's options are a deep copy. Packs that keep their state there and know it by identity
+    # do nothing in such a clone, so that the options are copied as a sampling run copies them.
+    watched.model_options = create_model_options_clone(model.model_options)
     watched.add_wrapper_with_key(WrappersMP.CALC_COND_BATCH, "count", predict)
     diffusion_model = model.model.diffusion_model
     hooks = (

@@ -37,59 +37,8 @@ class Peer:
     per_prompt: bool = True
 
 
-def _spectrum(flex: float) -> dict[str, Any]:
-    """The node's defaults with a window that grows faster or slower."""
-    return {
-        "w": 0.5, "M": 4, "lam": 0.1, "warmup_steps": 3, "window_size": 2.0,
-        "flex_window": flex, "max_w": 0.8, "verbose": False,
-    }  # fmt: skip
-
-
-def _spectrum_proper(flex: float) -> dict[str, Any]:
-    """The node's defaults with a window that grows faster or slower."""
-    return {
-        "enabled": True, "blend_weight": 0.5, "degree": 4, "ridge_lambda": 0.1,
-        "window_size": 2.0, "flex_window": flex, "warmup_steps": 5, "tail_actual_steps": 3,
-        "max_history": 128, "debug": False,
-    }  # fmt: skip
-
-
-def _wavespeed(threshold: float) -> dict[str, Any]:
-    return {
-        "object_to_patch": "diffusion_model", "residual_diff_threshold": threshold,
-        "start": 0.0, "end": 1.0, "max_consecutive_cache_hits": -1,
-    }  # fmt: skip
-
-
-def _meancache_z(skip_budget: float) -> dict[str, Any]:
-    """The settings of the node's fastest preset with another share of skipped steps."""
-    return {
-        "preset": "Custom", "rel_l1_thresh": 0.55, "skip_budget": skip_budget, "start_step": 1,
-        "end_step": -1, "enable_pssp": True, "peak_threshold": 0.45, "adaptive_k": True,
-        "cache_device": "cpu", "debug": False,
-    }  # fmt: skip
-
-
-def _cachedit(calls: float) -> dict[str, Any]:
-    """All calls at the beginning: a skip interval of 2 or more skips half of the steps at most."""
-    return {
-        "enable": True, "model_type": "Flux", "warmup_steps": round(calls), "skip_interval": 1,
-        "print_summary": False,
-    }  # fmt: skip
-
-
-PEERS: dict[str, Peer] = {
-    "spectrum": Peer("ComfyUI-Spectrum", "Spectrum", _spectrum, (0.01, 4.0), False),
-    "spectrum-proper": Peer(
-        "ComfyUI-Spectrum-Proper", "SpectrumApplyFlux", _spectrum_proper, (0.01, 8.0), False
-    ),
-    "wavespeed": Peer(
-        "WaveSpeed's first-block cache", "ApplyFBCacheOnModel", _wavespeed, (0.01, 1.0)
-    ),
-    "meancache-z": Peer("MeanCache-Z", "MeanCache_ZImage", _meancache_z, (0.05, 0.75)),
-    "cachedit": Peer("CacheDiT", "CacheDiT_Model_Optimizer", _cachedit, None, False),
-}
-"""By the name that the command line uses: ``--peer NAME=FOLDER``."""
+PEERS: dict[str, Peer] = {}
+"""By the name that the command line uses, ``--peer NAME=FOLDER``: those seen at work."""
 
 
 def peer_contestant(peer: Peer, folder: Path) -> Contestant:
@@ -108,7 +57,7 @@ def peer_contestant(peer: Peer, folder: Path) -> Contestant:
             peer.title,
             calls,
             lambda setting: configure(bench, setting),
-            peer.bounds,
+            peer.bounds or (calls, calls),
             prompts,
         )
         if found.calls >= STEPS - TOLERANCE:
@@ -132,7 +81,9 @@ def peer_contestants(folders: dict[str, Path]) -> dict[str, Contestant]:
     found: dict[str, Contestant] = {}
     for name, folder in folders.items():
         if name not in PEERS:
-            raise ValueError(f"a peer must be one of {', '.join(PEERS)} but got {name!r}.")
+            raise ValueError(
+                f"a peer must be one of {', '.join(PEERS) or '(none yet)'} but got {name!r}."
+            )
         if not (folder / "__init__.py").is_file():
             raise ValueError(f"{name}'s folder must hold its __init__.py but {folder} does not.")
         found[PEERS[name].title] = peer_contestant(PEERS[name], folder)
