@@ -60,7 +60,7 @@ class FullRun:
 
 
 def _thinned(elements: NDArray[np.float32]) -> NDArray[np.float32]:
-    """At most ``MAX_STATE_ELEMENTS`` of the last axis, evenly spaced."""
+    """Some elements of the last axis, evenly spaced: as many as are kept at most."""
     return elements[..., :: -(-elements.shape[-1] // MAX_STATE_ELEMENTS)].copy()
 
 
