@@ -289,13 +289,18 @@ def calibrate(
         "OTCache anchor search: %s %.4f -> %.4f in %d trials",
         settings.metric, found.warm_start_loss, found.best_loss, len(found.trials),
     )  # fmt: skip
+    return _completed(job, found)
+
+
+def _completed(job: _Job, found: SearchResult) -> tuple[Anchor, Report]:
+    """What follows the search: gains, a middle schedule, rho and the fidelity curve."""
     found = _with_fitted_gains(job, found)
     job.reference = job.schedule(job.fit(candidate(job.reference.computed_steps)))
     anchor = _with_middle(job, job.anchor(found))
     rho_losses = calibrate_rho(job, anchor)
     if rho_losses:
         anchor = replace(anchor, rho=min(rho_losses, key=lambda r: rho_losses[r]))
-    if settings.curve:
+    if job.settings.curve:
         anchor = measure_fidelity(job, anchor)
     calls = job.spent + job.fits.model_calls + found.model_calls
     anchor = replace(anchor, calibration=replace(anchor.calibration, model_calls=calls))
