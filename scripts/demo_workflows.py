@@ -150,15 +150,21 @@ def calibrate_demo() -> dict[str, Any]:
     return canvas.workflow()
 
 
+def _model_and_prompt(canvas: Canvas, note: str, room: int) -> tuple[Any, ...]:
+    """A note, the bundled model and a prompt: model, VAE, latent, positive and negative."""
+    prompt = json.loads(PROMPTS.read_text(encoding="utf-8"))["held_out"][2]
+    canvas.add("MarkdownNote", "About this workflow", room=room, text=note)
+    model, clip, vae, latent = canvas.add("OTCacheDemoModel", batch_size=1)
+    (positive,) = canvas.add("CLIPTextEncode", "Prompt", clip=clip, text=prompt)
+    (negative,) = canvas.add("CLIPTextEncode", "Negative prompt", clip=clip, text="")
+    return model, vae, latent, positive, negative
+
+
 def compare_budgets() -> dict[str, Any]:
     """One picture at three budgets side by side, each compared to the full run."""
-    prompt = json.loads(PROMPTS.read_text(encoding="utf-8"))["held_out"][2]
     canvas = Canvas(COMPARE)
     with canvas.column("1 Model", 380):
-        canvas.add("MarkdownNote", "About this workflow", room=90, text=_COMPARE_NOTE)
-        model, clip, vae, latent = canvas.add("OTCacheDemoModel", batch_size=1)
-        (positive,) = canvas.add("CLIPTextEncode", "Prompt", clip=clip, text=prompt)
-        (negative,) = canvas.add("CLIPTextEncode", "Negative prompt", clip=clip, text="")
+        model, vae, latent, positive, negative = _model_and_prompt(canvas, _COMPARE_NOTE, 90)
         (anchor,) = canvas.add("OTCacheLoadAnchor", room=130, anchor_name=PRESET, inline_anchor="")
     shared: dict[str, Any] = {"model": model, "positive": positive, "negative": negative}
     shared |= {"latent_image": latent, "seed": 3, "steps": STEPS, "denoise": 1.0, **SAMPLING}
@@ -184,13 +190,9 @@ def compare_budgets() -> dict[str, Any]:
 
 def sigmas() -> dict[str, Any]:
     """A sampler with two calls a step on a schedule's noise levels, beside all of them."""
-    prompt = json.loads(PROMPTS.read_text(encoding="utf-8"))["held_out"][2]
     canvas = Canvas(SIGMAS)
     with canvas.column("1 Model", 380):
-        canvas.add("MarkdownNote", "About this workflow", room=130, text=_SIGMAS_NOTE)
-        model, clip, vae, latent = canvas.add("OTCacheDemoModel", batch_size=1)
-        (positive,) = canvas.add("CLIPTextEncode", "Prompt", clip=clip, text=prompt)
-        (negative,) = canvas.add("CLIPTextEncode", "Negative prompt", clip=clip, text="")
+        model, vae, latent, positive, negative = _model_and_prompt(canvas, _SIGMAS_NOTE, 130)
     with canvas.column("2 Noise levels", 400):
         (anchor,) = canvas.add("OTCacheLoadAnchor", room=130, anchor_name=PRESET, inline_anchor="")
         schedule, _ = canvas.add(
