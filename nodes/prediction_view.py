@@ -27,9 +27,9 @@ def _expected(anchor: Anchor, budget: int) -> dict[str, Any] | None:
     """The loss to expect at a budget, where the anchor has measured it."""
     if not anchor.fidelity:
         return None
-    mean, spread = FidelityCurve(anchor.fidelity).expected(budget)
+    typical, mean = FidelityCurve(anchor.fidelity).expected(budget)
     metric = anchor.objective.metric if anchor.objective is not None else "lpips"
-    return {"metric": metric, "mean": mean, "spread": spread}
+    return {"metric": metric, "typical": typical, "mean": mean}
 
 
 def _curves(anchor: Anchor, prediction: Prediction) -> list[dict[str, Any]]:

@@ -7,6 +7,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 
 from .documents import Fields
 from .errors import OTCacheError
@@ -49,9 +50,9 @@ class FidelityPoint:
 
 
 class FidelityCurve:
-    """Expected loss against budget, through the typical losses of measured points.
+    """Expected loss against budget, through the losses of measured points.
 
-    Between points the logarithm of the loss is linear in the logarithm of the budget, and more
+    Between points the logarithm of a loss is linear in the logarithm of the budget, and more
     model calls never cost fidelity: a point that says so is noise and is levelled. Outside the
     measured budgets the nearest point answers.
 
@@ -71,15 +72,17 @@ class FidelityCurve:
                 f"budgets {budgets[:8]}."
             )
         self._log_budgets = np.log(budgets)
-        typical = np.array([point.typical for point in self.points])
-        self._log_losses = np.log(np.maximum(np.minimum.accumulate(typical), _SMALLEST_LOSS))
-        self._spreads = np.array([point.spread for point in self.points])
+        self._log_typical = _levelled([point.typical for point in self.points])
+        self._log_mean = _levelled([point.mean for point in self.points])
 
     def expected(self, budget: int) -> tuple[float, float]:
-        """Typical loss and standard deviation over prompts to expect at a budget."""
+        """Loss to expect at a budget: of most pictures, and the mean, which rare ones raise."""
         at = math.log(max(budget, 1))
-        typical = math.exp(float(np.interp(at, self._log_budgets, self._log_losses)))
-        return typical, float(np.interp(at, self._log_budgets, self._spreads))
+        typical, mean = (
+            math.exp(float(np.interp(at, self._log_budgets, losses)))
+            for losses in (self._log_typical, self._log_mean)
+        )
+        return typical, mean
 
     def budget_for(self, target: float) -> int:
         """The smallest measured or interpolated budget whose expected loss meets ``target``.
@@ -95,6 +98,13 @@ class FidelityCurve:
             f"the target loss must be at least {self.expected(high)[0]:.4f}, expected at {high} "
             f"model calls, but is {target:g}: raise the target, or choose a budget above {high}."
         )
+
+
+def _levelled(losses: list[float]) -> NDArray[np.float64]:
+    """Logarithms of losses that never rise."""
+    lowest_yet = np.minimum.accumulate(np.array(losses, dtype=np.float64))
+    logarithms: NDArray[np.float64] = np.log(np.maximum(lowest_yet, _SMALLEST_LOSS))
+    return logarithms
 
 
 def choose_budget(points: tuple[FidelityPoint, ...], budget: int, target: float) -> int:
@@ -124,5 +134,5 @@ def expectation(points: tuple[FidelityPoint, ...], budget: int, same_steps: bool
         return "expected LPIPS not measured"
     if not same_steps:
         return "expected LPIPS not known for this step count"
-    typical, spread = FidelityCurve(points).expected(budget)
-    return f"expected LPIPS {typical:.4f} (spread over prompts {spread:.4f})"
+    typical, mean = FidelityCurve(points).expected(budget)
+    return f"expected LPIPS {typical:.4f} (mean {mean:.4f})"

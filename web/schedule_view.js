@@ -13,7 +13,7 @@ const CURVES = ["reference", "anchor", "prediction"]; // the last one lies on to
  *   estimator: string, sigmas: number[] | null, rho: number, rho_from_anchor: boolean,
  *   as_calibrated: boolean, speedup: number, by_target: number | null,
  *   notes: import("./words.js").Note[],
- *   expected: { metric: string, mean: number, spread: number } | null,
+ *   expected: { metric: string, typical: number, mean: number } | null,
  *   curves: { budget: number, steps: number[] }[] }} View
  */
 
@@ -49,9 +49,9 @@ function details(view) {
 /** @param {View} view */
 function loss(view) {
   if (!view.expected) return "";
-  const { metric, mean, spread } = view.expected;
+  const { metric, typical, mean } = view.expected;
   const name = metric.toLowerCase().startsWith("lpips") ? "LPIPS" : metric;
-  return say("expected", { metric: name, mean: mean.toFixed(4), spread: spread.toFixed(4) });
+  return say("expected", { metric: name, typical: typical.toFixed(4), mean: mean.toFixed(4) });
 }
 
 /** @param {View} view */

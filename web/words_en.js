@@ -16,7 +16,7 @@ export const ENGLISH = {
   rule_adaptive: "{sampler} chooses its own steps, and each one runs the model: choose another sampler.",
   rule_reads_conds: "{sampler} (CFG++) needs the model at each step: choose another sampler.",
   rule_several_calls: "{sampler} calls the model {calls} times at each computed step: euler calls once.",
-  expected: "expected {metric} {mean} \u00b1 {spread}",
+  expected: "expected {metric} {typical} (mean {mean})",
   by_target: "budget by target {target}",
   rho_anchor: "rho {rho} from the anchor",
   rho_slider: "rho {rho} from the slider",

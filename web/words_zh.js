@@ -16,7 +16,7 @@ export const CHINESE = {
   rule_adaptive: "{sampler} 自行选择步，因此每一步都运行模型：请换用其他采样器。",
   rule_reads_conds: "{sampler}（CFG++）在每一步都需要模型：请换用其他采样器。",
   rule_several_calls: "{sampler} 在每个计算步调用模型 {calls} 次：euler 只调用一次。",
-  expected: "预计 {metric} {mean} \u00b1 {spread}",
+  expected: "预计 {metric} {typical}（平均 {mean}）",
   by_target: "预算由目标 {target} 决定",
   rho_anchor: "rho {rho}（来自锚点）",
   rho_slider: "rho {rho}（来自滑块）",
