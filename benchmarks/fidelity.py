@@ -1,10 +1,11 @@
 """Fidelity to the full run at equal model calls, against what people would pick instead.
 
-    nox -s bench -- fidelity [--work FOLDER] [--only NAME ...] [--peer NAME=FOLDER ...]
+    nox -s bench -- fidelity [--work FOLDER] [--workers N] [--only NAME ...] [--peer NAME=FOLDER]
 
 Everything samples the bundled model through the host's own stack, on held-out prompts with seeds
 that no calibration saw, and is compared with the 50-step Euler run of the same prompt and seed.
-With ``--work``, a run that was cut short goes on where it stopped.
+With ``--work``, a run that was cut short goes on where it stopped. Processes share the budgets: a
+model this small leaves a second core idle.
 """
 
 from __future__ import annotations
@@ -12,8 +13,12 @@ from __future__ import annotations
 import argparse
 import json
 import logging
+import os
+import subprocess
+import sys
 import tempfile
 import time
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -41,6 +46,7 @@ FIRST_SEED = 1000
 CALIBRATION_PROMPTS = 16
 LEMICA = {"LeMiCa's path (our re-implementation)": lemica}
 COMMAND = "nox -s bench -- fidelity"
+LINES = "fidelity.json"
 
 logger = logging.getLogger("otcache")
 
@@ -118,11 +124,10 @@ class Kept:
         partial.replace(self._path)
 
 
-def run(
+def measure_missing(
     bench: FidelityBench, contestants: dict[str, Any], kept: Kept, budgets: tuple[int, ...]
-) -> list[Row]:
-    """Measures what is not there yet; a row for each contestant and budget that there is."""
-    rows: list[Row] = []
+) -> None:
+    """Measures what is not kept yet."""
     for budget in budgets:
         for name, contestant in contestants.items():
             key = f"{name} @ {budget}"
@@ -133,12 +138,55 @@ def run(
                 kept.put(key, line)
                 mean = "left out" if line is None else f"{np.mean(line['lpips']):.5f}"
                 logger.warning("%6.1f s  %-70s %s", time.perf_counter() - start, key, mean)
-    for budget in budgets:
-        for name in contestants:
-            line = kept.lines[f"{name} @ {budget}"]
-            if line is not None:
-                rows.append(row_of(name, budget, line, kept.lines, SEEDS))
-    return rows
+
+
+def rows_of(contestants: Iterable[str], kept: Kept, budgets: tuple[int, ...]) -> list[Row]:
+    """A row for each contestant and budget that was measured."""
+    measured = [
+        (name, budget, kept.lines[f"{name} @ {budget}"])
+        for budget in budgets
+        for name in contestants
+    ]
+    return [
+        row_of(name, budget, line, kept.lines, SEEDS)
+        for name, budget, line in measured
+        if line is not None
+    ]
+
+
+def share_out(budgets: Iterable[int], workers: int) -> list[list[int]]:
+    """Budgets for each worker, about as many model calls for one as for another."""
+    shares: list[list[int]] = [[] for _ in range(workers)]
+    for budget in sorted(budgets, reverse=True):
+        min(shares, key=sum).append(budget)
+    return [share for share in shares if share]
+
+
+def measure_in_workers(work: Path, options: argparse.Namespace, budgets: tuple[int, ...]) -> None:
+    """Measures in processes, each in a folder of its own, and puts their lines together."""
+    shares = share_out(budgets, options.workers)
+    folders = [work / f"worker-{'-'.join(map(str, share))}" for share in shares]
+    given = [word for peer in options.peer for word in ("--peer", peer)]
+    given += ["--only", *options.only] if options.only else []
+    threads = max((os.cpu_count() or 1) // len(shares), 1)
+    workers = [
+        subprocess.Popen(
+            [
+                *(sys.executable, "-m", "benchmarks", "fidelity", "--workers", "1"),
+                *("--work", str(folder), *given, "--budgets", *map(str, share)),
+            ],
+            cwd=REPOSITORY,
+            env=os.environ | {"OMP_NUM_THREADS": str(threads)},
+        )
+        for share, folder in zip(shares, folders, strict=True)
+    ]
+    failed = [worker.args for worker in workers if worker.wait() != 0]
+    if failed:
+        raise SystemExit(f"every worker must succeed but this one failed: {failed[0]}")
+    kept = Kept(work / LINES)
+    for folder in folders:
+        for key, line in Kept(folder / LINES).lines.items():
+            kept.put(key, line)
 
 
 def _contestants(only: list[str] | None, places: list[str]) -> dict[str, Any]:
@@ -158,16 +206,21 @@ def main(arguments: list[str]) -> None:
     """Command line."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks fidelity")
     parser.add_argument("--work", type=Path, help="folder to keep what was done in")
+    parser.add_argument("--workers", type=int, default=min(os.cpu_count() or 1, 2))
     parser.add_argument("--only", nargs="+", help="parts of contestants' names; writes no record")
     parser.add_argument("--budgets", nargs="+", type=int, help="model calls; writes no record")
     parser.add_argument("--peer", action="append", default=[], help="NAME=FOLDER of another pack")
     options = parser.parse_args(arguments)
     with tempfile.TemporaryDirectory() as folder:
         work = options.work or Path(folder) / "work"
-        bench = FidelityBench(start_host(Path(folder) / "comfyui"), work)
         contestants = _contestants(options.only, options.peer)
         budgets = tuple(options.budgets or BUDGETS)
-        rows = run(bench, contestants, Kept(work / "fidelity.json"), budgets)
+        if options.workers > 1 and len(budgets) > 1:
+            measure_in_workers(work, options, budgets)
+        else:
+            bench = FidelityBench(start_host(Path(folder) / "comfyui"), work)
+            measure_missing(bench, contestants, Kept(work / LINES), budgets)
+        rows = rows_of(contestants, Kept(work / LINES), budgets)
     for row in rows:
         print(f"{row['budget']:3} {row['calls']:6.1f} {row['lpips']:.5f}  {row['contestant']}")
     if options.only or options.budgets:
