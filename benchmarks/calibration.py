@@ -152,7 +152,21 @@ class Bench:
             index = chosen[prompt]
             return runner.loss(self.schedule(of), index, self.full_runs.picture(index))
 
-        search = self.core("search")
+        def fitted(of: Any) -> Any:
+            def arrive(tried: Any, prompt: int, step: int) -> Any:
+                return runner.state_at(self.schedule(tried), chosen[prompt], step)
+
+            def full(prompt: int) -> Any:
+                return self.full_runs.states(chosen[prompt])
+
+            return fits.keep(
+                of.computed_steps,
+                lambda: fit.fit_gains(of, range(len(chosen)), arrive, full),
+                lambda: runner.model_calls,
+            )
+
+        search, fit = self.core("search"), self.core("gain_fit")
+        fits = fit.GainFits(self.storage, f"{name} fits")
         start = time.perf_counter()
         found = search.search_anchor(
             loss,
@@ -161,6 +175,8 @@ class Bench:
             budget=budget,
             warm_starts=starts,
             gains=variant.gains,
+            tail=self.core("schedule").longest_tail(STEPS) if variant.gains else 0,
+            follow=fitted if variant.gains else None,
             settings=search.SearchSettings(
                 trials=variant.trials,
                 patience=variant.patience,
@@ -217,7 +233,7 @@ def barycentre(bench: Bench) -> dict[str, Any]:
         calls, seconds = calls + found.model_calls, seconds + spent
         nodes.append(found.best.computed_steps)
     mean = np.mean(np.array(nodes, dtype=float), axis=0)
-    merged = bench.core("gaps").candidate(bench.core("transport").project_to_steps(mean, STEPS))
+    merged = bench.core("gaps").candidate(bench.core("transport").project_to_steps(mean))
     calibration, _ = bench.search(
         "barycentre", [merged], replace(variant, proposer="none", polish=False, trials=1)
     )
@@ -292,12 +308,12 @@ def with_middle(bench: Bench, anchor: Any, budget: int) -> dict[str, Any]:
 def foretold(bench: Bench, anchor: Any, budget: int) -> dict[str, Any]:
     """Expected against measured loss at a budget that the curve was not measured at."""
     curve = bench.core("fidelity").FidelityCurve(anchor.fidelity)
-    expected, spread = curve.expected(budget)
+    expected, mean = curve.expected(budget)
     losses = bench.held_out_losses(predicted(bench, anchor, budget))
     return {
         "budget": budget,
         "expected": round(expected, 5),
-        "expected_spread": round(spread, 5),
+        "expected_mean": round(mean, 5),
         "held_out": round(float(losses.mean()), 5),
         "held_out_median": round(float(np.median(losses)), 5),
     }

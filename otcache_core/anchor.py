@@ -14,7 +14,14 @@ from .anchor_facts import Calibration, Objective, Sampling
 from .documents import MAX_BYTES, Fields, parse_document
 from .errors import OTCacheError
 from .fidelity import MAX_POINTS, FidelityCurve, FidelityPoint
-from .schedule import MAX_LOOK_BACK, MAX_SLOPE_GAIN, MAX_STEPS, Schedule, check_sigmas
+from .schedule import (
+    MAX_LOOK_BACK,
+    MAX_SLOPE_GAIN,
+    MAX_STEPS,
+    Schedule,
+    check_end,
+    check_sigmas,
+)
 
 __all__ = [
     "SUFFIX",
@@ -180,7 +187,7 @@ class Anchor:
         sampling = Sampling.from_fields(fields.nested("sampling"))
 
         def schedule(part: Fields) -> Schedule:
-            nodes = part.integers("computed_steps", 0, steps - 1)
+            nodes = check_end(part.integers("computed_steps", 0, steps - 1), steps)
             edges = part.integers("look_back", 1, MAX_LOOK_BACK) if "look_back" in part else ()
             gains = part.numbers("slope_gain", 0.0, MAX_SLOPE_GAIN) if "slope_gain" in part else ()
             return Schedule(steps, nodes, estimator, edges, sampling.sigmas, gains)

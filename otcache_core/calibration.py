@@ -22,7 +22,7 @@ from .calibration_settings import RHO_CANDIDATES, Settings
 from .errors import EvaluationError, OTCacheError
 from .fidelity import FidelityPoint
 from .full_runs import FullRun, FullRuns, rotated
-from .gain_fit import GainFits, State
+from .gain_fit import GainFits, State, fit_gains, refine_gains
 from .gaps import Candidate, candidate
 from .schedule import Schedule
 from .search import SearchSettings, search_anchor
@@ -151,7 +151,7 @@ class _Job:
         settings = self.settings
         budget = len(starts[0].computed_steps)
         digest = hashlib.sha256(
-            repr((starts, settings.gains, search.proposer)).encode()
+            repr((starts, settings.gains, settings.most_tail, search.proposer)).encode()
         ).hexdigest()[:8]
         found = search_anchor(
             self.loss,
@@ -160,6 +160,8 @@ class _Job:
             budget=budget,
             warm_starts=starts,
             gains=settings.fits_gains,
+            tail=settings.most_tail,
+            follow=self.fit,
             settings=search,
             on_trial=on_trial,
             stop=self.stop,
@@ -171,7 +173,14 @@ class _Job:
         return found
 
     def fit(self, of: Candidate) -> Candidate:
-        """The candidate with fitted gains, or as it is where they cannot be had."""
+        """The candidate with gains fitted edge by edge, or as it is where they cannot be had."""
+        return self._fitted(fit_gains, of, of.computed_steps)
+
+    def refine(self, of: Candidate) -> Candidate:
+        """The candidate with all gains fitted together, or as it is."""
+        return self._fitted(refine_gains, of, of)
+
+    def _fitted(self, how: Callable[..., Candidate], of: Candidate, what: object) -> Candidate:
         if not self.settings.fits_gains or self.stop():
             return of
         runner, budget = self.runner, len(of.computed_steps)
@@ -179,12 +188,14 @@ class _Job:
         if prompts < min(LEAST_FIT_PROMPTS, runner.prompts):
             logger.info("OTCache: gains at %d calls are not fitted: the memo is too small", budget)
             return of
+
+        def arrive(tried: Candidate, prompt: int, step: int) -> State:
+            return runner.state_at(self.schedule(tried), prompt, step)
+
         try:
-            return self.fits.fit(
-                of,
-                range(prompts),
-                lambda c, prompt, step: runner.state_at(self.schedule(c), prompt, step),
-                self.full_runs.states,
+            return self.fits.keep(
+                what,
+                lambda: how(of, range(prompts), arrive, self.full_runs.states),
                 lambda: runner.model_calls,
             )
         except EvaluationError as error:
@@ -322,14 +333,17 @@ def _predicted(job: _Job, anchor: Anchor, budget: int, rho: float | None = None)
 
 
 def _with_fitted_gains(job: _Job, found: SearchResult) -> SearchResult:
-    """The search's best with its gains fitted once more, where that is better still."""
-    fitted = job.fit(found.best)
-    try:
-        loss = float(np.mean(list(job.losses(fitted).values())))
-    except EvaluationError as error:
-        logger.warning("OTCache: fitted gains could not be measured: %s", error)
-        return found
-    return replace(found, best=fitted, best_loss=loss) if loss < found.best_loss else found
+    """The search's best with its gains fitted once more, by the ways that make it better still."""
+    for how in (job.fit, job.refine):
+        fitted = how(found.best)
+        try:
+            loss = float(np.mean(list(job.losses(fitted).values())))
+        except EvaluationError as error:
+            logger.warning("OTCache: fitted gains could not be measured: %s", error)
+            continue
+        if loss < found.best_loss:
+            found = replace(found, best=fitted, best_loss=loss)
+    return found
 
 
 def _with_middle(job: _Job, anchor: Anchor) -> Anchor:
@@ -340,6 +354,7 @@ def _with_middle(job: _Job, anchor: Anchor) -> Anchor:
     starts = [_predicted(job, anchor, budget), *job.graphs.candidates(budget)]
     found = job.search("middle", list(dict.fromkeys(starts)), job.settings.search)
     job.spent += found.model_calls
+    found = _with_fitted_gains(job, found)
     return replace(anchor, middle=job.schedule(found.best))
 
 

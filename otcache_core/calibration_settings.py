@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from .errors import OTCacheError
 from .graph import DEFAULT_GAMMA
-from .schedule import DEFAULT_ESTIMATOR, ESTIMATORS
+from .schedule import DEFAULT_ESTIMATOR, ESTIMATORS, longest_tail
 from .search_settings import SearchSettings
 
 RHO_CANDIDATES = (1.0, 1.1, 1.2, 1.3, 1.5)
@@ -61,6 +61,11 @@ class Settings:
     def fits_gains(self) -> bool:
         """Whether gains are searched and fitted: the slope alone has any."""
         return self.gains and self.estimator == "slope"
+
+    @property
+    def most_tail(self) -> int:
+        """How many steps after the last computed one stage 2 may leave to the slope."""
+        return longest_tail(self.steps) if self.fits_gains else 0
 
     @property
     def rho_budget(self) -> int:

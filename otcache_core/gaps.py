@@ -3,8 +3,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Container, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
+from typing import TypeAlias
 
 import numpy as np
 
@@ -13,21 +15,21 @@ from .schedule import MAX_SLOPE_GAIN
 Steps = tuple[int, ...]
 
 MOVES = ((-1, -0.25), (1, 0.25), (-2, -0.5), (2, 0.1))
-"""Moves of the polish: of one computed step, and of one gain."""
+"""Moves of the polish: of computed steps, and of one gain."""
 
 GAIN_GRID = 0.05
 
 
-def steps_from_gaps(gaps: Sequence[float], steps: int) -> Steps:
-    """Projects positive real gaps to computed steps: scaled to sum T-1, largest remainders first.
+def steps_from_gaps(gaps: Sequence[float], last: int) -> Steps:
+    """Projects positive real gaps to computed steps: scaled to their end, largest remainders first.
 
-    Integer gaps that already sum to ``steps - 1`` come back as they are.
+    Integer gaps that already sum to ``last`` come back as they are.
 
     Args:
         gaps: ``B - 1`` positive numbers.
-        steps: Step count T, at least B.
+        last: The last computed step, at least B-1; T-1 in the paper.
     """
-    spare = steps - 1 - len(gaps)
+    spare = last - len(gaps)
     above_one = np.maximum(np.asarray(gaps, dtype=float) - 1.0, 0.0)
     total = above_one.sum()
     share = above_one * (spare / total) if total > 0 else np.full(len(gaps), spare / len(gaps))
@@ -61,6 +63,9 @@ class Candidate:
     slope_gain: tuple[float, ...]
 
 
+Follow: TypeAlias = Callable[[Candidate], Candidate]
+
+
 def candidate(computed_steps: Steps, slope_gain: Sequence[float] | float = 1.0) -> Candidate:
     """A candidate in its one normal form, so that equal runs are equal candidates.
 
@@ -80,29 +85,47 @@ def candidate(computed_steps: Steps, slope_gain: Sequence[float] | float = 1.0) 
     return Candidate(tuple(computed_steps), tuple(min(max(g, 0.0), MAX_SLOPE_GAIN) for g in kept))
 
 
-def neighbours(of: Candidate, *, gains: bool = False) -> Iterator[Candidate]:
-    """Candidates that differ in one inner step or one gain, small moves of steps first.
+def neighbours(
+    of: Candidate, *, gains: bool = False, ends: Container[int] = (), follow: Follow | None = None
+) -> Iterator[Candidate]:
+    """Candidates that differ in one step, a run of steps or one gain, small moves of steps first.
 
     Args:
         of: The candidate in the middle.
         gains: Whether gains move too.
+        ends: Where the last step may move to; else it stays.
+        follow: The gains that a candidate with other steps is tried with; else those it had.
     """
     seen = {of}
     for step_move, gain_move in MOVES:
-        moved = list(_moved_steps(of, step_move))
-        if gains:
-            moved += _moved_gains(of, gain_move)
-        for near in moved:
+        for moved in _moved_steps(of.computed_steps, step_move, ends):
+            near = candidate(moved, of.slope_gain)
+            near = follow(near) if follow is not None and near not in seen else near
+            if near not in seen:
+                seen.add(near)
+                yield near
+        for near in _moved_gains(of, gain_move) if gains else ():
             if near not in seen:
                 seen.add(near)
                 yield near
 
 
-def _moved_steps(of: Candidate, move: int) -> Iterator[Candidate]:
-    nodes = of.computed_steps
-    for i in range(1, len(nodes) - 1):
-        if nodes[i - 1] < nodes[i] + move < nodes[i + 1]:
-            yield candidate((*nodes[:i], nodes[i] + move, *nodes[i + 1 :]), of.slope_gain)
+def _moved_steps(nodes: Steps, move: int, ends: Container[int]) -> Iterator[Steps]:
+    """One step moved; then, by small moves, all from one on and all up to one."""
+    count = len(nodes)
+    runs = [(i, i + 1) for i in range(1, count)]
+    if abs(move) == 1:
+        runs += [(i, count - end) for end in (1, 0) for i in range(1, count - 1 - end)]
+        runs += [(1, i) for i in range(3, count - 1)]
+    for first, after in runs:
+        moved = (
+            *nodes[:first],
+            *(node + move for node in nodes[first:after]),
+            *nodes[after:],
+        )
+        rises = all(b > a for a, b in pairwise(moved))
+        if rises and (moved[-1] == nodes[-1] or moved[-1] in ends):
+            yield moved
 
 
 def _moved_gains(of: Candidate, move: float) -> Iterator[Candidate]:

@@ -27,12 +27,19 @@ class GapSpace:
         budget: Computed steps, B.
         whole: Whether gaps are integers; CMA-ES as in the paper works on real ones.
         gains: Whether the slope's gain on each edge is searched too.
+        tail: How many steps after the last computed one there may be; none in the paper.
     """
 
     steps: int
     budget: int
     whole: bool = False
     gains: bool = False
+    tail: int = 0
+
+    @property
+    def ends(self) -> range:
+        """Where the last computed step may be."""
+        return range(self.steps - 1 - self.tail, self.steps)
 
     @property
     def widest(self) -> int:
@@ -46,7 +53,8 @@ class GapSpace:
             gaps: list[float] = [trial.suggest_int(n, 1, self.widest) for n in names]
         else:
             gaps = [trial.suggest_float(n, 1.0, self.widest) for n in names]
-        nodes = steps_from_gaps(gaps, self.steps)
+        tail = trial.suggest_int("tail", 0, self.tail) if self.tail else 0
+        nodes = steps_from_gaps(gaps, self.steps - 1 - tail)
         if not self.gains:
             return candidate(nodes)
         # The first edge has no slope before it.
@@ -63,12 +71,14 @@ class GapSpace:
         kind = int if self.whole else float
         gaps = gaps_from_steps(of.computed_steps)
         found: dict[str, float] = {f"gap_{i}": kind(gap) for i, gap in enumerate(gaps)}
+        if self.tail:
+            found["tail"] = self.steps - 1 - of.computed_steps[-1]
         if self.gains:
             found |= {f"gain_{i}": gain for i, gain in enumerate(of.slope_gain) if i > 0}
         return found
 
 
-def gap_space(proposer: str, steps: int, budget: int, *, gains: bool) -> GapSpace:
+def gap_space(proposer: str, steps: int, budget: int, *, gains: bool, tail: int = 0) -> GapSpace:
     """The space in which a proposer works.
 
     Raises:
@@ -78,7 +88,7 @@ def gap_space(proposer: str, steps: int, budget: int, *, gains: bool) -> GapSpac
         raise OTCacheError(
             f"`proposer` must be one of {', '.join(PROPOSERS)} but got {proposer!r}."
         )
-    return GapSpace(steps, budget, proposer != "cma-es", gains)
+    return GapSpace(steps, budget, proposer != "cma-es", gains, tail)
 
 
 def fixed_sampler(parameters: dict[str, float]) -> optuna.samplers.BaseSampler:

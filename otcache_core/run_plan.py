@@ -157,8 +157,10 @@ def place_by_levels(
     begin = float(np.interp(-sigmas[0], -levels, progress))
     wanted = np.interp(np.linspace(begin, 1.0, budget), progress, levels)
     positions = np.interp(-wanted, -np.asarray(sigmas), np.arange(len(sigmas)))
-    positions[0], positions[-1] = 0.0, steps - 1
-    nodes = project_to_steps(np.clip(positions, 0.0, steps - 1), steps)
+    positions[0] = 0.0
+    if schedule.tail == 0:
+        positions[-1] = steps - 1
+    nodes = project_to_steps(np.clip(positions, 0.0, steps - 1))
     edges = slice(len(nodes) - 1)
     return Schedule(
         steps, nodes, schedule.estimator, schedule.look_back[edges],
@@ -197,7 +199,9 @@ def _part(schedule: Schedule, offset: int, steps: int) -> Schedule:
     look_back = dict(zip(schedule.computed_steps, schedule.look_back, strict=False))
     gains = dict(zip(schedule.computed_steps, schedule.slope_gain, strict=False))
     inside = [t - offset for t in schedule.computed_steps if offset <= t < offset + steps]
-    nodes = tuple(sorted({0, steps - 1, *inside}))
+    # A part that ends before the schedule does has no step of its own to come to.
+    last = {steps - 1} if offset + steps <= schedule.computed_steps[-1] else set()
+    nodes = tuple(sorted({0, *inside, *last}))
     edges = [t + offset for t in nodes[:-1]]
     return Schedule(
         steps,

@@ -25,9 +25,9 @@ DEFAULT_ESTIMATOR = "slope"
 def _check_computed_steps(computed_steps: Sequence[int], steps: int) -> None:
     if not 1 <= steps <= MAX_STEPS:
         raise OTCacheError(f"`steps` must be from 1 to {MAX_STEPS} but got {steps}.")
-    if not computed_steps or computed_steps[0] != 0 or computed_steps[-1] != steps - 1:
+    if not computed_steps or computed_steps[0] != 0 or computed_steps[-1] >= steps:
         raise OTCacheError(
-            f"`computed_steps` must begin with 0 and end with steps - 1 = {steps - 1} "
+            f"`computed_steps` must begin with 0 and end with steps - 1 = {steps - 1} or before "
             f"but got {list(computed_steps)}."
         )
     if any(later <= earlier for earlier, later in pairwise(computed_steps)):
@@ -71,8 +71,8 @@ class Schedule:
 
     Attributes:
         steps: Number of sampler steps, T.
-        computed_steps: Step indices at which the model runs, strictly increasing; the first and
-            the last step are among them.
+        computed_steps: Step indices at which the model runs, strictly increasing; the first step
+            is among them. Steps after the last of them are its tail.
         estimator: One of ``ESTIMATORS``.
         look_back: MeanCache's look-back for each edge from one computed step to the next, values
             from 1 to 6; left empty it is filled with 1, plain reuse.
@@ -133,8 +133,13 @@ class Schedule:
 
     @property
     def gaps(self) -> tuple[int, ...]:
-        """First differences of ``computed_steps``: positive, they sum to ``steps - 1``."""
+        """First differences of ``computed_steps``: positive, with the tail they sum to T-1."""
         return tuple(later - earlier for earlier, later in pairwise(self.computed_steps))
+
+    @property
+    def tail(self) -> int:
+        """Number of steps after the last computed one; published schedules have none."""
+        return self.steps - 1 - self.computed_steps[-1]
 
     @property
     def mask(self) -> tuple[bool, ...]:
@@ -171,7 +176,7 @@ class Schedule:
         sigmas = fields.numbers("sigmas", 0.0, 1e6) if "sigmas" in fields else None
         return cls(
             steps,
-            fields.integers("computed_steps", 0, steps - 1),
+            check_end(fields.integers("computed_steps", 0, steps - 1), steps),
             fields.text("estimator", DEFAULT_ESTIMATOR),
             fields.integers("look_back", 1, MAX_LOOK_BACK) if "look_back" in fields else (),
             sigmas,
@@ -186,6 +191,26 @@ class Schedule:
     def from_json(cls, text: str) -> Schedule:
         """Reads ``to_json``'s text back; raises ``OTCacheError`` on anything else."""
         return cls.from_fields(parse_document(text, "schedule"))
+
+
+def longest_tail(steps: int) -> int:
+    """How many steps at the end of a run a schedule may leave to its last computed step."""
+    return steps // 10
+
+
+def check_end(computed_steps: tuple[int, ...], steps: int) -> tuple[int, ...]:
+    """The computed steps of a whole run as they are, once checked: they go on to about its end.
+
+    Raises:
+        OTCacheError: If they stop early, as steps that were made for a shorter run do.
+    """
+    earliest = steps - 1 - longest_tail(steps)
+    if computed_steps and computed_steps[-1] < earliest:
+        raise OTCacheError(
+            f"`computed_steps` must end at step {earliest} or later in a run of {steps} steps but "
+            f"end at {computed_steps[-1]}: are they for another step count?"
+        )
+    return computed_steps
 
 
 def check_sigmas(sigmas: Sequence[float], steps: int) -> tuple[float, ...]:

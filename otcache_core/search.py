@@ -17,7 +17,7 @@ from collections.abc import Callable, Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
 from .errors import EvaluationError, OTCacheError
-from .gaps import Candidate, gaps_from_steps, neighbours
+from .gaps import Candidate, Follow, gaps_from_steps, neighbours
 from .judging import Judge, Loss, OnPrompt
 from .proposals import GapSpace, fixed_sampler, gap_space, make_sampler
 from .schedule import MAX_STEPS
@@ -62,6 +62,7 @@ class _Search:
         self._sampler: optuna.samplers.BaseSampler | None = None
         self._cause: BaseException | None = None
         self.model_calls: Callable[[], int] = lambda: 0
+        self.follow: Follow | None = None
 
     # Where the search stands
 
@@ -120,7 +121,8 @@ class _Search:
             return None
         if best is not None and self.settings.polish:
             self._phase = "polish"
-            near = neighbours(best.best, gains=self.space.gains)
+            space = self.space
+            near = neighbours(best.best, gains=space.gains, ends=space.ends, follow=self.follow)
             candidate = self._free(near, known, wait=True)
             if candidate is not None:
                 return candidate
@@ -135,10 +137,16 @@ class _Search:
         With ``wait``, where others are on all that is left, the first of these: a worker that died
         leaves its candidate unfinished for ever, and nobody can tell a dead one from a slow one.
         """
-        left = [c for c in candidates if c not in known]
-        running = running_candidates(self.study) if left else set()
-        free = next((c for c in left if c not in running), None)
-        return left[0] if free is None and left and wait else free
+        running: set[Candidate] | None = None
+        taken: Candidate | None = None
+        for candidate in candidates:  # one at a time: the next may cost model calls to know
+            if candidate in known:
+                continue
+            running = running_candidates(self.study) if running is None else running
+            if candidate not in running:
+                return candidate
+            taken = candidate if taken is None else taken
+        return taken if wait else None
 
     def _sampler_has_turn(self, finished: list[Trial]) -> bool:
         settings = self.settings
@@ -195,7 +203,7 @@ class _Search:
 
 
 def _check(
-    steps: int, budget: int, warm_starts: Sequence[Candidate], settings: SearchSettings
+    steps: int, budget: int, warm_starts: Sequence[Candidate], settings: SearchSettings, tail: int
 ) -> None:
     if not 3 <= budget < steps <= MAX_STEPS:
         raise OTCacheError(
@@ -209,7 +217,8 @@ def _check(
     for start in warm_starts:
         nodes = start.computed_steps
         gaps = gaps_from_steps(nodes)
-        if len(nodes) != budget or nodes[0] != 0 or nodes[-1] != steps - 1 or min(gaps) < 1:
+        ends = 0 <= steps - 1 - nodes[-1] <= tail
+        if len(nodes) != budget or nodes[0] != 0 or not ends or min(gaps) < 1:
             raise OTCacheError(
                 f"a warm start must be {budget} increasing steps from 0 to {steps - 1} "
                 f"but got {list(nodes)}."
@@ -224,6 +233,8 @@ def search_anchor(
     budget: int,
     warm_starts: Sequence[Candidate],
     gains: bool = False,
+    tail: int = 0,
+    follow: Follow | None = None,
     settings: SearchSettings = SearchSettings(),  # noqa: B008  (frozen)
     on_trial: Callable[[SearchResult], None] | None = None,
     on_prompt: OnPrompt | None = None,
@@ -246,6 +257,8 @@ def search_anchor(
         budget: Computed steps, B; from 3 to T-1.
         warm_starts: Candidates to evaluate first, the stage-1 schedule leading.
         gains: Whether the slope's gain on each edge is searched with the steps.
+        tail: How many steps after the last computed one there may be; none in the paper.
+        follow: The gains that the polish tries moved steps with; by default those they had.
         settings: How to search.
         on_trial: Called after each candidate with what was found so far.
         on_prompt: Called after each prompt with the candidate, the prompts done and in all.
@@ -259,15 +272,16 @@ def search_anchor(
     """
     import optuna
 
-    _check(steps, budget, warm_starts, settings)
+    _check(steps, budget, warm_starts, settings, tail)
     with quiet_optuna():
         judge = Judge(loss, prompts, settings.p_threshold, settings.seed, on_prompt)
         study = optuna.create_study(
             storage=storage, study_name=study_name, load_if_exists=True, pruner=judge.pruner()
         )
-        space = gap_space(settings.proposer, steps, budget, gains=gains)
+        space = gap_space(settings.proposer, steps, budget, gains=gains, tail=tail)
         search = _Search(judge, study, space, warm_starts, settings)
         search.model_calls = model_calls or search.model_calls
+        search.follow = follow
         while not (stop is not None and stop() and search.result() is not None):
             if not search.run_one():
                 break

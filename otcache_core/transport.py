@@ -65,11 +65,12 @@ def warping_curve(computed_steps: tuple[int, ...], steps: int) -> Curve:
     """Lifts a schedule to a monotone curve by a monotone cubic.
 
     Args:
-        computed_steps: Strictly increasing, from 0 to ``steps - 1``.
+        computed_steps: Strictly increasing, from 0 to at most ``steps - 1``.
         steps: The run's step count.
 
     Returns:
-        Step index as a share of the last one, at uniform progress values; read-only.
+        Step index as a share of the last one, at uniform progress values; read-only. It ends below
+        1 where the schedule has a tail.
     """
     # "Continuous Representation" in Sec. 3.3.
     if len(computed_steps) < 2:
@@ -77,7 +78,7 @@ def warping_curve(computed_steps: tuple[int, ...], steps: int) -> Curve:
     nodes = np.linspace(0.0, 1.0, len(computed_steps))
     spline = PchipInterpolator(nodes, np.asarray(computed_steps) / (steps - 1))
     curve: Curve = spline(_PROGRESS)
-    curve[-1] = 1.0  # rounding may leave it on either side
+    curve[-1] = computed_steps[-1] / (steps - 1)  # rounding may leave it on either side
     curve.flags.writeable = False
     return curve
 
@@ -99,23 +100,24 @@ def realise(curve: Curve, budget: int, steps: int, rho: float) -> tuple[int, ...
         rho: Exponent; above 1 it puts more computed steps early.
 
     Returns:
-        Exactly ``budget`` step indices, strictly increasing from 0 to ``steps - 1``.
+        Exactly ``budget`` step indices, strictly increasing from 0 to where the curve ends.
     """
     if steps == 1:
         return (0,)
     progress = np.linspace(0.0, 1.0, budget) ** rho  # (i / (B - 1))^rho
-    return project_to_steps(np.interp(progress, _PROGRESS, curve) * (steps - 1), steps)
+    return project_to_steps(np.interp(progress, _PROGRESS, curve) * (steps - 1))
 
 
-def project_to_steps(positions: Sequence[float] | Curve, steps: int) -> tuple[int, ...]:
+def project_to_steps(positions: Sequence[float] | Curve) -> tuple[int, ...]:
     """The projection of Eq. 10: round, keep every gap at least 1, take the excess off large gaps.
 
     Args:
-        positions: Non-decreasing real step positions from 0 to ``steps - 1``, at most ``steps``.
-        steps: The run's step count.
+        positions: Non-decreasing real step positions from 0; no more of them than steps.
     """
-    gaps = np.maximum(np.diff(np.rint(np.asarray(positions)).astype(int)), 1)
-    for _ in range(int(gaps.sum()) - (steps - 1)):
+    rounded = np.rint(np.asarray(positions)).astype(int)
+    gaps = np.maximum(np.diff(rounded), 1)
+    last = max(int(rounded[-1]), len(gaps))  # so many gaps need so many steps
+    for _ in range(int(gaps.sum()) - last):
         gaps[np.argmax(gaps)] -= 1
     return (0, *np.cumsum(gaps).tolist())
 

@@ -31,7 +31,7 @@ from otcache_core.gaps import (
     ],
 )
 def test_gaps_by_hand(gaps: tuple[float, ...], steps: int, expected: Steps) -> None:
-    assert steps_from_gaps(gaps, steps) == expected
+    assert steps_from_gaps(gaps, steps - 1) == expected
 
 
 def test_any_gaps_give_a_schedule() -> None:
@@ -41,7 +41,7 @@ def test_any_gaps_give_a_schedule() -> None:
         edges = int(random.integers(1, min(steps, 40)))
         gaps = 10.0 ** random.uniform(-3, random.choice([0.1, 1, 6]), edges)
 
-        nodes = steps_from_gaps(gaps.tolist(), steps)
+        nodes = steps_from_gaps(gaps.tolist(), steps - 1)
 
         assert len(nodes) == edges + 1
         assert (nodes[0], nodes[-1]) == (0, steps - 1)
@@ -62,7 +62,7 @@ def test_integer_gaps_come_back_as_they_are() -> None:
         inner = np.sort(random.choice(np.arange(1, steps - 1), budget - 2, replace=False))
         nodes = (0, *inner.tolist(), steps - 1)
 
-        assert steps_from_gaps(gaps_from_steps(nodes), steps) == nodes
+        assert steps_from_gaps(gaps_from_steps(nodes), steps - 1) == nodes
 
 
 def test_uniform_steps_by_hand() -> None:
@@ -127,15 +127,59 @@ def test_gains_of_other_edges_are_refused(count: int) -> None:
 
 
 def test_neighbours_by_hand() -> None:
-    """Moves of -1, then 1, then -2, then 2, each of both inner steps where there is room."""
+    """Moves of -1, then 1, then -2, then 2: of each inner step, by 1 of both too."""
     of = candidate((0, 2, 4, 8))
 
     assert [near.computed_steps for near in neighbours(of)] == [
-        *((0, 1, 4, 8), (0, 2, 3, 8)),
-        *((0, 3, 4, 8), (0, 2, 5, 8)),
+        *((0, 1, 4, 8), (0, 2, 3, 8), (0, 1, 3, 8)),
+        *((0, 3, 4, 8), (0, 2, 5, 8), (0, 3, 5, 8)),
         # 2 - 2 is step 0, and 4 - 2 and 2 + 2 are each other's.
         (0, 2, 6, 8),
     ]
+
+
+def test_the_last_step_moves_where_it_may() -> None:
+    """Alone, and with the steps before it, from a step on; within 6 to 8, at 8 at first."""
+    of = candidate((0, 2, 4, 8))
+
+    moved = [near.computed_steps for near in neighbours(of, ends=range(6, 9))]
+
+    assert [nodes for nodes in moved if nodes[-1] != 8] == [
+        *((0, 2, 4, 7), (0, 1, 3, 7), (0, 2, 3, 7)),
+        (0, 2, 4, 6),
+    ]
+    assert [nodes for nodes in moved if nodes[-1] == 8] == [
+        near.computed_steps for near in neighbours(of)
+    ]
+
+
+def test_runs_of_steps_move_together() -> None:
+    """From each step on, and up to each, by 1."""
+    of = candidate((0, 4, 8, 12, 16, 20))
+
+    moved = {near.computed_steps for near in neighbours(of) if near.computed_steps[1] == 5}
+
+    assert moved == {(0, 5, *rest) for rest in (
+        (8, 12, 16, 20), (9, 12, 16, 20), (9, 13, 16, 20), (9, 13, 17, 20)
+    )}  # fmt: skip
+    assert (0, 4, 8, 13, 17, 20) in {near.computed_steps for near in neighbours(of)}
+
+
+def test_moved_steps_are_tried_with_the_gains_that_follow() -> None:
+    of = candidate((0, 3, 6, 9), (1.0, 0.5, 0.75))
+    asked: list[Candidate] = []
+
+    def follow(moved: Candidate) -> Candidate:
+        asked.append(moved)
+        return candidate(moved.computed_steps, 1.5)
+
+    near = list(neighbours(of, gains=True, follow=follow))
+
+    moved = [n for n in near if n.computed_steps != of.computed_steps]
+    assert moved == [candidate(n.computed_steps, 1.5) for n in moved]
+    assert [n.computed_steps for n in asked] == [n.computed_steps for n in moved]
+    # Gains that move by themselves stay as they are.
+    assert candidate(of.computed_steps, (1.0, 0.25, 0.75)) in near
 
 
 def test_neighbours_keep_the_gains_that_still_count() -> None:
@@ -146,8 +190,10 @@ def test_neighbours_keep_the_gains_that_still_count() -> None:
     assert gains == {
         (0, 1, 4, 6): (1.0, 0.5, 0.75),
         (0, 2, 3, 6): (1.0, 1.0, 0.75),  # 2 -> 3 skips nothing any more
+        (0, 1, 3, 6): (1.0, 0.5, 0.75),
         (0, 3, 4, 6): (1.0, 1.0, 0.75),
         (0, 2, 5, 6): (1.0, 0.5, 1.0),
+        (0, 3, 5, 6): (1.0, 0.5, 1.0),
     }
 
 
@@ -188,8 +234,9 @@ def test_neighbours_are_distinct_candidates_in_their_normal_form() -> None:
         assert len(set(found)) == len(found)
         for near in found:
             assert near == candidate(near.computed_steps, near.slope_gain)
-            moved = sum(a != b for a, b in zip(near.computed_steps, of.computed_steps, strict=True))
-            assert moved <= 1
-            if moved == 0:
+            pairs_of_steps = zip(near.computed_steps, of.computed_steps, strict=True)
+            moves = {a - b for a, b in pairs_of_steps} - {0}
+            assert len(moves) <= 1
+            if not moves:
                 pairs = zip(near.slope_gain, of.slope_gain, strict=True)
                 assert sum(a != b for a, b in pairs) == 1

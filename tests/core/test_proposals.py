@@ -61,6 +61,34 @@ def test_parameters_by_hand() -> None:
     }
 
 
+def test_a_tail_is_a_parameter_where_there_may_be_one() -> None:
+    space = gap_space("tpe", STEPS, BUDGET, gains=False, tail=2)
+    early = candidate((0, 1, 4, 8, 9))
+
+    assert space.parameters(early) == {"gap_0": 1, "gap_1": 3, "gap_2": 4, "gap_3": 1, "tail": 2}
+    assert space.parameters(START)["tail"] == 0
+    assert list(space.ends) == [9, 10, 11]
+    assert _suggest(space, space.parameters(early))[0] == early
+    assert list(GapSpace(STEPS, BUDGET).ends) == [11]
+
+
+@pytest.mark.parametrize("proposer", SAMPLERS)
+def test_samplers_propose_tails_within_bounds(proposer: str) -> None:
+    space = gap_space(proposer, STEPS, BUDGET, gains=False, tail=2)
+    study = optuna.create_study(sampler=make_sampler(proposer, space, START, 1.5, 0))
+
+    def loss(trial: optuna.Trial) -> float:
+        proposed = space.suggest(trial).computed_steps
+        assert len(proposed) == BUDGET
+        assert proposed[-1] in space.ends
+        return abs(proposed[-1] - 9.0)
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        study.optimize(loss, n_trials=12)
+    assert {trial.params["tail"] for trial in study.trials} != {0}
+
+
 @pytest.mark.parametrize("whole", [False, True])
 def test_the_bounds_that_optuna_sees(whole: bool) -> None:
     space = GapSpace(STEPS, BUDGET, whole, gains=True)

@@ -136,6 +136,25 @@ def test_a_part_that_is_denoised_to_the_end_is_still_that_part() -> None:
     assert part.computed_steps == (0, 1, 4)
 
 
+@pytest.mark.parametrize(
+    ("first", "computed_steps"),
+    [(0, (0, 2, 5, 7)), (4, (0, 1, 3)), (7, (0,)), (8, (0,))],  # 8 and 9 are its tail
+)
+def test_a_part_up_to_the_end_keeps_the_tail(first: int, computed_steps: tuple[int, ...]) -> None:
+    schedule = Schedule(10, (0, 2, 5, 7), sigmas=MADE_FOR)
+
+    part = fit_to_run(schedule, MADE_FOR[first:]).schedule
+
+    assert (part.computed_steps, part.steps) == (computed_steps, 10 - first)
+
+
+def test_a_part_that_ends_at_the_last_computed_step_computes_it_once() -> None:
+    schedule = Schedule(10, (0, 2, 5, 7), sigmas=MADE_FOR)
+
+    assert fit_to_run(schedule, MADE_FOR[:9]).schedule.computed_steps == (0, 2, 5, 7)
+    assert fit_to_run(schedule, MADE_FOR[:8]).schedule.computed_steps == (0, 2, 5, 6)
+
+
 def test_both_halves_cost_the_budget_and_the_cut() -> None:
     schedule = Schedule(10, (0, 2, 5, 9), sigmas=MADE_FOR)
 
@@ -273,6 +292,14 @@ def test_steps_placed_by_level_over_the_same_levels_stay_where_they_are() -> Non
         schedule.computed_steps,
         (2, 1, 3, 1, 1, 4, 5),
     )
+
+
+def test_a_tail_stays_at_its_level() -> None:
+    schedule = Schedule(50, (0, 2, 5, 9, 15, 24, 36, 46))
+
+    assert place_by_levels(schedule, _levels(50), _levels(50)) == schedule
+    twice = place_by_levels(schedule, _levels(50), _levels(100)).computed_steps
+    assert _levels(100)[twice[-1]] == pytest.approx(_levels(50)[46], abs=0.01)
 
 
 def test_a_run_that_begins_lower_takes_the_rest_of_the_curve() -> None:

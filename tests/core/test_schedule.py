@@ -4,7 +4,7 @@ from typing import Any
 import pytest
 
 from otcache_core.errors import OTCacheError
-from otcache_core.schedule import ESTIMATORS, Schedule, check_sigmas
+from otcache_core.schedule import ESTIMATORS, Schedule, check_end, check_sigmas, longest_tail
 
 SIGMAS = (1.0, 0.9, 0.75, 0.5, 0.5, 0.25, 0.0)
 
@@ -19,6 +19,24 @@ def test_derived_values_by_hand() -> None:
     assert not schedule.is_full
     assert schedule.look_back == (1, 1, 1)  # plain reuse on each of 4 - 1 edges
     assert schedule.slope_gain == (1.0, 1.0, 1.0)  # the plain slope on each
+
+
+def test_steps_after_the_last_computed_one_are_its_tail() -> None:
+    schedule = Schedule(6, (0, 1, 3))
+
+    assert (schedule.tail, Schedule.full(6).tail) == (2, 0)
+    assert sum(schedule.gaps) + schedule.tail == 6 - 1
+    assert schedule.mask == (True, True, False, True, False, False)
+
+
+@pytest.mark.parametrize(("steps", "tail"), [(1, 0), (9, 0), (10, 1), (50, 5)])
+def test_a_shared_schedule_goes_on_to_the_last_tenth(steps: int, tail: int) -> None:
+    assert longest_tail(steps) == tail
+    latest = (0, steps - 1 - tail) if steps > 1 else (0,)
+    assert check_end(latest, steps) == latest
+    if steps > 2 + tail:
+        with pytest.raises(OTCacheError, match=f"must end at step {steps - 1 - tail} or later"):
+            check_end((0, steps - 2 - tail), steps)
 
 
 @pytest.mark.parametrize("steps", [1, 2, 50, 1000])
@@ -59,10 +77,12 @@ def test_gains_from_reuse_to_twice_the_slope(gain: float) -> None:
         ({"steps": 0}, "`steps` must be from 1 to 1000 but got 0"),
         ({"steps": -3}, "`steps` must be from 1 to 1000 but got -3"),
         ({"steps": 1001}, "`steps` must be from 1 to 1000 but got 1001"),
-        ({"computed_steps": ()}, r"must begin with 0 and end with steps - 1 = 5 but got \[\]"),
+        (
+            {"computed_steps": ()},
+            r"must begin with 0 .* = 5 or before but got \[\]",
+        ),
         ({"computed_steps": (1, 5)}, r"must begin with 0 .* but got \[1, 5\]"),
-        ({"computed_steps": (0, 4)}, r"must .* end with steps - 1 = 5 but got \[0, 4\]"),
-        ({"computed_steps": (0, 6)}, r"must .* end with steps - 1 = 5 but got \[0, 6\]"),
+        ({"computed_steps": (0, 6)}, r"must .* end with steps - 1 = 5 or before but got \[0, 6\]"),
         ({"computed_steps": (0, 3, 2, 5)}, r"strictly increasing but got \[0, 3, 2, 5\]"),
         ({"computed_steps": (0, 3, 3, 5)}, r"strictly increasing but got \[0, 3, 3, 5\]"),
         ({"estimator": "magic"}, "`estimator` must be one of slope, meancache, reuse but got 'mag"),
@@ -152,7 +172,10 @@ def test_json_without_options_takes_the_defaults() -> None:
         ('{"steps": 6}', "schedule.computed_steps must be present but is missing"),
         ('{"steps": true, "computed_steps": [0]}', "schedule.steps must be an integer .* True"),
         ('{"steps": 6, "computed_steps": [0, 9]}', r"computed_steps\[1\] must .* 0 to 5 but got 9"),
-        ('{"steps": 6, "computed_steps": [0, 2]}', r"computed_steps.* end with .* got \[0, 2\]"),
+        (
+            '{"steps": 6, "computed_steps": [0, 2]}',
+            r"at step 5 or later .* but end at 2",
+        ),
         ('{"steps": 2, "computed_steps": [0, 1], "sigmas": [1, NaN, 0]}', r"sigmas\[1\] .* nan"),
         ('{"steps": 2, "computed_steps": [0, 1], "look_back": [9]}', r"look_back\[0\] must .* 9"),
         (

@@ -283,6 +283,41 @@ def test_the_polish_moves_on_from_each_better_one() -> None:
     assert second == next(near for near in neighbours(first) if near != start)
 
 
+def test_the_last_step_is_found_where_it_may_move() -> None:
+    early = candidate((0, 1, 3, 6, 12, 17))
+
+    def loss(of: Candidate, prompt: int) -> float:
+        pairs = zip(of.computed_steps, early.computed_steps, strict=True)
+        return float(sum(abs(a - b) for a, b in pairs))
+
+    assert _search(loss, trials=200, tail=2).best == early
+    assert _search(loss, trials=200, tail=1).best.computed_steps[-1] == 18
+    assert _search(loss, trials=200).best.computed_steps[-1] == 19
+
+
+@pytest.mark.parametrize("last", [17, 20])
+def test_a_warm_start_with_too_long_a_tail_is_refused(last: int) -> None:
+    start = candidate((0, 1, 3, 6, 12, last))
+    with pytest.raises(OTCacheError, match="6 increasing steps from 0 to 19"):
+        _search(warm_starts=[start], tail=1)
+
+
+def test_moved_steps_are_fitted_one_at_a_time_as_the_polish_comes_to_them() -> None:
+    fitted: list[Candidate] = []
+
+    def follow(moved: Candidate) -> Candidate:
+        fitted.append(moved)
+        return candidate(moved.computed_steps, 0.5)
+
+    found = _search(_scattered, proposer="none", trials=4, gains=True, follow=follow)
+
+    polished = [trial.candidate for trial in found.trials if trial.phase == "polish"]
+    assert [of.slope_gain for of in polished] == [
+        candidate(of.computed_steps, 0.5).slope_gain for of in polished
+    ]
+    assert len({of.computed_steps for of in fitted}) <= len(polished) + 1
+
+
 def test_none_leaves_all_to_warm_starts_and_polish() -> None:
     result = _search(proposer="none", trials=10)
 

@@ -240,23 +240,57 @@ def test_a_prediction_is_drawn() -> None:
     )
 
 
+def test_a_curve_ends_where_its_schedule_does() -> None:
+    curve = warping_curve((0, 1, 4, 10, 19, 31, 43, 47), 50)
+
+    assert curve[-1] == 47 / 49
+    assert realise(curve, 8, 50, 1.0) == (0, 1, 4, 10, 19, 31, 43, 47)
+
+
+@pytest.mark.parametrize("tail", range(6))
+def test_tails_shrink_from_the_anchor_to_the_reference(tail: int) -> None:
+    nodes = (0, 1, 4, 10, 19, 31, 43, 49 - tail)
+    anchor = replace(_anchor(), anchor=Schedule(50, nodes))
+
+    tails = [predict_schedule(anchor, budget).schedule.tail for budget in range(8, 51)]
+
+    assert (tails[0], tails[12], tails[-1]) == (tail, 0, 0)
+    assert tails == sorted(tails, reverse=True)
+    for budget in range(8, 51):
+        schedule = predict_schedule(anchor, budget).schedule
+        assert schedule.budget == len(set(schedule.computed_steps)) == budget
+
+
+@pytest.mark.parametrize("steps", [8, 9, 10, 17, 25, 33, 100])
+def test_a_tail_over_other_step_counts_keeps_its_share(steps: int) -> None:
+    schedule = Schedule(50, (0, 1, 4, 10, 19, 31, 43, 47))
+
+    again = retime(schedule, steps)
+
+    assert again.budget == 8
+    assert again.tail == pytest.approx(2 * (steps - 1) / 49, abs=0.5) or steps == 8
+    assert steps > 8 or again.is_full
+
+
 # Integers
 
 
 @pytest.mark.parametrize(
-    ("positions", "steps", "expected"),
+    ("positions", "expected"),
     [
-        ([0, 1.4, 5.6, 10], 11, (0, 1, 6, 10)),
+        ([0, 1.4, 5.6, 10], (0, 1, 6, 10)),
         # Rounded 0 0 1 2 3 5, gaps 0 1 1 1 2; the first becomes 1 and the last, largest, pays.
-        ([0, 0.2, 0.8, 1.8, 3.2, 5], 6, (0, 1, 2, 3, 4, 5)),
+        ([0, 0.2, 0.8, 1.8, 3.2, 5], (0, 1, 2, 3, 4, 5)),
         # Rounded 0 0 0 6 9, gaps 0 0 6 3 -> 1 1 6 3 -> 1 1 4 3
-        ([0, 0.1, 0.3, 6, 9], 10, (0, 1, 2, 6, 9)),
+        ([0, 0.1, 0.3, 6, 9], (0, 1, 2, 6, 9)),
         # Rounded 0 4 8 8 8: gaps 4 4 0 0 -> 4 4 1 1 -> 3 3 1 1
-        ([0, 4, 8, 8, 8], 9, (0, 3, 6, 7, 8)),
+        ([0, 4, 8, 8, 8], (0, 3, 6, 7, 8)),
+        # Three gaps of at least 1 end at step 3 or later.
+        ([0, 0.4, 0.6, 2], (0, 1, 2, 3)),
     ],
 )
-def test_projection_by_hand(positions: list[float], steps: int, expected: Nodes) -> None:
-    assert project_to_steps(positions, steps) == expected
+def test_projection_by_hand(positions: list[float], expected: Nodes) -> None:
+    assert project_to_steps(positions) == expected
 
 
 def test_projection_moves_nodes_no_further_than_it_must() -> None:
@@ -269,7 +303,7 @@ def test_projection_moves_nodes_no_further_than_it_must() -> None:
         inner = np.sort(random.uniform(0, 1, budget - 2)) ** shape * (steps - 1)
         positions = np.array([0.0, *inner, steps - 1.0])
 
-        nodes = project_to_steps(positions, steps)
+        nodes = project_to_steps(positions)
 
         rounded = np.rint(positions)
         closed = int((np.diff(rounded) == 0).sum())
