@@ -78,7 +78,9 @@ def _blend(schedules: Iterable[Schedule], budget: int) -> Schedule:
     """The Wasserstein barycentre of schedules, equal weights, at one budget."""
     known = list(schedules)
     curves = [warping_curve(s.computed_steps, s.steps) for s in known]
-    nodes = realise(np.mean(curves, axis=0), budget, STEPS, rho=1.0)
+    curve = np.mean(curves, axis=0)
+    # A guess computes the last step, as published schedules do: a tail is for models it was found on.
+    nodes = realise(curve / curve[-1], budget, STEPS, rho=1.0)
     return Schedule(STEPS, nodes, sigmas=known[0].sigmas)
 
 
