@@ -307,13 +307,14 @@ def with_middle(bench: Bench, anchor: Any, budget: int) -> dict[str, Any]:
 
 def foretold(bench: Bench, anchor: Any, budget: int) -> dict[str, Any]:
     """Expected against measured loss at a budget that the curve was not measured at."""
-    curve = bench.core("fidelity").FidelityCurve(anchor.fidelity)
-    expected, mean = curve.expected(budget)
+    expected, _ = bench.core("fidelity").FidelityCurve(anchor.fidelity).expected(budget)
+    points = anchor.fidelity
+    spread = np.interp(budget, [p.budget for p in points], [p.spread for p in points])
     losses = bench.held_out_losses(predicted(bench, anchor, budget))
     return {
         "budget": budget,
         "expected": round(expected, 5),
-        "expected_mean": round(mean, 5),
+        "expected_spread": round(float(spread), 5),
         "held_out": round(float(losses.mean()), 5),
         "held_out_median": round(float(np.median(losses)), 5),
     }

@@ -52,8 +52,8 @@ def regret_table(results: dict[str, Any]) -> str:
 
 def expected_table(results: dict[str, Any]) -> str:
     """What the fidelity curve foretells, and what held-out prompts measure."""
-    columns = ("budget:", "expected median:", "held-out:", "expected mean:", "held-out:")
-    keys = ("expected", "held_out_median", "expected_mean", "held_out")
+    columns = ("budget:", "expected:", "spread over prompts:", "held-out mean:", "median:")
+    keys = ("expected", "expected_spread", "held_out", "held_out_median")
     return markdown_table(columns, [
         (str(row["budget"]), *(_loss(row[key]) for key in keys))
         for row in results["expected_against_held_out"]
