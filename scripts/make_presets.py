@@ -79,7 +79,7 @@ def _blend(schedules: Iterable[Schedule], budget: int) -> Schedule:
     known = list(schedules)
     curves = [warping_curve(s.computed_steps, s.steps) for s in known]
     curve = np.mean(curves, axis=0)
-    # A guess computes the last step, as published schedules do: a tail is for models it was found on.
+    # A guess computes the last step, as published schedules do: a tail is for the model it suits.
     nodes = realise(curve / curve[-1], budget, STEPS, rho=1.0)
     return Schedule(STEPS, nodes, sigmas=known[0].sigmas)
 

@@ -505,7 +505,9 @@ def _euler(
     return x
 
 
-@pytest.mark.parametrize("computed", [(0, 1, 19), (0, 1, 2, 11, 19), (0, 1, 10, 19), (0, 1, 10, 15)])
+@pytest.mark.parametrize(
+    "computed", [(0, 1, 19), (0, 1, 2, 11, 19), (0, 1, 10, 19), (0, 1, 10, 15)]
+)
 def test_a_velocity_linear_in_sigma_is_integrated_exactly_by_the_slope(
     computed: tuple[int, ...],
 ) -> None:
