@@ -28,7 +28,7 @@ from .schedule import Schedule
 from .search import SearchSettings, search_anchor
 from .trajectory import Trajectory
 from .transport import predict_schedule
-from .trials import SearchResult, Trial, from_roots
+from .trials import SearchResult, Trial
 from .warm_starts import Graphs
 
 __all__ = ["RHO_CANDIDATES", "Report", "Runner", "Settings", "calibrate"]
@@ -150,20 +150,11 @@ class _Job:
         """Searches, or only compares, candidates of one budget in a study of their own."""
         settings = self.settings
         budget = len(starts[0].computed_steps)
-        by_roots = settings.by_roots
-        about = (starts, settings.gains, settings.most_tail, by_roots, search.proposer)
-        digest = hashlib.sha256(repr(about).encode()).hexdigest()[:8]
-
-        def loss(of: Candidate, prompt: int) -> float:
-            loss = self.loss(of, prompt)
-            return math.sqrt(loss) if by_roots and loss > 0.0 else loss
-
-        def observe(result: SearchResult) -> None:
-            if on_trial is not None:
-                on_trial(from_roots(result, starts[0]) if by_roots else result)
-
+        digest = hashlib.sha256(
+            repr((starts, settings.gains, settings.most_tail, search.proposer)).encode()
+        ).hexdigest()[:8]
         found = search_anchor(
-            loss,
+            self.loss,
             prompts=self.runner.prompts,
             steps=settings.steps,
             budget=budget,
@@ -172,13 +163,12 @@ class _Job:
             tail=settings.most_tail,
             follow=self.fit,
             settings=search,
-            on_trial=observe,
+            on_trial=on_trial,
             stop=self.stop,
             model_calls=lambda: self.runner.model_calls,
             storage=self.storage,
             study_name=f"{self.study_name} {role} {budget} {digest}",
         )
-        found = from_roots(found, starts[0]) if by_roots else found
         self.measured |= {t.candidate: t.losses for t in found.trials if t.complete}
         return found
 
@@ -211,11 +201,6 @@ class _Job:
         except EvaluationError as error:
             logger.warning("OTCache: gains at %d calls could not be fitted: %s", budget, error)
             return of
-
-    def badness(self, of: Candidate) -> float:
-        """What stage 2 minimises, for a candidate that is or will be tried on every prompt."""
-        losses = np.array(list(self.losses(of).values()))
-        return float(np.mean(np.sqrt(losses) if self.settings.by_roots else losses))
 
     def losses(self, of: Candidate) -> dict[int, float]:
         """Loss by prompt, measured now or before."""
@@ -352,13 +337,12 @@ def _with_fitted_gains(job: _Job, found: SearchResult) -> SearchResult:
     for how in (job.fit, job.refine):
         fitted = how(found.best)
         try:
-            better = job.badness(fitted) < job.badness(found.best)
+            loss = float(np.mean(list(job.losses(fitted).values())))
         except EvaluationError as error:
             logger.warning("OTCache: fitted gains could not be measured: %s", error)
             continue
-        if better:
-            mean = float(np.mean(list(job.losses(fitted).values())))
-            found = replace(found, best=fitted, best_loss=mean)
+        if loss < found.best_loss:
+            found = replace(found, best=fitted, best_loss=loss)
     return found
 
 
