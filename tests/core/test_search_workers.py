@@ -163,7 +163,7 @@ def test_a_worker_outlives_another(kind: str, tmp_path: Path, workers: list[_Wor
     place, go = _place(kind, tmp_path), tmp_path / "go"
     open_storage(place)
     for name, die_at in (("a", 5), ("b", 0)):
-        options = {"trials": 16, "seconds": 0.01, "die_at": die_at, "wait_for": go}
+        options = {"trials": 40, "seconds": 0.01, "die_at": die_at, "wait_for": go}
         workers.append(_Worker(place, tmp_path / name, **options))
     _begin_together(workers, go)
 
@@ -171,7 +171,7 @@ def test_a_worker_outlives_another(kind: str, tmp_path: Path, workers: list[_Wor
 
     assert len(workers[0].asked()) == 5
     assert workers[1].best() == WORKER.TARGET
-    assert _resume(place, _never, 16).best.computed_steps == WORKER.TARGET
+    assert _resume(place, _never, 40).best.computed_steps == WORKER.TARGET
 
 
 def _begin_together(workers: list[_Worker], go: Path) -> None:
