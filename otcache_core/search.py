@@ -30,6 +30,7 @@ from .trials import (
     finished_trials,
     note_candidate,
     running_candidates,
+    taken_before,
 )
 
 if TYPE_CHECKING:
@@ -59,6 +60,7 @@ class _Search:
         self.settings = settings
         self._phase = "warm start"
         self._sampling = False
+        self._shared = False
         self._sampler: optuna.samplers.BaseSampler | None = None
         self._cause: BaseException | None = None
         self.model_calls: Callable[[], int] = lambda: 0
@@ -139,6 +141,7 @@ class _Search:
         """
         running: set[Candidate] | None = None
         taken: Candidate | None = None
+        self._shared = False
         for candidate in candidates:  # one at a time: the next may cost model calls to know
             if candidate in known:
                 continue
@@ -146,6 +149,7 @@ class _Search:
             if candidate not in running:
                 return candidate
             taken = candidate if taken is None else taken
+        self._shared = wait and taken is not None
         return taken if wait else None
 
     def _sampler_has_turn(self, finished: list[Trial]) -> bool:
@@ -182,6 +186,8 @@ class _Search:
         """Optuna's objective: the candidate's loss over the prompts, NaN where it failed."""
         candidate = self.space.suggest(trial)
         note_candidate(trial, candidate, self._phase)
+        if not self._sampling and not self._shared and taken_before(trial, candidate):
+            return math.nan  # another worker chose it at the same moment
         known = {t.candidate: t for t in self.finished()}.get(candidate)
         if known is not None:
             trial.set_user_attr("duplicate", True)

@@ -95,10 +95,20 @@ def finished_trials(study: optuna.Study) -> list[Trial]:
 
 def running_candidates(study: optuna.Study) -> set[Candidate]:
     """Candidates that some worker, perhaps a dead one, is on."""
+    return {_candidate(t) for t in _running(study)}
+
+
+def taken_before(trial: optuna.Trial, of: Candidate) -> bool:
+    """Whether another running trial, begun before this one, is about the same candidate."""
+    return any(t.number < trial.number and _candidate(t) == of for t in _running(trial.study))
+
+
+def _running(study: optuna.Study) -> list[optuna.trial.FrozenTrial]:
+    """The running trials whose candidates are noted."""
     import optuna
 
     listed = study.get_trials(deepcopy=False, states=(optuna.trial.TrialState.RUNNING,))
-    return {_candidate(t) for t in listed if "candidate" in t.user_attrs}
+    return [t for t in listed if "candidate" in t.user_attrs]
 
 
 def note_candidate(trial: optuna.Trial, of: Candidate, phase: str) -> None:
