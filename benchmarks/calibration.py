@@ -161,11 +161,12 @@ class Bench:
 
             return fits.keep(
                 of.computed_steps,
-                lambda: fit.fit_gains(of, range(len(chosen)), arrive, full),
+                lambda: fit.fit_gains(of, range(count), arrive, full),
                 lambda: runner.model_calls,
             )
 
         search, fit = self.core("search"), self.core("gain_fit")
+        count = self.core("calibration_run").fit_prompts(len(chosen))
         fits = fit.GainFits(self.storage, f"{name} fits")
         start = time.perf_counter()
         found = search.search_anchor(
@@ -174,9 +175,8 @@ class Bench:
             steps=STEPS,
             budget=budget,
             warm_starts=starts,
-            gains=variant.gains,
             tail=self.core("schedule").longest_tail(STEPS) if variant.gains else 0,
-            follow=fitted if variant.gains else None,
+            gains=fitted if variant.gains else self.core("gaps").without_gains,
             settings=search.SearchSettings(
                 trials=variant.trials,
                 patience=variant.patience,

@@ -49,6 +49,7 @@ class Bench(Protocol):
         trajectories: Full runs on the first of these prompts, ``otcache_core`` Trajectory each.
         sigmas: Noise levels of a full run.
         work: A folder that keeps what was prepared.
+        shared: The same for what workers share.
     """
 
     host: Host
@@ -57,6 +58,7 @@ class Bench(Protocol):
     trajectories: list[Any]
     sigmas: tuple[float, ...]
     work: Path
+    shared: Path
 
     def our_steps(self, calls: int) -> tuple[int, ...]:
         """The computed steps that OTCache predicts at that budget."""

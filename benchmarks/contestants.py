@@ -22,6 +22,7 @@ Contestant = Callable[["FidelityBench", int], "Configured | None"]
 OURS = "OTCache"
 MEANCACHE = "MeanCache: path over pairs, look-back"
 ORACLE = "searched at this budget (an oracle)"
+ORACLE_TRIALS = 30
 SOLVERS = ("euler", "dpmpp_2m", "uni_pc", "deis", "res_multistep", "ipndm")
 GAMMAS = (1.0, 2.0, 3.0, 4.0)
 PAPER_RHO = 1.3
@@ -93,7 +94,10 @@ def oracle(bench: FidelityBench, calls: int) -> Configured:
     starts = [of(predicted.computed_steps, predicted.slope_gain)]
     starts += bench.calibration.starts(DIRECT, calls)
     found, _ = bench.calibration.search(
-        f"oracle {calls}", list(dict.fromkeys(starts)), replace(DIRECT, trials=40), budget=calls
+        f"oracle {calls}",
+        list(dict.fromkeys(starts)),
+        replace(DIRECT, trials=ORACLE_TRIALS),
+        budget=calls,
     )
     return by_schedule(bench, bench.calibration.schedule(found.best))
 

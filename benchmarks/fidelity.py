@@ -57,6 +57,7 @@ class FidelityBench:
     Args:
         host: A ComfyUI in this process.
         work: Folder that keeps what was prepared and measured.
+        shared: Folder for what workers share; ``work`` by default.
 
     Attributes:
         calibration: Graphs and searches on calibration prompts.
@@ -65,8 +66,8 @@ class FidelityBench:
         anchor: The shipped anchor.
     """
 
-    def __init__(self, host: Host, work: Path) -> None:
-        self.host, self.work = host, work
+    def __init__(self, host: Host, work: Path, shared: Path | None = None) -> None:
+        self.host, self.work, self.shared = host, work, shared or work
         work.mkdir(parents=True, exist_ok=True)
         self.calibration = calibration.Bench(host, CALIBRATION_PROMPTS, work / "calibration")
         self.bundled = self.calibration.model
@@ -173,7 +174,8 @@ def measure_in_workers(work: Path, options: argparse.Namespace, budgets: tuple[i
         subprocess.Popen(
             [
                 *(sys.executable, "-m", "benchmarks", "fidelity", "--workers", "1"),
-                *("--work", str(folder), *given, "--budgets", *map(str, share)),
+                *("--work", str(folder), "--shared", str(work), *given),
+                *("--budgets", *map(str, share)),
             ],
             cwd=REPOSITORY,
             env=os.environ | {"OMP_NUM_THREADS": str(threads)},
@@ -206,6 +208,7 @@ def main(arguments: list[str]) -> None:
     """Command line."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks fidelity")
     parser.add_argument("--work", type=Path, help="folder to keep what was done in")
+    parser.add_argument("--shared", type=Path, help="folder that several such runs may share")
     parser.add_argument("--workers", type=int, default=min(os.cpu_count() or 1, 2))
     parser.add_argument("--only", nargs="+", help="parts of contestants' names; writes no record")
     parser.add_argument("--budgets", nargs="+", type=int, help="model calls; writes no record")
@@ -218,7 +221,7 @@ def main(arguments: list[str]) -> None:
         if options.workers > 1 and len(budgets) > 1:
             measure_in_workers(work, options, budgets)
         else:
-            bench = FidelityBench(start_host(Path(folder) / "comfyui"), work)
+            bench = FidelityBench(start_host(Path(folder) / "comfyui"), work, options.shared)
             measure_missing(bench, contestants, Kept(work / LINES), budgets)
         rows = rows_of(contestants, Kept(work / LINES), budgets)
     for row in rows:

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from .calibration import MOST_FIT_PROMPTS, RHO_CANDIDATES, Settings
+from .calibration_run import MOST_FIT_PROMPTS, fit_prompts
+from .calibration_settings import RHO_CANDIDATES, Settings
+from .gain_fit import MOST_REFINEMENTS
 
 PAPER_TRIALS = 200
 
@@ -27,7 +29,7 @@ class Cost:
         search: Stage 2.
         rho: The search for rho.
         curve: The fidelity curve.
-        fits: The gains of the first warm start and of the search's best.
+        refined: All gains of a searched schedule together.
         fitted_share: Share of the prompts that gains are fitted on, which nothing spares.
     """
 
@@ -35,42 +37,47 @@ class Cost:
     search: int
     rho: int
     curve: int
-    fits: int = 0
+    refined: int = 0
     fitted_share: float = 0.0
 
     @property
     def most(self) -> int:
         """Upper bound."""
-        return self.full_runs + self.search + self.fits + self.rho + self.curve
+        return self.full_runs + self.search + self.refined + self.rho + self.curve
 
     @property
     def likely_search(self) -> int:
-        """What to expect of stage 2."""
-        return round(SPENT_SHARE * self.search) + self.fits
+        """What to expect of stage 2, gains included."""
+        return round(self._spent_share * self.search + 0.5 * self.refined)
 
     @property
     def likely_rho(self) -> int:
         """What to expect of the search for rho."""
-        share = self.fitted_share + SPENT_SHARE * (1.0 - self.fitted_share)
-        return round(share * self.rho)
+        return round(self._spent_share * self.rho)
 
     @property
     def likely(self) -> int:
         """What to expect in all."""
         return self.full_runs + self.likely_search + self.likely_rho + self.curve
 
+    @property
+    def _spent_share(self) -> float:
+        return self.fitted_share + SPENT_SHARE * (1.0 - self.fitted_share)
+
 
 def calibration_cost(settings: Settings, prompts: int) -> Cost:
     """The cost of a calibration that starts from nothing."""
-    calls = settings.anchor_budget + settings.middle_budget
+    searched = [b for b in (settings.anchor_budget, settings.middle_budget) if b]
     known = {settings.anchor_budget, settings.rho_budget}  # measured on the way
     curve = sum(b for b in settings.curve_budgets if b not in known) if settings.curve else 0
-    fitted = min(prompts, MOST_FIT_PROMPTS) if settings.fits_gains else 0
+    fitted = fit_prompts(prompts) if settings.fits_gains else 0
+    # Each step runs a schedule as it is and with each gain moved, from that gain's edge on.
+    runs = min(MOST_FIT_PROMPTS, prompts) * MOST_REFINEMENTS if settings.fits_gains else 0
     return Cost(
         prompts * settings.steps,
-        prompts * settings.search.trials * calls,
+        prompts * settings.search.trials * sum(searched),
         prompts * len(RHO_CANDIDATES) * settings.rho_budget,
         prompts * curve,
-        2 * settings.anchor_budget * fitted,
+        runs * sum(budget * budget // 2 for budget in searched),
         fitted / prompts,
     )

@@ -131,6 +131,7 @@ class GainFits:
 
         with quiet_optuna():
             self._study = optuna.create_study(storage=storage, study_name=name, load_if_exists=True)
+        self._known: dict[str, Candidate] = {}
 
     @property
     def model_calls(self) -> int:
@@ -149,6 +150,8 @@ class GainFits:
         """
         # A storage bounds the length of names.
         key = hashlib.sha256(repr(what).encode()).hexdigest()[:16]
+        if key in self._known:
+            return self._known[key]
         kept = self._study.user_attrs.get(key)
         if kept is None:
             before, found = model_calls(), fit()
@@ -158,7 +161,8 @@ class GainFits:
                 "model_calls": model_calls() - before,
             }
             self._study.set_user_attr(key, kept)
-        return candidate(tuple(kept["computed_steps"]), kept["slope_gain"])
+        self._known[key] = candidate(tuple(kept["computed_steps"]), kept["slope_gain"])
+        return self._known[key]
 
 
 def _with_gain(of: Candidate, edge: int, gain: float) -> Candidate:

@@ -14,8 +14,8 @@ from .schedule import MAX_SLOPE_GAIN
 
 Steps = tuple[int, ...]
 
-MOVES = ((-1, -0.25), (1, 0.25), (-2, -0.5), (2, 0.1))
-"""Moves of the polish: of computed steps, and of one gain."""
+MOVES = (-1, 1, -2, 2)
+"""How far the polish moves computed steps."""
 
 GAIN_GRID = 0.05
 
@@ -63,7 +63,8 @@ class Candidate:
     slope_gain: tuple[float, ...]
 
 
-Follow: TypeAlias = Callable[[Candidate], Candidate]
+Gains: TypeAlias = Callable[[Candidate], Candidate]
+"""Gives a candidate the gains that go with its steps."""
 
 
 def candidate(computed_steps: Steps, slope_gain: Sequence[float] | float = 1.0) -> Candidate:
@@ -85,29 +86,24 @@ def candidate(computed_steps: Steps, slope_gain: Sequence[float] | float = 1.0) 
     return Candidate(tuple(computed_steps), tuple(min(max(g, 0.0), MAX_SLOPE_GAIN) for g in kept))
 
 
-def neighbours(
-    of: Candidate, *, gains: bool = False, ends: Container[int] = (), follow: Follow | None = None
-) -> Iterator[Candidate]:
-    """Candidates that differ in one step, a run of steps or one gain, small moves of steps first.
+def without_gains(of: Candidate) -> Candidate:
+    """The candidate's steps, the whole slope followed on every edge."""
+    return candidate(of.computed_steps)
+
+
+def neighbours(of: Candidate, *, ends: Container[int] = ()) -> Iterator[Candidate]:
+    """Candidates that differ in one step or a run of steps, small moves first.
 
     Args:
         of: The candidate in the middle.
-        gains: Whether gains move too.
         ends: Where the last step may move to; else it stays.
-        follow: The gains that a candidate with other steps is tried with; else those it had.
     """
-    seen = {of}
-    for step_move, gain_move in MOVES:
-        for moved in _moved_steps(of.computed_steps, step_move, ends):
-            near = candidate(moved, of.slope_gain)
-            near = follow(near) if follow is not None and near not in seen else near
-            if near not in seen:
-                seen.add(near)
-                yield near
-        for near in _moved_gains(of, gain_move) if gains else ():
-            if near not in seen:
-                seen.add(near)
-                yield near
+    seen = {of.computed_steps}
+    for move in MOVES:
+        for moved in _moved_steps(of.computed_steps, move, ends):
+            if moved not in seen:
+                seen.add(moved)
+                yield candidate(moved, of.slope_gain)
 
 
 def _moved_steps(nodes: Steps, move: int, ends: Container[int]) -> Iterator[Steps]:
@@ -126,10 +122,3 @@ def _moved_steps(nodes: Steps, move: int, ends: Container[int]) -> Iterator[Step
         rises = all(b > a for a, b in pairwise(moved))
         if rises and (moved[-1] == nodes[-1] or moved[-1] in ends):
             yield moved
-
-
-def _moved_gains(of: Candidate, move: float) -> Iterator[Candidate]:
-    gains = of.slope_gain
-    for i, gain in enumerate(gains):
-        if 0.0 <= gain + move <= MAX_SLOPE_GAIN:
-            yield candidate(of.computed_steps, (*gains[:i], gain + move, *gains[i + 1 :]))

@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING
 
 from .errors import OTCacheError
 from .gaps import Candidate, candidate, gaps_from_steps, steps_from_gaps
-from .schedule import MAX_SLOPE_GAIN
 
 if TYPE_CHECKING:
     import optuna
@@ -20,20 +19,18 @@ PROPOSERS = ("cma-es", "cma-es with margin", "tpe", "gp", "none")
 
 @dataclass(frozen=True)
 class GapSpace:
-    """The candidates of one budget as Optuna's parameters: gaps, and gains where they count.
+    """The schedules of one budget as Optuna's parameters: gaps, and the tail if there may be one.
 
     Attributes:
         steps: Step count, T.
         budget: Computed steps, B.
         whole: Whether gaps are integers; CMA-ES as in the paper works on real ones.
-        gains: Whether the slope's gain on each edge is searched too.
         tail: How many steps after the last computed one there may be; none in the paper.
     """
 
     steps: int
     budget: int
     whole: bool = False
-    gains: bool = False
     tail: int = 0
 
     @property
@@ -54,17 +51,7 @@ class GapSpace:
         else:
             gaps = [trial.suggest_float(n, 1.0, self.widest) for n in names]
         tail = trial.suggest_int("tail", 0, self.tail) if self.tail else 0
-        nodes = steps_from_gaps(gaps, self.steps - 1 - tail)
-        if not self.gains:
-            return candidate(nodes)
-        # The first edge has no slope before it.
-        high = MAX_SLOPE_GAIN
-        gains = [trial.suggest_float(f"gain_{i}", 0.0, high) for i in range(1, self.budget - 1)]
-        return candidate(nodes, (1.0, *gains))
-
-    def normal(self, of: Candidate) -> Candidate:
-        """A candidate as this space can hold it."""
-        return candidate(of.computed_steps, of.slope_gain if self.gains else 1.0)
+        return candidate(steps_from_gaps(gaps, self.steps - 1 - tail))
 
     def parameters(self, of: Candidate) -> dict[str, float]:
         """The parameters that stand for a candidate."""
@@ -73,12 +60,10 @@ class GapSpace:
         found: dict[str, float] = {f"gap_{i}": kind(gap) for i, gap in enumerate(gaps)}
         if self.tail:
             found["tail"] = self.steps - 1 - of.computed_steps[-1]
-        if self.gains:
-            found |= {f"gain_{i}": gain for i, gain in enumerate(of.slope_gain) if i > 0}
         return found
 
 
-def gap_space(proposer: str, steps: int, budget: int, *, gains: bool, tail: int = 0) -> GapSpace:
+def gap_space(proposer: str, steps: int, budget: int, tail: int = 0) -> GapSpace:
     """The space in which a proposer works.
 
     Raises:
@@ -88,7 +73,7 @@ def gap_space(proposer: str, steps: int, budget: int, *, gains: bool, tail: int 
         raise OTCacheError(
             f"`proposer` must be one of {', '.join(PROPOSERS)} but got {proposer!r}."
         )
-    return GapSpace(steps, budget, proposer != "cma-es", gains, tail)
+    return GapSpace(steps, budget, proposer != "cma-es", tail)
 
 
 def fixed_sampler(parameters: dict[str, float]) -> optuna.samplers.BaseSampler:

@@ -1,9 +1,9 @@
 """Stage 2: the anchor, found by black-box search on the end-to-end objective (Eq. 6 and 7).
 
 First every cheap candidate has its turn, the schedule of stage 1 leading. Then a sampler of Optuna
-proposes candidates. Last comes a local polish, which moves one computed step at a time. A candidate
-is judged prompt by prompt, in random order, and given up as soon as a paired test over the prompts
-says that it loses.
+proposes candidates. Last comes a local polish, which moves computed steps of the best and, where
+that leads no further, of the next best. A candidate is judged prompt by prompt, in random order,
+and given up as soon as a paired test over the prompts says that it loses.
 
 All of it is read off one Optuna study, so that a search goes on where it was cut short, and as many
 workers as share the study's storage share its trials.
@@ -13,11 +13,11 @@ from __future__ import annotations
 
 import logging
 import math
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 from .errors import EvaluationError, OTCacheError
-from .gaps import Candidate, Follow, gaps_from_steps, neighbours
+from .gaps import Candidate, Gains, gaps_from_steps, neighbours, without_gains
 from .judging import Judge, Loss, OnPrompt
 from .proposals import GapSpace, fixed_sampler, gap_space, make_sampler
 from .schedule import MAX_STEPS
@@ -43,6 +43,9 @@ logger = logging.getLogger("otcache")
 MOST_FAILURES = 8
 """A search ends when so many candidates failed and none was good."""
 
+POLISHED = 3
+"""The polish moves the steps of so many of the best candidates."""
+
 
 class _Search:
     """One worker's part in a search; where the search stands is read off the study each time."""
@@ -54,17 +57,16 @@ class _Search:
         space: GapSpace,
         warm_starts: Sequence[Candidate],
         settings: SearchSettings,
+        gains: Gains,
     ) -> None:
         self.judge, self.study, self.space = judge, study, space
-        self.warm_starts = tuple(dict.fromkeys(space.normal(start) for start in warm_starts))
-        self.settings = settings
+        self.warm_starts, self.settings, self.gains = warm_starts, settings, gains
         self._phase = "warm start"
-        self._sampling = False
+        self._chosen: Candidate | None = None
         self._shared = False
         self._sampler: optuna.samplers.BaseSampler | None = None
         self._cause: BaseException | None = None
         self.model_calls: Callable[[], int] = lambda: 0
-        self.follow: Follow | None = None
 
     # Where the search stands
 
@@ -90,14 +92,14 @@ class _Search:
         finished = self.finished()
         if len(finished) >= self.settings.trials:
             return False
-        candidate = self._next(finished)
-        if candidate is None and not self._sampling:
-            return False
-        if candidate is None:
+        self._chosen = self._next(finished)
+        if self._chosen is not None:
+            # Not enqueued: on SQLite, two workers may take the same waiting trial.
+            self.study.sampler = fixed_sampler(self.space.parameters(self._chosen))
+        elif self._phase == "search":
             self.study.sampler = self._sampler
         else:
-            # Not enqueued: on SQLite, two workers may take the same waiting trial.
-            self.study.sampler = fixed_sampler(self.space.parameters(candidate))
+            return False
         self.study.optimize(self._evaluate, n_trials=1)
         if self._cause is not None:
             cause, self._cause = self._cause, None
@@ -108,8 +110,8 @@ class _Search:
         """The next candidate, or ``None`` where the sampler proposes or nothing is left."""
         known = {t.candidate for t in finished}
         best = self.result()
-        self._phase, self._sampling = "warm start", False
-        candidate = self._free(self.warm_starts, known, wait=best is None)
+        self._phase = "warm start"
+        candidate = self._free(self._starts(), known, wait=best is None)
         if candidate is not None:
             return candidate
         if best is None and sum(bool(t.failure) for t in finished) >= MOST_FAILURES:
@@ -118,18 +120,26 @@ class _Search:
                 f"failed, the last one with: {finished[-1].failure}"
             )
         if self._sampler_has_turn(finished):
-            self._phase, self._sampling = "search", True
+            self._phase = "search"
             self._prepare_sampler(best)
             return None
         if best is not None and self.settings.polish:
             self._phase = "polish"
-            space = self.space
-            near = neighbours(best.best, gains=space.gains, ends=space.ends, follow=self.follow)
+            near = (
+                self.gains(moved)
+                for trial in best.top(POLISHED)
+                for moved in neighbours(trial.candidate, ends=self.space.ends)
+            )
             candidate = self._free(near, known, wait=True)
             if candidate is not None:
                 return candidate
         self._phase = "warm start"  # one that a worker took and never finished
-        return self._free(self.warm_starts, known, wait=True)
+        return self._free(self._starts(), known, wait=True)
+
+    def _starts(self) -> Iterator[Candidate]:
+        """The first warm start as it is, then each with the gains that go with its steps."""
+        yield self.warm_starts[0]
+        yield from map(self.gains, self.warm_starts)
 
     def _free(
         self, candidates: Iterable[Candidate], known: set[Candidate], *, wait: bool
@@ -184,9 +194,11 @@ class _Search:
 
     def _evaluate(self, trial: optuna.Trial) -> float:
         """Optuna's objective: the candidate's loss over the prompts, NaN where it failed."""
-        candidate = self.space.suggest(trial)
+        proposed = self.space.suggest(trial)
+        candidate = self.gains(proposed) if self._chosen is None else self._chosen
         note_candidate(trial, candidate, self._phase)
-        if not self._sampling and not self._shared and taken_before(trial, candidate):
+        alone = self._chosen is not None and not self._shared
+        if alone and taken_before(trial, candidate):
             return math.nan  # another worker chose it at the same moment
         known = {t.candidate: t for t in self.finished()}.get(candidate)
         if known is not None:
@@ -226,7 +238,8 @@ def _check(
         ends = 0 <= steps - 1 - nodes[-1] <= tail
         if len(nodes) != budget or nodes[0] != 0 or not ends or min(gaps) < 1:
             raise OTCacheError(
-                f"a warm start must be {budget} increasing steps from 0 to {steps - 1} "
+                f"a warm start must be {budget} increasing steps from 0 to "
+                f"{' or '.join(dict.fromkeys((str(steps - 1 - tail), str(steps - 1))))} "
                 f"but got {list(nodes)}."
             )
 
@@ -238,9 +251,8 @@ def search_anchor(
     steps: int,
     budget: int,
     warm_starts: Sequence[Candidate],
-    gains: bool = False,
+    gains: Gains = without_gains,
     tail: int = 0,
-    follow: Follow | None = None,
     settings: SearchSettings = SearchSettings(),  # noqa: B008  (frozen)
     on_trial: Callable[[SearchResult], None] | None = None,
     on_prompt: OnPrompt | None = None,
@@ -251,7 +263,8 @@ def search_anchor(
 ) -> SearchResult:
     """Searches the schedule that minimises the mean loss over prompts at a low budget (Eq. 7).
 
-    The first warm start is tried first and on every prompt, so the result is never worse than it.
+    The first warm start is tried first, as it is and on every prompt, so that the result is never
+    worse than it.
     Identical integer schedules are evaluated once. What ``loss`` raises, but for
     ``EvaluationError``, ends the search and is passed on; with a storage, the same call goes on
     from there.
@@ -262,9 +275,8 @@ def search_anchor(
         steps: Step count, T.
         budget: Computed steps, B; from 3 to T-1.
         warm_starts: Candidates to evaluate first, the stage-1 schedule leading.
-        gains: Whether the slope's gain on each edge is searched with the steps.
+        gains: Gives candidates the slope's gains that go with their steps; 1 by default.
         tail: How many steps after the last computed one there may be; none in the paper.
-        follow: The gains that the polish tries moved steps with; by default those they had.
         settings: How to search.
         on_trial: Called after each candidate with what was found so far.
         on_prompt: Called after each prompt with the candidate, the prompts done and in all.
@@ -284,10 +296,9 @@ def search_anchor(
         study = optuna.create_study(
             storage=storage, study_name=study_name, load_if_exists=True, pruner=judge.pruner()
         )
-        space = gap_space(settings.proposer, steps, budget, gains=gains, tail=tail)
-        search = _Search(judge, study, space, warm_starts, settings)
+        space = gap_space(settings.proposer, steps, budget, tail)
+        search = _Search(judge, study, space, warm_starts, settings, gains)
         search.model_calls = model_calls or search.model_calls
-        search.follow = follow
         while not (stop is not None and stop() and search.result() is not None):
             if not search.run_one():
                 break

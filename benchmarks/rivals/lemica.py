@@ -12,6 +12,8 @@ from __future__ import annotations
 
 import json
 import math
+import os
+import random
 from collections.abc import Sequence
 
 import numpy as np
@@ -106,16 +108,26 @@ def _measure_end(bench: Bench, end: int) -> dict[tuple[int, int], float]:
 
 
 def edge_costs(bench: Bench) -> Costs:
-    """Costs of all edges; measured once, the ends of segments one by one."""
-    path = bench.work / "lemica.json"
-    known = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
+    """Costs of all edges; measured once, the ends of segments one by one.
+
+    Each end has a file of its own and workers take the ends in orders of their own, so that they
+    share the work.
+    """
+    folder = bench.shared / "lemica"
+    folder.mkdir(parents=True, exist_ok=True)
     steps = len(bench.sigmas) - 1
-    for end in _ends(steps):
-        if str(end) not in known:
-            found = _measure_end(bench, end)
-            known[str(end)] = [[start, cost] for (start, _), cost in found.items()]
-            path.write_text(json.dumps(known), encoding="utf-8")
-    measured = {(s, int(end)): cost for end, costs in known.items() for s, cost in costs}
+    measured: dict[tuple[int, int], float] = {}
+    ends = list(_ends(steps))
+    random.Random(os.getpid()).shuffle(ends)
+    for end in ends:
+        path = folder / f"{end}.json"
+        if not path.exists():
+            found = [[start, cost] for (start, _), cost in _measure_end(bench, end).items()]
+            partial = path.with_suffix(f".{os.getpid()}")
+            partial.write_text(json.dumps(found), encoding="utf-8")
+            partial.replace(path)
+        for start, cost in json.loads(path.read_text(encoding="utf-8")):
+            measured[int(start), end] = float(cost)
     return fill_costs(measured, steps)
 
 

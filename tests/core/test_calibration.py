@@ -155,7 +155,7 @@ def test_the_anchor_is_no_worse_than_any_cheap_candidate(calibrated: Calibrated)
     assert anchor.objective is not None
     assert anchor.objective.best <= min(trial.loss for trial in warm)
     assert anchor.objective.warm_start == warm[0].loss
-    assert candidate(uniform_steps(4, STEPS)) in {trial.candidate for trial in warm}
+    assert uniform_steps(4, STEPS) in {trial.candidate.computed_steps for trial in warm}
 
 
 def test_objective_values_are_those_of_the_schedules(calibrated: Calibrated) -> None:
@@ -176,7 +176,8 @@ def test_stage_one_decides_reference_and_warm_starts(calibrated: Calibrated) -> 
     path, *others = graphs.candidates(4)
     first, *rest = (trial.candidate for trial in report.search.trials)
     assert first == path
-    assert set(others) <= set(rest)
+    # With the slope, each comes with the gains that go with its steps.
+    assert {of.computed_steps for of in others} <= {of.computed_steps for of in rest}
     assert anchor.look_back_table == graphs.look_back_table()
 
 
@@ -341,7 +342,7 @@ def test_every_better_anchor_is_handed_out_on_the_way() -> None:
     assert better[-1].reference.computed_steps == anchor.reference.computed_steps
     # 16 calls for each full run, those of the fitted warm start, 4 for each prompt of the one trial
     calls = better[0].calibration.model_calls
-    assert PROMPTS * (16 + 4) < calls < anchor.calibration.model_calls
+    assert PROMPTS * (16 + 4) <= calls < anchor.calibration.model_calls
     assert (better[0].calibration.trials, better[0].fidelity, better[0].rho) == (1, (), None)
 
 

@@ -11,6 +11,7 @@ from otcache_core.gaps import (
     neighbours,
     steps_from_gaps,
     uniform_steps,
+    without_gains,
 )
 
 # From gaps to steps
@@ -165,21 +166,8 @@ def test_runs_of_steps_move_together() -> None:
     assert (0, 4, 8, 13, 17, 20) in {near.computed_steps for near in neighbours(of)}
 
 
-def test_moved_steps_are_tried_with_the_gains_that_follow() -> None:
-    of = candidate((0, 3, 6, 9), (1.0, 0.5, 0.75))
-    asked: list[Candidate] = []
-
-    def follow(moved: Candidate) -> Candidate:
-        asked.append(moved)
-        return candidate(moved.computed_steps, 1.5)
-
-    near = list(neighbours(of, gains=True, follow=follow))
-
-    moved = [n for n in near if n.computed_steps != of.computed_steps]
-    assert moved == [candidate(n.computed_steps, 1.5) for n in moved]
-    assert [n.computed_steps for n in asked] == [n.computed_steps for n in moved]
-    # Gains that move by themselves stay as they are.
-    assert candidate(of.computed_steps, (1.0, 0.25, 0.75)) in near
+def test_without_gains_only_the_steps_are_left() -> None:
+    assert without_gains(candidate((0, 3, 6, 9), 0.5)) == candidate((0, 3, 6, 9))
 
 
 def test_neighbours_keep_the_gains_that_still_count() -> None:
@@ -197,38 +185,13 @@ def test_neighbours_keep_the_gains_that_still_count() -> None:
     }
 
 
-def test_gains_move_by_a_quarter_a_half_and_a_tenth() -> None:
-    """Only 3 -> 6 and 6 -> 9 skip something, so two gains move."""
-    of = candidate(NODES, 0.5)
-
-    moved = [near for near in neighbours(of, gains=True) if near.computed_steps == NODES]
-
-    assert [near.slope_gain[2:] for near in moved] == [
-        *((0.25, 0.5), (0.5, 0.25)),
-        *((0.75, 0.5), (0.5, 0.75)),
-        *((0.0, 0.5), (0.5, 0.0)),
-        *((0.6, 0.5), (0.5, 0.6)),
-    ]
-
-
-@pytest.mark.parametrize(
-    ("gain", "reached"), [(0.0, {0.25, 0.1}), (0.25, {0.0, 0.5, 0.35}), (2.0, {1.75, 1.5})]
-)
-def test_gains_move_within_their_bounds(gain: float, reached: set[float]) -> None:
-    of = candidate((0, 1, 4, 5), (1.0, gain, 1.0))
-
-    moved = [n for n in neighbours(of, gains=True) if n.computed_steps == of.computed_steps]
-
-    assert {near.slope_gain[1] for near in moved} == reached
-
-
 def test_neighbours_are_distinct_candidates_in_their_normal_form() -> None:
     random = np.random.default_rng(3)
     for _ in range(200):
         inner = np.sort(random.choice(np.arange(1, 19), 5, replace=False)).tolist()
         of = candidate((0, *inner, 19), random.uniform(0, 2, 6).tolist())
 
-        found = list(neighbours(of, gains=True))
+        found = list(neighbours(of))
 
         assert of not in found
         assert len(set(found)) == len(found)
@@ -236,7 +199,4 @@ def test_neighbours_are_distinct_candidates_in_their_normal_form() -> None:
             assert near == candidate(near.computed_steps, near.slope_gain)
             pairs_of_steps = zip(near.computed_steps, of.computed_steps, strict=True)
             moves = {a - b for a, b in pairs_of_steps} - {0}
-            assert len(moves) <= 1
-            if not moves:
-                pairs = zip(near.slope_gain, of.slope_gain, strict=True)
-                assert sum(a != b for a, b in pairs) == 1
+            assert len(moves) == 1

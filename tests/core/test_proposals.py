@@ -24,7 +24,6 @@ def _suggest(space: GapSpace, parameters: dict[str, float]) -> tuple[Candidate, 
 # Spaces
 
 
-@pytest.mark.parametrize("gains", [False, True])
 @pytest.mark.parametrize(
     ("proposer", "whole"),
     [
@@ -35,15 +34,16 @@ def _suggest(space: GapSpace, parameters: dict[str, float]) -> tuple[Candidate, 
         ("none", True),
     ],
 )
-def test_the_space_of_each_proposer(proposer: str, whole: bool, gains: bool) -> None:
-    assert gap_space(proposer, 20, 6, gains=gains) == GapSpace(20, 6, whole, gains)
+def test_the_space_of_each_proposer(proposer: str, whole: bool) -> None:
+    assert gap_space(proposer, 20, 6) == GapSpace(20, 6, whole, 0)
+    assert gap_space(proposer, 20, 6, 2) == GapSpace(20, 6, whole, 2)
 
 
 def test_unknown_proposers_are_refused() -> None:
     with pytest.raises(
         OTCacheError, match="`proposer` must be one of cma-es, cma-es with .* but got 'random'"
     ):
-        gap_space("random", 20, 6, gains=False)
+        gap_space("random", 20, 6)
 
 
 def test_the_widest_gap_leaves_one_step_to_each_other_edge() -> None:
@@ -55,14 +55,10 @@ def test_parameters_by_hand() -> None:
     assert GapSpace(STEPS, BUDGET).parameters(START) == {
         **{"gap_0": 1, "gap_1": 3, "gap_2": 4, "gap_3": 3},
     }
-    assert GapSpace(STEPS, BUDGET, gains=True).parameters(START) == {
-        **{"gap_0": 1, "gap_1": 3, "gap_2": 4, "gap_3": 3},
-        **{"gain_1": 0.5, "gain_2": 0.75, "gain_3": 1.25},  # the first edge has no slope before it
-    }
 
 
 def test_a_tail_is_a_parameter_where_there_may_be_one() -> None:
-    space = gap_space("tpe", STEPS, BUDGET, gains=False, tail=2)
+    space = gap_space("tpe", STEPS, BUDGET, tail=2)
     early = candidate((0, 1, 4, 8, 9))
 
     assert space.parameters(early) == {"gap_0": 1, "gap_1": 3, "gap_2": 4, "gap_3": 1, "tail": 2}
@@ -74,7 +70,7 @@ def test_a_tail_is_a_parameter_where_there_may_be_one() -> None:
 
 @pytest.mark.parametrize("proposer", SAMPLERS)
 def test_samplers_propose_tails_within_bounds(proposer: str) -> None:
-    space = gap_space(proposer, STEPS, BUDGET, gains=False, tail=2)
+    space = gap_space(proposer, STEPS, BUDGET, tail=2)
     study = optuna.create_study(sampler=make_sampler(proposer, space, START, 1.5, 0))
 
     def loss(trial: optuna.Trial) -> float:
@@ -91,14 +87,13 @@ def test_samplers_propose_tails_within_bounds(proposer: str) -> None:
 
 @pytest.mark.parametrize("whole", [False, True])
 def test_the_bounds_that_optuna_sees(whole: bool) -> None:
-    space = GapSpace(STEPS, BUDGET, whole, gains=True)
+    space = GapSpace(STEPS, BUDGET, whole)
 
     _, trial = _suggest(space, space.parameters(START))
 
     gap = optuna.distributions.IntDistribution if whole else optuna.distributions.FloatDistribution
     assert trial.distributions == {
         **{f"gap_{i}": gap(1, 8) for i in range(4)},
-        **{f"gain_{i}": optuna.distributions.FloatDistribution(0.0, 2.0) for i in (1, 2, 3)},
     }
 
 
@@ -106,22 +101,21 @@ def test_the_bounds_that_optuna_sees(whole: bool) -> None:
 @pytest.mark.parametrize(
     "of",
     [
-        START,
-        candidate((0, 1, 2, 3, 11), (1.0, 1.0, 1.0, 0.0)),
+        candidate(START.computed_steps),
+        candidate((0, 1, 2, 3, 11)),
         candidate((0, 8, 9, 10, 11)),
-        candidate((0, 3, 6, 9, 11), 2.0),
-        candidate((0, 3, 6, 9, 11), 0.35),
+        candidate((0, 3, 6, 9, 11)),
     ],
 )
 def test_parameters_stand_for_their_candidate(proposer: str, of: Candidate) -> None:
-    space = gap_space(proposer, STEPS, BUDGET, gains=True)
+    space = gap_space(proposer, STEPS, BUDGET)
 
     assert _suggest(space, space.parameters(of))[0] == of
 
 
 @pytest.mark.parametrize("proposer", PROPOSERS)
-def test_without_gains_every_gain_is_one(proposer: str) -> None:
-    space = gap_space(proposer, STEPS, BUDGET, gains=False)
+def test_gains_are_no_parameters(proposer: str) -> None:
+    space = gap_space(proposer, STEPS, BUDGET)
 
     found, trial = _suggest(space, space.parameters(START))
 
@@ -151,7 +145,7 @@ def test_real_gaps_are_projected() -> None:
 def test_the_sampler_of_each_proposer(
     proposer: str, kind: type[optuna.samplers.BaseSampler]
 ) -> None:
-    space = gap_space(proposer, STEPS, BUDGET, gains=False)
+    space = gap_space(proposer, STEPS, BUDGET)
     with warnings.catch_warnings():
         warnings.simplefilter("error")  # nobody is warned of what the pack knows
 
@@ -175,7 +169,7 @@ def test_the_spread_is_in_steps(
     given: dict[str, object] = {}
     monkeypatch.setattr(optuna.samplers, "CmaEsSampler", lambda **options: given.update(options))
     start = candidate((*range(budget - 1), steps - 1))
-    space = gap_space("cma-es", steps, budget, gains=False)
+    space = gap_space("cma-es", steps, budget)
 
     make_sampler("cma-es", space, start, spread=1.5, seed=3)
 
@@ -188,7 +182,7 @@ def test_the_spread_is_in_steps(
 def test_cma_es_proposes_around_its_start(margin: bool) -> None:
     """With nearly no spread, all first proposals are the start itself."""
     proposer = "cma-es with margin" if margin else "cma-es"
-    space = gap_space(proposer, 20, 6, gains=False)
+    space = gap_space(proposer, 20, 6)
     start = candidate((0, 1, 3, 6, 12, 19))
     close, far = (_proposals(proposer, space, start, spread, 8) for spread in (1e-3, 1.5))
 
@@ -211,22 +205,20 @@ def _proposals(
     return found[1:]
 
 
-@pytest.mark.parametrize("gains", [False, True])
 @pytest.mark.parametrize("proposer", SAMPLERS)
-def test_proposals_are_candidates(proposer: str, gains: bool) -> None:
-    space = gap_space(proposer, STEPS, BUDGET, gains=gains)
+def test_proposals_are_candidates(proposer: str) -> None:
+    space = gap_space(proposer, STEPS, BUDGET)
 
     for found in _proposals(proposer, space, START, 1.5, 12):
         nodes = found.computed_steps
         assert len(nodes) == BUDGET
         assert (nodes[0], nodes[-1]) == (0, STEPS - 1)
-        assert found == candidate(nodes, found.slope_gain)
-        assert gains or set(found.slope_gain) == {1.0}
+        assert found == candidate(nodes)
 
 
 @pytest.mark.parametrize("proposer", SAMPLERS)
 def test_a_seed_decides_the_proposals(proposer: str) -> None:
-    space = gap_space(proposer, STEPS, BUDGET, gains=False)
+    space = gap_space(proposer, STEPS, BUDGET)
     first, again, other = (_proposals(proposer, space, START, 1.5, 6, s) for s in (1, 1, 2))
 
     assert first == again != other

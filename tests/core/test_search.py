@@ -16,6 +16,7 @@ from otcache_core.gaps import Candidate, candidate, neighbours
 from otcache_core.proposals import PROPOSERS
 from otcache_core.search import (
     MOST_FAILURES,
+    POLISHED,
     SearchResult,
     SearchSettings,
     paper_search,
@@ -101,29 +102,22 @@ def test_a_planted_optimum_is_found(proposer: str, seed: int) -> None:
     assert result.warm_start_loss == 16.0
 
 
-def test_planted_gains_are_found() -> None:
-    """Half the slope on each edge that skips something and has a slope before it."""
-
-    def loss(of: Candidate, prompt: int) -> float:
-        off = [abs(gain - 0.5) for gain in of.slope_gain[1:]]
-        return _distance(of, prompt) + sum(off)
-
-    result = _search(loss, trials=200, proposer="none", gains=True)
-
-    # Gaps 1 2 3 6 7: the first edge has no slope before it.
-    assert result.best == candidate(TARGET.computed_steps, 0.5)
-    assert result.best_loss == 0.0
-
-
 @pytest.mark.parametrize("proposer", PROPOSERS)
-def test_gains_stay_out_unless_they_are_searched(proposer: str) -> None:
-    without, with_gains = (
-        _search(warm_starts=[TARGET], trials=30, patience=8, proposer=proposer, gains=gains)
-        for gains in (False, True)
-    )
+def test_every_candidate_is_tried_with_the_gains_of_its_steps(proposer: str) -> None:
+    def gains(of: Candidate) -> Candidate:
+        return candidate(of.computed_steps, sum(of.computed_steps) % 7 / 4)
+
+    without = _search(trials=30, patience=8, proposer=proposer)
+    found = _search(trials=30, patience=8, proposer=proposer, gains=gains)
 
     assert {trial.candidate.slope_gain for trial in without.trials} == {(1.0,) * (BUDGET - 1)}
-    assert len({trial.candidate.slope_gain for trial in with_gains.trials}) > 3
+    assert len({trial.phase for trial in found.trials}) == (2 if proposer == "none" else 3)
+    first, *others = (trial.candidate for trial in found.trials)
+    assert first == START  # as it is
+    assert others[0] == gains(START)
+    assert all(of == gains(of) for of in others)
+    assert found.warm_start_loss == 16.0
+    assert len({trial.candidate.slope_gain for trial in found.trials}) > 3
 
 
 @pytest.mark.parametrize(("polish", "phase"), [(False, "search"), (True, "polish")])
@@ -262,13 +256,15 @@ def test_the_polish_has_its_share(share: float, most: int) -> None:
     assert Counter(trial.phase for trial in found.trials)["search"] == most
 
 
-def test_the_polish_ends_where_no_single_move_helps() -> None:
-    result = _search(_scattered, trials=400, patience=5, gains=True)
+def test_the_polish_ends_where_no_move_of_the_best_ones_helps() -> None:
+    result = _search(_scattered, trials=600, patience=5)
 
-    assert len(result.trials) < 400
+    assert len(result.trials) < 600
     tried = {trial.candidate: trial for trial in result.trials}
-    for near in neighbours(result.best, gains=True):
-        assert tried[near].loss >= result.best_loss
+    assert len(result.top(POLISHED)) == POLISHED > 1
+    for of in result.top(POLISHED):
+        for near in neighbours(of.candidate):
+            assert tried[near].loss >= result.best_loss
 
 
 def test_the_polish_moves_on_from_each_better_one() -> None:
@@ -298,24 +294,28 @@ def test_the_last_step_is_found_where_it_may_move() -> None:
 @pytest.mark.parametrize("last", [17, 20])
 def test_a_warm_start_with_too_long_a_tail_is_refused(last: int) -> None:
     start = candidate((0, 1, 3, 6, 12, last))
-    with pytest.raises(OTCacheError, match="6 increasing steps from 0 to 19"):
+    with pytest.raises(OTCacheError, match="6 increasing steps from 0 to 18 or 19"):
         _search(warm_starts=[start], tail=1)
 
 
-def test_moved_steps_are_fitted_one_at_a_time_as_the_polish_comes_to_them() -> None:
-    fitted: list[Candidate] = []
+def test_gains_are_asked_for_one_candidate_at_a_time() -> None:
+    """They may cost model calls, and the rest may never have its turn."""
+    asked: list[Candidate] = []
 
-    def follow(moved: Candidate) -> Candidate:
-        fitted.append(moved)
-        return candidate(moved.computed_steps, 0.5)
+    def gains(of: Candidate) -> Candidate:
+        asked.append(of)
+        return candidate(of.computed_steps, 0.5)
 
-    found = _search(_scattered, proposer="none", trials=4, gains=True, follow=follow)
+    starts = [START, TARGET, LEFT]
+    found = _search(_scattered, proposer="none", trials=3, warm_starts=starts, gains=gains)
+    assert [t.candidate for t in found.trials] == [START, gains(START), gains(TARGET)]
+    assert {of.computed_steps for of in asked} == {START.computed_steps, TARGET.computed_steps}
 
-    polished = [trial.candidate for trial in found.trials if trial.phase == "polish"]
-    assert [of.slope_gain for of in polished] == [
-        candidate(of.computed_steps, 0.5).slope_gain for of in polished
-    ]
-    assert len({of.computed_steps for of in fitted}) <= len(polished) + 1
+    asked.clear()
+    found = _search(_scattered, proposer="none", trials=5, gains=gains)
+    assert {t.phase for t in found.trials} == {"warm start", "polish"}
+    tried = {t.candidate.computed_steps for t in found.trials}
+    assert {of.computed_steps for of in asked} == tried
 
 
 def test_none_leaves_all_to_warm_starts_and_polish() -> None:
