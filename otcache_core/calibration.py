@@ -134,11 +134,14 @@ def _with_refined_gains(run: CalibrationRun, found: SearchResult) -> SearchResul
     """The search's best with all its gains fitted together, if that makes it better still."""
     fitted = run.refine(found.best)
     try:
-        loss = float(np.mean(list(run.losses(fitted).values())))
+        better = run.badness(fitted) < run.badness(found.best)
     except EvaluationError as error:
         logger.warning("OTCache: fitted gains could not be measured: %s", error)
         return found
-    return replace(found, best=fitted, best_loss=loss) if loss < found.best_loss else found
+    if not better:
+        return found
+    mean = float(np.mean(list(run.losses(fitted).values())))
+    return replace(found, best=fitted, best_loss=mean)
 
 
 def _with_middle(run: CalibrationRun, anchor: Anchor) -> Anchor:

@@ -25,7 +25,7 @@ from .gaps import Candidate, Gains, candidate, without_gains
 from .schedule import Schedule
 from .search import SearchSettings, search_anchor
 from .trajectory import Trajectory
-from .trials import SearchResult
+from .trials import SearchResult, from_roots
 from .warm_starts import Graphs
 
 logger = logging.getLogger("otcache")
@@ -148,11 +148,20 @@ class CalibrationRun:
         """Searches, or only compares, candidates of one budget in a study of their own."""
         settings = self.settings
         budget = len(starts[0].computed_steps)
-        digest = hashlib.sha256(
-            repr((starts, settings.gains, settings.most_tail, search.proposer)).encode()
-        ).hexdigest()[:8]
+        by_roots = settings.by_roots
+        about = (starts, settings.gains, settings.most_tail, by_roots, search.proposer)
+        digest = hashlib.sha256(repr(about).encode()).hexdigest()[:8]
+
+        def loss(of: Candidate, prompt: int) -> float:
+            loss = self.loss(of, prompt)
+            return math.sqrt(loss) if by_roots and loss > 0.0 else loss
+
+        def observe(result: SearchResult) -> None:
+            if on_trial is not None:
+                on_trial(from_roots(result, starts[0]) if by_roots else result)
+
         found = search_anchor(
-            self.loss,
+            loss,
             prompts=self.runner.prompts,
             steps=settings.steps,
             budget=budget,
@@ -160,12 +169,13 @@ class CalibrationRun:
             gains=gains if settings.fits_gains else without_gains,
             tail=settings.most_tail,
             settings=search,
-            on_trial=on_trial,
+            on_trial=observe,
             stop=self.stop,
             model_calls=lambda: self.runner.model_calls,
             storage=self.storage,
             study_name=f"{self.study_name} {role} {budget} {digest}",
         )
+        found = from_roots(found, starts[0]) if by_roots else found
         self.measured |= {t.candidate: t.losses for t in found.trials if t.complete}
         return found
 
@@ -200,6 +210,11 @@ class CalibrationRun:
         except EvaluationError as error:
             logger.warning("OTCache: gains at %d calls could not be fitted: %s", budget, error)
             return of
+
+    def badness(self, of: Candidate) -> float:
+        """What stage 2 minimises, for a candidate that is or will be tried on every prompt."""
+        losses = np.array(list(self.losses(of).values()))
+        return float(np.mean(np.sqrt(losses) if self.settings.by_roots else losses))
 
     def losses(self, of: Candidate) -> dict[int, float]:
         """Loss by prompt, measured now or before."""

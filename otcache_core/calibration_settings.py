@@ -63,6 +63,11 @@ class Settings:
         return self.gains and self.estimator == "slope"
 
     @property
+    def by_roots(self) -> bool:
+        """Whether stage 2 compares roots of losses: rare pictures that tip over count less."""
+        return self.fits_gains
+
+    @property
     def most_tail(self) -> int:
         """How many steps after the last computed one stage 2 may leave to the slope."""
         return longest_tail(self.steps) if self.fits_gains else 0

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 from uuid import uuid4
 
@@ -72,6 +72,24 @@ class SearchResult:
     def trial(self, of: Candidate) -> Trial | None:
         """The trial of a candidate."""
         return next((t for t in self.trials if t.candidate == of), None)
+
+
+def from_roots(found: SearchResult, warm_start: Candidate) -> SearchResult:
+    """The result of a search over square roots of losses, with losses as they were.
+
+    Args:
+        found: What the search found; its best candidate stays the best.
+        warm_start: The first warm start.
+    """
+    trials = tuple(map(_squared, found.trials))
+    means = {t.candidate: t.loss for t in trials}
+    return SearchResult(found.best, means[found.best], means.get(warm_start, math.nan), trials)
+
+
+def _squared(trial: Trial) -> Trial:
+    losses = {prompt: root * root for prompt, root in trial.losses.items()}
+    mean = sum(losses.values()) / len(losses) if trial.complete else trial.loss * trial.loss
+    return replace(trial, loss=mean, losses=losses)
 
 
 def ended_trials(study: optuna.Study) -> list[optuna.trial.FrozenTrial]:

@@ -304,6 +304,33 @@ def test_rho_is_not_calibrated_where_the_middle_stands() -> None:
     assert (anchor.rho, report.rho_losses) == (None, {})
 
 
+class Tipping(Analytic):
+    """Even spacing is the best on most prompts but far off on one; all else is as bad on each."""
+
+    def loss(self, schedule: Schedule, prompt: int, reference: NDArray[np.uint8]) -> float:
+        if schedule.computed_steps != uniform_steps(4, STEPS):
+            return 0.008
+        return 0.027 if prompt == 1 else 0.002
+
+
+@pytest.mark.parametrize("estimator", ["slope", "reuse"])
+def test_a_picture_that_tips_over_counts_by_its_root(estimator: str) -> None:
+    """Means are 0.0103 and 0.008, but (2 sqrt 0.002 + sqrt 0.027) / 3 is less than sqrt 0.008."""
+    search = replace(SEARCH, proposer="none", polish=False)
+    settings = replace(SETTINGS, estimator=estimator, search=search, curve=False)
+
+    anchor, report = _calibrate(Tipping(), settings)
+
+    even = anchor.anchor.computed_steps == uniform_steps(4, STEPS)
+    assert even == settings.by_roots == (estimator == "slope")
+    # What is told are losses as they are.
+    assert anchor.objective is not None
+    assert anchor.objective.warm_start == pytest.approx(0.008)
+    assert anchor.objective.best == pytest.approx(0.031 / 3 if even else 0.008)
+    told = {loss for trial in report.search.trials for loss in trial.losses.values()}
+    assert sorted(told) == pytest.approx([0.002, 0.008, 0.027])
+
+
 # What the caller is told
 
 

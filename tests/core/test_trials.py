@@ -11,6 +11,7 @@ from otcache_core.trials import (
     Trial,
     ended_trials,
     finished_trials,
+    from_roots,
     note_candidate,
     running_candidates,
 )
@@ -34,6 +35,28 @@ def _ask(study: optuna.Study, of: Any, phase: str = "search") -> optuna.Trial:
 
 def _result(*trials: Trial) -> SearchResult:
     return SearchResult(A, 0.1, 0.3, trials)
+
+
+def test_roots_come_back_as_losses() -> None:
+    tried = Trial(A, 0.25, "warm start", {0: 0.1, 1: 0.4}, model_calls=7)
+    best = Trial(B, 0.2, "polish", {0: 0.2, 1: 0.2})
+    given_up = Trial(C, 0.5, "search", {0: 0.3}, given_up=True)
+    failed = Trial(D, math.nan, "search", failure="NaN")
+
+    found = from_roots(SearchResult(B, 0.2, 0.25, (tried, best, given_up, failed)), A)
+
+    assert (found.best, found.best_loss) == (B, pytest.approx(0.04))
+    assert found.warm_start_loss == pytest.approx((0.01 + 0.16) / 2)
+    assert [t.loss for t in found.trials[:3]] == pytest.approx([0.085, 0.04, 0.25])
+    assert math.isnan(found.trials[3].loss)
+    assert found.trials[0].losses == pytest.approx({0: 0.01, 1: 0.16})
+    assert found.model_calls == 7
+
+
+def test_without_its_warm_start_none_is_made_up() -> None:
+    found = from_roots(SearchResult(B, 0.2, math.nan, (Trial(B, 0.2, "polish", {0: 0.2}),)), A)
+
+    assert math.isnan(found.warm_start_loss)
 
 
 def test_complete_trials_are_neither_given_up_nor_failed() -> None:
