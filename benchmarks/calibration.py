@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import math
 import tempfile
 import time
 from collections.abc import Callable
@@ -40,7 +41,7 @@ class Variant:
     Attributes:
         name: Its name in the record.
         proposer: Who proposes candidates.
-        gains: Whether gains are searched with the steps.
+        gains: Whether every candidate has gains fitted to it, and roots of losses count.
         starts: ``"paper"`` for the one path over pairs, ``"all"`` for every cheap candidate.
         polish: Whether a local polish follows.
         early: Whether losing candidates are given up.
@@ -63,7 +64,7 @@ PAPER = Variant(
     "paper: CMA-ES from the path over pairs", gains=False, starts="paper", polish=False,
     early=False, trials=200, patience=50, memo=False,
 )  # fmt: skip
-DEFAULT = Variant("CMA-ES and polish, steps and gains")
+DEFAULT = Variant("CMA-ES and polish, fitted gains")
 DIRECT = replace(DEFAULT, trials=60, patience=10)
 VARIANTS = (
     DEFAULT,
@@ -73,10 +74,25 @@ VARIANTS = (
     Variant("TPE", "tpe", gains=False, polish=False),
     Variant("polish alone", "none", gains=False),
     Variant("CMA-ES and polish", gains=False),
-    Variant("CMA-ES with margin and polish, steps and gains", "cma-es with margin"),
-    Variant("TPE and polish, steps and gains", "tpe"),
-    Variant("polish alone, steps and gains", "none"),
+    Variant("CMA-ES with margin and polish, fitted gains", "cma-es with margin"),
+    Variant("TPE and polish, fitted gains", "tpe"),
+    Variant("polish alone, fitted gains", "none"),
 )
+
+
+@dataclass(frozen=True)
+class Searched:
+    """One search.
+
+    Attributes:
+        found: What it found.
+        model_calls: Guided predictions spent on it, gains included.
+        seconds: Its time in this sitting.
+    """
+
+    found: Any
+    model_calls: int
+    seconds: float
 
 
 class Bench:
@@ -143,14 +159,15 @@ class Bench:
         variant: Variant,
         indices: list[int] | None = None,
         budget: int = BUDGET,
-    ) -> tuple[Any, float]:
-        """One search on some prompts; what it found, and its seconds in this sitting."""
+    ) -> Searched:
+        """One search on some prompts; by roots of losses where gains are fitted, as calibrated."""
         runner = self.runner()
         chosen = list(range(self.count)) if indices is None else indices
 
         def loss(of: Any, prompt: int) -> float:
             index = chosen[prompt]
-            return runner.loss(self.schedule(of), index, self.full_runs.picture(index))
+            loss = runner.loss(self.schedule(of), index, self.full_runs.picture(index))
+            return math.sqrt(loss) if variant.gains else loss
 
         def fitted(of: Any) -> Any:
             def arrive(tried: Any, prompt: int, step: int) -> Any:
@@ -188,7 +205,10 @@ class Bench:
             storage=self.storage,
             study_name=name,
         )
-        return found, time.perf_counter() - start
+        if variant.gains:
+            found = self.core("trials").from_roots(found, starts[0])
+        calls = found.model_calls + fits.model_calls
+        return Searched(found, calls, time.perf_counter() - start)
 
     def starts(self, variant: Variant, budget: int = BUDGET) -> list[Any]:
         """A variant's warm starts."""
@@ -205,14 +225,15 @@ class Bench:
 
 def measure(bench: Bench, variant: Variant) -> tuple[dict[str, Any], Any]:
     """One variant's line of the record, and what it found."""
-    found, seconds = bench.search(variant.name, bench.starts(variant), variant)
+    searched = bench.search(variant.name, bench.starts(variant), variant)
+    found = searched.found
     held_out = bench.held_out_losses(found.best)
     naive = 200 * BUDGET * bench.count
     line = {
         "variant": variant.name,
-        "model_calls": found.model_calls,
-        "share_of_paper": round(found.model_calls / naive, 4),
-        "seconds": round(seconds, 1),
+        "model_calls": searched.model_calls,
+        "share_of_paper": round(searched.model_calls / naive, 4),
+        "seconds": round(searched.seconds, 1),
         "trials": len(found.trials),
         "warm_start": round(found.warm_start_loss, 5),
         "calibration_lpips": round(found.best_loss, 5),
@@ -229,14 +250,13 @@ def barycentre(bench: Bench) -> dict[str, Any]:
     calls, seconds, nodes = 0, 0.0, []
     for prompt in range(bench.count):
         name = f"{variant.name} {prompt}"
-        found, spent = bench.search(name, bench.starts(variant), variant, [prompt])
-        calls, seconds = calls + found.model_calls, seconds + spent
-        nodes.append(found.best.computed_steps)
+        one = bench.search(name, bench.starts(variant), variant, [prompt])
+        calls, seconds = calls + one.model_calls, seconds + one.seconds
+        nodes.append(one.found.best.computed_steps)
     mean = np.mean(np.array(nodes, dtype=float), axis=0)
     merged = bench.core("gaps").candidate(bench.core("transport").project_to_steps(mean))
-    calibration, _ = bench.search(
-        "barycentre", [merged], replace(variant, proposer="none", polish=False, trials=1)
-    )
+    alone = replace(variant, proposer="none", polish=False, trials=1)
+    calibration = bench.search("barycentre", [merged], alone).found
     return {
         "variant": variant.name,
         "model_calls": calls,
@@ -276,7 +296,8 @@ def regret(bench: Bench, anchor: Any, budget: int) -> dict[str, Any]:
     """Prediction against a search at the budget itself, which starts from the prediction too."""
     ours = predicted(bench, anchor, budget)
     starts = list(dict.fromkeys([ours, *bench.starts(DEFAULT, budget)]))
-    direct, _ = bench.search(f"direct {budget}", starts, DIRECT, budget=budget)
+    searched = bench.search(f"direct {budget}", starts, DIRECT, budget=budget)
+    direct = searched.found
     mine, its = bench.held_out_losses(ours), bench.held_out_losses(direct.best)
     blind = [of for of in direct.trials if of.candidate != ours and of.complete]
     return {
@@ -286,7 +307,7 @@ def regret(bench: Bench, anchor: Any, budget: int) -> dict[str, Any]:
         "ratio": round(float(mine.mean() / its.mean()), 3),
         "predicted_median": round(float(np.median(mine)), 5),
         "direct_median": round(float(np.median(its)), 5),
-        "direct_model_calls": direct.model_calls,
+        "direct_model_calls": searched.model_calls,
         "direct_calibration": round(min((t.loss for t in blind), default=direct.best_loss), 5),
         "predicted_calibration": round(direct.warm_start_loss, 5),
     }
@@ -295,8 +316,8 @@ def regret(bench: Bench, anchor: Any, budget: int) -> dict[str, Any]:
 def with_middle(bench: Bench, anchor: Any, budget: int) -> dict[str, Any]:
     """Prediction when the schedule searched at ``MIDDLE`` is a third point of the geodesic."""
     starts = list(dict.fromkeys([predicted(bench, anchor, MIDDLE), *bench.starts(DEFAULT, MIDDLE)]))
-    searched, _ = bench.search(f"direct {MIDDLE}", starts, DIRECT, budget=MIDDLE)
-    three = replace(anchor, middle=bench.schedule(searched.best))
+    searched = bench.search(f"direct {MIDDLE}", starts, DIRECT, budget=MIDDLE)
+    three = replace(anchor, middle=bench.schedule(searched.found.best))
     losses = bench.held_out_losses(predicted(bench, three, budget))
     return {
         "budget": budget,

@@ -93,13 +93,13 @@ def oracle(bench: FidelityBench, calls: int) -> Configured:
     predicted = bench.predicted(calls)
     starts = [of(predicted.computed_steps, predicted.slope_gain)]
     starts += bench.calibration.starts(DIRECT, calls)
-    found, _ = bench.calibration.search(
+    searched = bench.calibration.search(
         f"oracle {calls}",
         list(dict.fromkeys(starts)),
         replace(DIRECT, trials=ORACLE_TRIALS),
         budget=calls,
     )
-    return by_schedule(bench, bench.calibration.schedule(found.best))
+    return by_schedule(bench, bench.calibration.schedule(searched.found.best))
 
 
 # MeanCache and plain ones

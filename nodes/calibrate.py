@@ -105,8 +105,8 @@ class CalibrateAnchor(io.ComfyNode):
                     "size",
                     options=list(SIZES),
                     default="standard",
-                    tooltip="How much to spend. small: 6 prompts, 40 schedules. standard: 10 "
-                    "prompts, 60 schedules. paper: 50 prompts, 200 schedules, searched as in the "
+                    tooltip="How much to spend. small: 6 prompts, 30 schedules. standard: 10 "
+                    "prompts, 40 schedules. paper: 50 prompts, 200 schedules, searched as in the "
                     "paper. custom: all prompts, and trials and patience as set above.",
                 ),
                 io.Combo.Input(

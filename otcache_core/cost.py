@@ -10,9 +10,10 @@ from .gain_fit import MOST_REFINEMENTS
 
 PAPER_TRIALS = 200
 
-SPENT_SHARE = 0.3
-"""Share of a candidate's calls on all prompts that a search spends on it: losing candidates are
-given up early and shared prefixes are run once. Measured by ``nox -s bench -- calibration``."""
+SPENT_SHARE, FITTED_SHARE = 0.3, 0.6
+"""Shares of a candidate's calls that a search spends: on all prompts, since losing candidates are
+given up early and shared prefixes are run once; and on those that its gains are fitted on, which
+only the prefixes spare."""
 
 
 def paper_calls(prompts: int, anchor_budget: int) -> int:
@@ -30,7 +31,7 @@ class Cost:
         rho: The search for rho.
         curve: The fidelity curve.
         refined: All gains of a searched schedule together.
-        fitted_share: Share of the prompts that gains are fitted on, which nothing spares.
+        fitted: Share of the prompts that gains are fitted on.
     """
 
     full_runs: int
@@ -38,7 +39,7 @@ class Cost:
     rho: int
     curve: int
     refined: int = 0
-    fitted_share: float = 0.0
+    fitted: float = 0.0
 
     @property
     def most(self) -> int:
@@ -62,7 +63,7 @@ class Cost:
 
     @property
     def _spent_share(self) -> float:
-        return self.fitted_share + SPENT_SHARE * (1.0 - self.fitted_share)
+        return FITTED_SHARE * self.fitted + SPENT_SHARE * (1.0 - self.fitted)
 
 
 def calibration_cost(settings: Settings, prompts: int) -> Cost:

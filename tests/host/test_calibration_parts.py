@@ -189,13 +189,13 @@ def test_the_first_ten_prompts_hold_every_attribute(host):
     assert {p["attribute"] for p in listed[:10]} == {p["attribute"] for p in listed} == attributes
 
 
-def test_the_standard_size_is_half_an_hour_of_a_flux_class_model(host):
+def test_the_standard_size_is_little_over_half_an_hour_of_a_flux_class_model(host):
     cost, sizes = host.core("cost"), host.module("nodes.calibration_sizes")
     size = sizes.SIZES["standard"]
     search = sizes.search_of_size(size, {"seed": 0})
     settings = host.core("calibration").Settings(search=search)
 
-    assert cost.calibration_cost(settings, size.prompts).likely * 0.6 <= 35 * 60
+    assert cost.calibration_cost(settings, size.prompts).likely * 0.6 <= 38 * 60
 
 
 def test_the_paper_size_searches_as_the_paper_does(host):

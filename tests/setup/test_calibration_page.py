@@ -17,7 +17,7 @@ def test_the_defaults_are_as_good_as_the_paper_for_a_third_of_its_calls() -> Non
     results = json.loads((RECORDS / "calibration.json").read_text(encoding="utf-8"))["results"]
     ours, paper = results["variants"][:2]
 
-    assert ours["variant"] == "CMA-ES and polish, steps and gains"
+    assert ours["variant"] == "CMA-ES and polish, fitted gains"
     assert ours["model_calls"] <= 0.3 * results["paper_model_calls"]
     assert ours["held_out_lpips"] <= paper["held_out_lpips"]
     assert ours["calibration_lpips"] <= 0.75 * ours["warm_start"]
