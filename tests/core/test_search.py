@@ -575,6 +575,32 @@ def test_the_candidate_in_flight_comes_again(evaluation: int, tmp_path: Path) ->
     assert [t.candidate for t in result.trials] == [t.candidate for t in _search(**options).trials]
 
 
+@pytest.mark.parametrize("error", [RuntimeError("CUDA"), _Interrupted()])
+@pytest.mark.parametrize("proposer", ["none", "cma-es"])
+def test_a_search_goes_on_where_gains_were_cut_short(proposer: str, error: BaseException) -> None:
+    storage, asked = optuna.storages.InMemoryStorage(), 0
+
+    def gains(of: Candidate) -> Candidate:
+        return candidate(of.computed_steps, 0.5)
+
+    def cut_short(of: Candidate) -> Candidate:
+        nonlocal asked
+        asked += 1
+        if asked == 9:  # a move of the polish, or a proposal
+            raise error
+        return gains(of)
+
+    options: dict[str, Any] = {"proposer": proposer, "trials": 12, "study_name": "anchor"}
+    with pytest.raises(type(error)) as raised:
+        _search(_scattered, storage=storage, gains=cut_short, **options)
+    assert raised.value is error
+
+    result = _search(_scattered, storage=storage, gains=gains, **options)
+
+    assert len(result.trials) == 12
+    assert len(set(result.trials[i].candidate for i in range(12))) == 12
+
+
 # Going on with a study
 
 

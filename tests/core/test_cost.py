@@ -1,0 +1,53 @@
+"""What a calibration costs, by hand."""
+
+from dataclasses import replace
+
+import pytest
+
+from otcache_core.calibration_run import fit_prompts
+from otcache_core.calibration_settings import Settings
+from otcache_core.cost import Cost, calibration_cost, paper_calls
+from otcache_core.search_settings import SearchSettings
+
+SETTINGS = Settings(search=SearchSettings(trials=40))
+
+
+def test_the_paper_tries_200_candidates_on_every_prompt() -> None:
+    assert paper_calls(10, 8) == 200 * 8 * 10
+
+
+def test_calls_by_stage() -> None:
+    """10 prompts, 4 of them for gains; rho at 11 calls, the curve also at 15, 20 and 26."""
+    cost = calibration_cost(SETTINGS, 10)
+
+    # Refined: 4 steps, each with 8 runs from on average half way, on all 10 prompts.
+    assert cost == Cost(
+        full_runs=500, search=40 * 80, rho=5 * 110, curve=610, refined=4 * 32 * 10, fitted=0.4
+    )
+    assert cost.most == 500 + 3200 + 550 + 610 + 1280
+    # 0.6 of what fits take on 4 of 10 prompts, 0.3 of the rest, half of the refinements
+    assert cost.likely_search == round((0.6 * 0.4 + 0.3 * 0.6) * 3200 + 640)
+    assert cost.likely_rho == round(0.42 * 550)
+    assert cost.likely == 500 + cost.likely_search + cost.likely_rho + 610
+
+
+@pytest.mark.parametrize("changes", [{"gains": False}, {"estimator": "reuse"}])
+def test_without_gains_nothing_is_fitted(changes: dict[str, object]) -> None:
+    cost = calibration_cost(replace(SETTINGS, **changes), 10)  # type: ignore[arg-type]
+
+    assert (cost.refined, cost.fitted) == (0, 0.0)
+    assert cost.likely_search == 960
+
+
+def test_a_middle_schedule_is_searched_and_refined_too() -> None:
+    one, two = (calibration_cost(replace(SETTINGS, middle_budget=b), 10) for b in (0, 12))
+
+    assert two.search - one.search == 40 * 120
+    assert two.refined - one.refined == 4 * 72 * 10
+
+
+@pytest.mark.parametrize(
+    ("prompts", "fitted"), [(1, 1), (3, 3), (6, 4), (10, 4), (16, 5), (48, 16), (500, 16)]
+)
+def test_gains_are_fitted_on_a_third_of_the_prompts(prompts: int, fitted: int) -> None:
+    assert fit_prompts(prompts) == fitted
