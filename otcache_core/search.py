@@ -13,7 +13,9 @@ from __future__ import annotations
 
 import logging
 import math
+import random
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from itertools import chain
 from typing import TYPE_CHECKING, Any
 
 from .errors import EvaluationError, OTCacheError
@@ -24,10 +26,12 @@ from .schedule import MAX_STEPS
 from .search_settings import SearchSettings, paper_search
 from .storage import quiet_optuna
 from .trials import (
+    WORKER,
     SearchResult,
     Trial,
     ended_trials,
     finished_trials,
+    has_company,
     note_candidate,
     running_candidates,
     taken_before,
@@ -61,6 +65,7 @@ class _Search:
     ) -> None:
         self.judge, self.study, self.space = judge, study, space
         self.warm_starts, self.settings, self.gains = warm_starts, settings, gains
+        self._first_trial = len(study.get_trials(deepcopy=False))
         self._phase = "warm start"
         self._chosen: Candidate | None = None
         self._shared = False
@@ -125,10 +130,9 @@ class _Search:
             return None
         if best is not None and self.settings.polish:
             self._phase = "polish"
-            near = (
-                self.gains(moved)
+            near = chain.from_iterable(
+                self._with_gains(neighbours(trial.candidate, ends=self.space.ends))
                 for trial in best.top(POLISHED)
-                for moved in neighbours(trial.candidate, ends=self.space.ends)
             )
             candidate = self._free(near, known, wait=True)
             if candidate is not None:
@@ -139,7 +143,17 @@ class _Search:
     def _starts(self) -> Iterator[Candidate]:
         """The first warm start as it is, then each with the gains that go with its steps."""
         yield self.warm_starts[0]
-        yield from map(self.gains, self.warm_starts)
+        yield from self._with_gains(self.warm_starts)
+
+    def _with_gains(self, candidates: Iterable[Candidate]) -> Iterator[Candidate]:
+        """One at a time, for gains may cost model calls.
+
+        Beside other workers in an order of this one's own, or all would fit the same gains.
+        """
+        listed = list(candidates)
+        if has_company(self.study, self._first_trial):
+            random.Random(WORKER).shuffle(listed)
+        return map(self.gains, listed)
 
     def _free(
         self, candidates: Iterable[Candidate], known: set[Candidate], *, wait: bool
@@ -152,7 +166,7 @@ class _Search:
         running: set[Candidate] | None = None
         taken: Candidate | None = None
         self._shared = False
-        for candidate in candidates:  # one at a time: the next may cost model calls to know
+        for candidate in candidates:
             if candidate in known:
                 continue
             running = running_candidates(self.study) if running is None else running

@@ -116,6 +116,12 @@ def running_candidates(study: optuna.Study) -> set[Candidate]:
     return {_candidate(t) for t in _running(study)}
 
 
+def has_company(study: optuna.Study, since: int) -> bool:
+    """Whether another worker began a trial of this number or a later one."""
+    newest = study.get_trials(deepcopy=False)[since:]
+    return any(t.user_attrs.get("candidate", {}).get("worker", WORKER) != WORKER for t in newest)
+
+
 def taken_before(trial: optuna.Trial, of: Candidate) -> bool:
     """Whether another running trial, begun before this one, is about the same candidate."""
     return any(t.number < trial.number and _candidate(t) == of for t in _running(trial.study))

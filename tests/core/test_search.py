@@ -318,6 +318,37 @@ def test_gains_are_asked_for_one_candidate_at_a_time() -> None:
     assert {of.computed_steps for of in asked} == tried
 
 
+def test_beside_another_worker_moves_come_in_an_order_of_ones_own(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Or both would fit the gains of the same moves at the same time."""
+
+    def moves(company: bool) -> list[Candidate]:
+        storage, asked = optuna.storages.InMemoryStorage(), []
+
+        def gains(of: Candidate) -> Candidate:
+            asked.append(of)
+            return of
+
+        def joined(result: SearchResult) -> None:
+            if company and len(result.trials) == 1:
+                study = optuna.load_study(study_name="anchor", storage=storage)
+                with monkeypatch.context() as patched:
+                    patched.setattr("otcache_core.trials.WORKER", "another")
+                    note_candidate(study.ask(), LEFT, "polish")
+
+        options: dict[str, Any] = {"proposer": "none", "trials": 4, "study_name": "anchor"}
+        _search(lambda of, prompt: 1.0, storage=storage, gains=gains, on_trial=joined, **options)
+        return list(dict.fromkeys(asked))
+
+    alone, beside = moves(company=False), moves(company=True)
+
+    assert alone[:4] == [START, *itertools.islice(neighbours(START), 3)]
+    assert beside[0] == START
+    assert set(beside) <= {START, *neighbours(START)}
+    assert beside[1:4] != alone[1:4]
+
+
 def test_none_leaves_all_to_warm_starts_and_polish() -> None:
     result = _search(proposer="none", trials=10)
 

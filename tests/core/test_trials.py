@@ -12,8 +12,10 @@ from otcache_core.trials import (
     ended_trials,
     finished_trials,
     from_roots,
+    has_company,
     note_candidate,
     running_candidates,
+    taken_before,
 )
 
 A, B, C, D = (candidate((0, i, 9)) for i in (2, 4, 6, 8))
@@ -203,3 +205,35 @@ def test_trials_that_ended_together_come_by_number(minutes: tuple[int, int, int]
 
     order = sorted(range(3), key=lambda number: (minutes[number], number))
     assert [trial.number for trial in ended_trials(study)] == order
+
+
+# Beside other workers
+
+
+def _ask_elsewhere(study: optuna.Study, of: Any, monkeypatch: pytest.MonkeyPatch) -> optuna.Trial:
+    with monkeypatch.context() as patched:
+        patched.setattr("otcache_core.trials.WORKER", "another")
+        return _ask(study, of)
+
+
+def test_the_earlier_of_two_trials_keeps_its_candidate() -> None:
+    study = _study()
+    earlier, other, later = _ask(study, A), _ask(study, B), _ask(study, A)
+
+    assert taken_before(later, A)
+    assert not taken_before(earlier, A)
+    assert not taken_before(other, B)
+    study.tell(earlier, 0.1)
+    assert not taken_before(later, A)  # ended: no longer running
+
+
+def test_only_others_who_came_since_are_company(monkeypatch: pytest.MonkeyPatch) -> None:
+    study = _study()
+    _ask_elsewhere(study, A, monkeypatch)  # an earlier sitting's, killed
+    _ask(study, B)
+    study.ask()  # of nobody knows whom yet
+
+    assert not has_company(study, 1)
+    assert has_company(study, 0)
+    _ask_elsewhere(study, C, monkeypatch)
+    assert has_company(study, 1)
