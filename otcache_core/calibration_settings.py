@@ -25,7 +25,7 @@ class Settings:
         gamma: Peak suppression of the shortest paths (Eq. 4).
         metric: Name of the loss, for the anchor.
         search: How stage 2 searches.
-        gains: Whether the slope's gains are searched in stage 2, and fitted.
+        gains: Whether the slope's gains are fitted, for every candidate of stage 2 too.
         curve: Whether the loss is measured over budgets in the end.
     """
 
@@ -59,7 +59,7 @@ class Settings:
 
     @property
     def fits_gains(self) -> bool:
-        """Whether gains are searched and fitted: the slope alone has any."""
+        """Whether gains are fitted: the slope alone has any."""
         return self.gains and self.estimator == "slope"
 
     @property

@@ -192,7 +192,7 @@ def test_look_backs_follow_the_table(calibrated: Calibrated) -> None:
         assert set(anchor.reference.look_back) != {1}
 
 
-def test_gains_are_searched_for_the_slope_alone(calibrated: Calibrated) -> None:
+def test_gains_are_fitted_for_the_slope_alone(calibrated: Calibrated) -> None:
     runner, anchor, _ = calibrated
 
     gains = {gain for schedule, _ in runner.asked for gain in schedule.slope_gain}
