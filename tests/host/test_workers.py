@@ -13,7 +13,7 @@ import optuna
 import pytest
 
 from otcache_core.storage import open_storage, sqlite_place
-from otcache_core.trials import finished_trials
+from otcache_core.trials import Trial, finished_trials
 from scripts.host import REPOSITORY
 from scripts.postgres import Postgres, find_binaries
 from scripts.server import ComfyServer
@@ -121,6 +121,17 @@ def _workers(study: optuna.Study) -> set[str]:
     return {t.user_attrs["candidate"]["worker"] for t in study.trials if t.user_attrs}
 
 
+def _studies(place: str, role: str) -> list[list[Trial]]:
+    storage = open_storage(place)
+    names = [name for name in optuna.get_all_study_names(storage) if role in name]
+    return [finished_trials(optuna.load_study(study_name=n, storage=storage)) for n in names]
+
+
+def _mean_loss(trial: Trial) -> float:
+    """The search compares roots of losses."""
+    return sum(root**2 for root in trial.losses.values()) / len(trial.losses)
+
+
 @pytest.fixture(params=["postgresql", "journal"])
 def shared_place(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
     """A storage that two processes share."""
@@ -164,7 +175,8 @@ def test_two_workers_share_a_study_and_one_may_die(shared_place: str, tmp_path: 
     ]
     assert len(complete) - len(set(complete)) <= 2
     text = entry["outputs"][queued[0][1]]["text"][0]
-    best = min(trial.loss for trial in finished if trial.complete)
-    assert f"{best:.4f}" in text
+    best = min((trial for trial in finished if trial.complete), key=lambda trial: trial.loss)
+    refined = [trial for other in _studies(shared_place, " fidelity 4 ") for trial in other]
+    assert any(f"-> {_mean_loss(trial):.4f} " in text for trial in (best, *refined))
     # The full runs were shared: each is there once, for both.
     assert len(list((tmp_path / "shared").glob("*/prompt_*.npz"))) == PROMPTS

@@ -143,6 +143,8 @@ def test_the_keyboard_reaches_every_step(graph):
     assert plot.get_attribute("aria-valuenow") == "1"
     assert plot.get_attribute("aria-valuetext").startswith("step 1, sigma")
     page.page.keyboard.press("End")
+    assert plot.get_attribute("aria-valuetext").startswith("step 49, sigma")
+    page.page.keyboard.press("Home")
     assert plot.get_attribute("aria-valuetext").endswith("the model runs")
     assert page.js("(id) => app.graph.getNodeById(Number(id)).pos[0]", predict) == 520
 
