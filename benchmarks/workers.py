@@ -18,6 +18,7 @@ from typing import Any
 import optuna
 
 from benchmarks.records import write_record
+from otcache_core.gain_fit import GainFits
 from otcache_core.storage import open_storage
 from otcache_core.trials import ended_trials
 from scripts.host import REPOSITORY
@@ -55,7 +56,9 @@ def measure(workers: int, folder: Path, seed: int) -> dict[str, Any]:
     storage = open_storage(place)
     name = next(n for n in optuna.get_all_study_names(storage) if " anchor " in n)
     trials = ended_trials(optuna.load_study(study_name=name, storage=storage))
-    trials = [t for t in trials if "duplicate" not in t.user_attrs]
+    trials = [t for t in trials if t.value is not None and "duplicate" not in t.user_attrs]
+    fits = GainFits(storage, name.partition(" anchor ")[0] + " fits")
+    best = min(trials, key=lambda t: t.value or 0.0).intermediate_values.values()  # roots
     start = min(t.datetime_start for t in trials if t.datetime_start)
     end = max(t.datetime_complete for t in trials if t.datetime_complete)
     seconds = (end - start).total_seconds()
@@ -68,9 +71,9 @@ def measure(workers: int, folder: Path, seed: int) -> dict[str, Any]:
         "trials": len(trials),
         "seconds": round(seconds, 1),
         "trials_per_second": round(len(trials) / seconds, 4),
-        "model_calls": sum(t.user_attrs.get("model_calls", 0) for t in trials),
+        "model_calls": fits.model_calls + sum(t.user_attrs.get("model_calls", 0) for t in trials),
         "trials_by_worker": sorted(by_worker.values(), reverse=True),
-        "best": round(min(t.value for t in trials if t.value is not None), 5),
+        "best": round(sum(root**2 for root in best) / len(best), 5),
     }
 
 
