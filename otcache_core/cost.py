@@ -4,16 +4,16 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from .calibration_run import MOST_FIT_PROMPTS, fit_prompts
+from .calibration_run import MOST_FIT_PROMPTS
 from .calibration_settings import RHO_CANDIDATES, Settings
 from .gain_fit import MOST_REFINEMENTS
 
 PAPER_TRIALS = 200
 
-SPENT_SHARE, FITTED_SHARE = 0.3, 0.6
-"""Shares of a candidate's calls that a search spends: on all prompts, since losing candidates are
-given up early and shared prefixes are run once; and on those that its gains are fitted on, which
-only the prefixes spare."""
+SPENT_PROMPTS, SPENT_SHARE = 4.0, 1 / 8
+"""Runs that a search spends on a candidate: on a few prompts, after which most are given up, and
+on a share of them all. Gains and shared prefixes are in it. From calibrations on 10, 16 and 48
+prompts."""
 
 
 def paper_calls(prompts: int, anchor_budget: int) -> int:
@@ -31,7 +31,7 @@ class Cost:
         rho: The search for rho.
         curve: The fidelity curve.
         refined: All gains of a searched schedule together.
-        fitted: Share of the prompts that gains are fitted on.
+        spent_share: Share of a candidate's runs that it is likely to take.
     """
 
     full_runs: int
@@ -39,7 +39,7 @@ class Cost:
     rho: int
     curve: int
     refined: int = 0
-    fitted: float = 0.0
+    spent_share: float = 1.0
 
     @property
     def most(self) -> int:
@@ -49,21 +49,17 @@ class Cost:
     @property
     def likely_search(self) -> int:
         """What to expect of stage 2, gains included."""
-        return round(self._spent_share * self.search + 0.5 * self.refined)
+        return round(self.spent_share * self.search + 0.5 * self.refined)
 
     @property
     def likely_rho(self) -> int:
         """What to expect of the search for rho."""
-        return round(self._spent_share * self.rho)
+        return round(self.spent_share * self.rho)
 
     @property
     def likely(self) -> int:
         """What to expect in all."""
         return self.full_runs + self.likely_search + self.likely_rho + self.curve
-
-    @property
-    def _spent_share(self) -> float:
-        return FITTED_SHARE * self.fitted + SPENT_SHARE * (1.0 - self.fitted)
 
 
 def calibration_cost(settings: Settings, prompts: int) -> Cost:
@@ -71,7 +67,6 @@ def calibration_cost(settings: Settings, prompts: int) -> Cost:
     searched = [b for b in (settings.anchor_budget, settings.middle_budget) if b]
     known = {settings.anchor_budget, settings.rho_budget}  # measured on the way
     curve = sum(b for b in settings.curve_budgets if b not in known) if settings.curve else 0
-    fitted = fit_prompts(prompts) if settings.fits_gains else 0
     # Each step runs a schedule as it is and with each gain moved, from that gain's edge on.
     runs = min(MOST_FIT_PROMPTS, prompts) * MOST_REFINEMENTS if settings.fits_gains else 0
     return Cost(
@@ -80,5 +75,5 @@ def calibration_cost(settings: Settings, prompts: int) -> Cost:
         prompts * len(RHO_CANDIDATES) * settings.rho_budget,
         prompts * curve,
         runs * sum(budget * budget // 2 for budget in searched),
-        fitted / prompts,
+        min(SPENT_PROMPTS / prompts + SPENT_SHARE, 1.0),
     )

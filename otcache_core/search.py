@@ -252,9 +252,8 @@ def _check(
         ends = 0 <= steps - 1 - nodes[-1] <= tail
         if len(nodes) != budget or nodes[0] != 0 or not ends or min(gaps) < 1:
             raise OTCacheError(
-                f"a warm start must be {budget} increasing steps from 0 to "
-                f"{' or '.join(dict.fromkeys((str(steps - 1 - tail), str(steps - 1))))} "
-                f"but got {list(nodes)}."
+                f"a warm start must be {budget} increasing steps from 0 on, the last one from "
+                f"{steps - 1 - tail} to {steps - 1}, but got {list(nodes)}."
             )
 
 

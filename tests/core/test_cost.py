@@ -17,17 +17,22 @@ def test_the_paper_tries_200_candidates_on_every_prompt() -> None:
 
 
 def test_calls_by_stage() -> None:
-    """10 prompts, 4 of them for gains; rho at 11 calls, the curve also at 15, 20 and 26."""
+    """10 prompts; rho at 11 calls, the curve also at 15, 20 and 26."""
     cost = calibration_cost(SETTINGS, 10)
 
     # Refined: 4 steps, each with 8 runs from on average half way, on all 10 prompts.
     assert cost == Cost(
-        full_runs=500, search=40 * 80, rho=5 * 110, curve=610, refined=4 * 32 * 10, fitted=0.4
+        full_runs=500,
+        search=40 * 80,
+        rho=5 * 110,
+        curve=610,
+        refined=4 * 32 * 10,
+        spent_share=0.525,
     )
     assert cost.most == 500 + 3200 + 550 + 610 + 1280
-    # 0.6 of what fits take on 4 of 10 prompts, 0.3 of the rest, half of the refinements
-    assert cost.likely_search == round((0.6 * 0.4 + 0.3 * 0.6) * 3200 + 640)
-    assert cost.likely_rho == round(0.42 * 550)
+    # 4 prompts and an eighth of 10 for each candidate, half of the refinements
+    assert cost.likely_search == round(40 * 8 * (4 + 10 / 8) + 640)
+    assert cost.likely_rho == round(0.525 * 550)
     assert cost.likely == 500 + cost.likely_search + cost.likely_rho + 610
 
 
@@ -35,8 +40,20 @@ def test_calls_by_stage() -> None:
 def test_without_gains_nothing_is_fitted(changes: dict[str, object]) -> None:
     cost = calibration_cost(replace(SETTINGS, **changes), 10)  # type: ignore[arg-type]
 
-    assert (cost.refined, cost.fitted) == (0, 0.0)
-    assert cost.likely_search == 960
+    assert cost.refined == 0
+    assert cost.likely_search == 1680
+
+
+@pytest.mark.parametrize(("prompts", "trials", "spent"), [(10, 40, 3631), (48, 160, 19776)])
+def test_two_calibrations_spent_about_what_is_told(prompts: int, trials: int, spent: int) -> None:
+    """Of the bundled model; the second one is the bundled anchor's own."""
+    settings = replace(SETTINGS, search=SearchSettings(trials=trials))
+
+    assert calibration_cost(settings, prompts).likely == pytest.approx(spent, rel=0.1)
+
+
+def test_a_few_prompts_are_all_tried() -> None:
+    assert calibration_cost(SETTINGS, 3).spent_share == 1.0
 
 
 def test_a_middle_schedule_is_searched_and_refined_too() -> None:

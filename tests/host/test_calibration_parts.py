@@ -12,6 +12,8 @@ from typing import Any
 import pytest
 import torch
 
+from scripts.host import REPOSITORY
+
 pytestmark = pytest.mark.host
 
 
@@ -195,7 +197,12 @@ def test_the_standard_size_is_little_over_half_an_hour_of_a_flux_class_model(hos
     search = sizes.search_of_size(size, {"seed": 0})
     settings = host.core("calibration").Settings(search=search)
 
-    assert cost.calibration_cost(settings, size.prompts).likely * 0.6 <= 38 * 60
+    calls = cost.calibration_cost(settings, size.prompts).likely
+
+    assert calls * 0.6 <= 38 * 60
+    said = f"about {round(calls, -2):,} model calls"
+    for page in ("README.md", "web/docs/OTCacheCalibrateAnchor.md"):
+        assert said in " ".join((REPOSITORY / page).read_text(encoding="utf-8").split()), page
 
 
 def test_the_paper_size_searches_as_the_paper_does(host):
