@@ -22,7 +22,7 @@ Contestant = Callable[["FidelityBench", int], "Configured | None"]
 OURS = "OTCache"
 MEANCACHE = "MeanCache: path over pairs, look-back"
 ORACLE = "searched at this budget (an oracle)"
-ORACLE_TRIALS = 30
+ORACLE_TRIALS = 20
 SOLVERS = ("euler", "dpmpp_2m", "uni_pc", "deis", "res_multistep", "ipndm")
 GAMMAS = (1.0, 2.0, 3.0, 4.0)
 PAPER_RHO = 1.3
@@ -58,6 +58,12 @@ def ours(bench: FidelityBench, calls: int) -> Configured:
 def paper_rho(bench: FidelityBench, calls: int) -> Configured:
     """The paper's exponent in place of the calibrated one."""
     return by_schedule(bench, bench.predicted(calls, rho=PAPER_RHO))
+
+
+def plain_rounding(bench: FidelityBench, calls: int) -> Configured:
+    """The paper's projection to integers: each step rounded by itself."""
+    project = bench.host.core("transport").round_to_steps
+    return by_schedule(bench, bench.predicted(calls, project=project))
 
 
 def plain_gains(bench: FidelityBench, calls: int) -> Configured:
@@ -163,6 +169,7 @@ CONTESTANTS: dict[str, Contestant] = {
     "OTCache, gains of 1": plain_gains,
     "OTCache, reuse": plain_reuse,
     "OTCache, rho 1.3": paper_rho,
+    "OTCache, steps rounded one by one": plain_rounding,
     "OTCache, no reference: the anchor's curve alone": without_reference,
     "OTCache, stage 1 alone: path over triples, gains of 1": without_search,
     ORACLE: oracle,

@@ -79,10 +79,9 @@ class FidelityBench:
         path = REPOSITORY / "presets" / "otcache-demo.otanchor.json"
         self.anchor = host.core("anchor").load_anchor(path)
 
-    def predicted(self, calls: int, rho: float | None = None) -> Any:
+    def predicted(self, calls: int, **options: Any) -> Any:
         """The schedule that the shipped anchor predicts."""
-        predict = self.host.core("transport").predict_schedule
-        return predict(self.anchor, calls, rho=rho).schedule
+        return self.host.core("transport").predict_schedule(self.anchor, calls, **options).schedule
 
     def our_steps(self, calls: int) -> tuple[int, ...]:
         """The computed steps that the shipped anchor predicts."""

@@ -14,7 +14,7 @@ from .calibration_run import CalibrationRun, Progress, Runner
 from .calibration_settings import RHO_CANDIDATES, Settings
 from .errors import EvaluationError
 from .fidelity import FidelityPoint
-from .full_runs import FullRuns
+from .full_runs import FullRuns, rotated
 from .gaps import Candidate, candidate
 from .transport import predict_schedule
 from .trials import SearchResult, Trial
@@ -64,7 +64,8 @@ def calibrate(
         settings: Budgets, trials, estimator.
         name, architecture, sampling, provenance, versions: Go into the anchor as they are.
         full_runs: Where full runs are kept, those of an earlier sitting among them.
-        first_prompt: Prompt to begin the full runs with; workers that begin apart share them.
+        first_prompt: Prompt to begin the full runs with, and budget to begin the fits with; workers
+            that begin apart share them.
         storage: Optuna storage of the trials; in memory by default.
         study_name: Name of the calibration there; one that exists is continued.
         on_progress: Told how far each stage is.
@@ -103,10 +104,10 @@ def calibrate(
         "OTCache anchor search: %s %.4f -> %.4f in %d trials",
         settings.metric, found.warm_start_loss, found.best_loss, len(found.trials),
     )  # fmt: skip
-    return _completed(run, found)
+    return _completed(run, found, first_prompt)
 
 
-def _completed(run: CalibrationRun, found: SearchResult) -> tuple[Anchor, Report]:
+def _completed(run: CalibrationRun, found: SearchResult, first: int) -> tuple[Anchor, Report]:
     """What follows the search: gains, a middle schedule, rho and the fidelity curve."""
     found = _with_refined_gains(run, found)
     run.reference = run.schedule(run.fit(candidate(run.reference.computed_steps)))
@@ -115,7 +116,7 @@ def _completed(run: CalibrationRun, found: SearchResult) -> tuple[Anchor, Report
     if rho_losses:
         anchor = replace(anchor, rho=min(rho_losses, key=lambda r: rho_losses[r]))
     if run.settings.curve:
-        anchor = measure_fidelity(run, anchor)
+        anchor = measure_fidelity(run, anchor, first)
     calls = run.spent + run.fits.model_calls + found.model_calls
     anchor = replace(anchor, calibration=replace(anchor.calibration, model_calls=calls))
     return anchor, Report(found, rho_losses, calls)
@@ -178,24 +179,36 @@ def calibrate_rho(run: CalibrationRun, anchor: Anchor) -> dict[float, float]:
     return {rho: trials[c].loss for rho, c in by_rho.items() if c in trials}
 
 
-def measure_fidelity(run: CalibrationRun, anchor: Anchor) -> Anchor:
-    """The anchor with gains fitted at a few budgets, and mean, spread and median of the loss."""
+def measure_fidelity(run: CalibrationRun, anchor: Anchor, first: int = 0) -> Anchor:
+    """The anchor with gains fitted at further budgets, and at some of them the loss.
+
+    Args:
+        run: The calibration.
+        anchor: Predicts the schedules.
+        first: Where in the list of budgets to begin; workers that begin apart share the fits.
+    """
+    settings, searched = run.settings, {s.budget for _, s in anchor.searched}
+    budgets = sorted({*settings.curve_budgets, *settings.fitted_budgets})
     points, fitted = [], []
-    budgets = run.settings.curve_budgets
-    for done, budget in enumerate(budgets):
+    for done, place in enumerate(rotated(len(budgets), first)):
+        budget = budgets[place]
         if run.stop():
             break
         run.progress("fidelity", done, len(budgets))
         predicted = _predicted(run, anchor, budget)
-        try:
-            losses = np.array(list(run.losses(predicted).values()))
-        except EvaluationError as error:
-            logger.warning("OTCache: the loss at %d calls could not be had: %s", budget, error)
-            continue
-        fitted.append(run.schedule(predicted))
-        measured = (losses.mean(), losses.std(), np.median(losses))
-        points.append(FidelityPoint(budget, *map(float, measured)))
+        if budget in settings.curve_budgets:
+            try:
+                losses = np.array(list(run.losses(predicted).values()))
+            except EvaluationError as error:
+                logger.warning("OTCache: the loss at %d calls could not be had: %s", budget, error)
+                continue
+            measured = (losses.mean(), losses.std(), np.median(losses))
+            points.append(FidelityPoint(budget, *map(float, measured)))
+        if budget in settings.fitted_budgets and budget not in searched:
+            fitted.append(run.schedule(predicted))
     run.progress("fidelity", len(budgets), len(budgets))
-    searched = {schedule.budget for _, schedule in anchor.searched}
-    further = tuple(s for s in fitted if s.budget not in searched)
-    return replace(anchor, fidelity=tuple(points), fitted=further)
+    return replace(
+        anchor,
+        fidelity=tuple(sorted(points, key=lambda point: point.budget)),
+        fitted=tuple(sorted(fitted, key=lambda schedule: schedule.budget)),
+    )

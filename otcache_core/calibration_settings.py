@@ -4,12 +4,17 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+import numpy as np
+
 from .errors import OTCacheError
 from .graph import DEFAULT_GAMMA
 from .schedule import DEFAULT_ESTIMATOR, ESTIMATORS, longest_tail
 from .search_settings import SearchSettings
 
 RHO_CANDIDATES = (1.0, 1.1, 1.2, 1.3, 1.5)
+
+MOST_FITTED = 16
+"""From the anchor's budget to the reference's, at how many budgets gains are fitted."""
 
 
 @dataclass(frozen=True)
@@ -84,3 +89,12 @@ class Settings:
         low, middle, high = self.anchor_budget, self.rho_budget, self.reference_budget
         listed = {low, middle, (middle + high) // 2, high, high + (high - low) // 2}
         return tuple(sorted(b for b in listed if b < self.steps))
+
+    @property
+    def fitted_budgets(self) -> tuple[int, ...]:
+        """The budgets whose gains are fitted: every one that people choose, as far as may be."""
+        if not self.fits_gains:
+            return ()
+        low, high = self.anchor_budget, self.reference_budget
+        between = np.linspace(low, high, min(high - low + 1, MOST_FITTED)).round().astype(int)
+        return tuple(sorted({*between.tolist(), *self.curve_budgets}))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from .calibration_run import MOST_FIT_PROMPTS
+from .calibration_run import MOST_FIT_PROMPTS, fit_prompts
 from .calibration_settings import RHO_CANDIDATES, Settings
 from .gain_fit import MOST_REFINEMENTS
 
@@ -29,7 +29,7 @@ class Cost:
         full_runs: Stage 1.
         search: Stage 2.
         rho: The search for rho.
-        curve: The fidelity curve.
+        curve: The fidelity curve, and the gains of the budgets between its points.
         refined: All gains of a searched schedule together.
         spent_share: Share of a candidate's runs that it is likely to take.
     """
@@ -66,14 +66,16 @@ def calibration_cost(settings: Settings, prompts: int) -> Cost:
     """The cost of a calibration that starts from nothing."""
     searched = [b for b in (settings.anchor_budget, settings.middle_budget) if b]
     known = {settings.anchor_budget, settings.rho_budget}  # measured on the way
-    curve = sum(b for b in settings.curve_budgets if b not in known) if settings.curve else 0
+    measured = sum(b for b in settings.curve_budgets if b not in known)
+    fitted = sum({*settings.fitted_budgets} - {*settings.curve_budgets, settings.middle_budget})
+    curve = prompts * measured + fit_prompts(prompts) * fitted if settings.curve else 0
     # Each step runs a schedule as it is and with each gain moved, from that gain's edge on.
     runs = min(MOST_FIT_PROMPTS, prompts) * MOST_REFINEMENTS if settings.fits_gains else 0
     return Cost(
         prompts * settings.steps,
         prompts * settings.search.trials * sum(searched),
         prompts * len(RHO_CANDIDATES) * settings.rho_budget,
-        prompts * curve,
+        curve,
         runs * sum(budget * budget // 2 for budget in searched),
         min(SPENT_PROMPTS / prompts + SPENT_SHARE, 1.0),
     )

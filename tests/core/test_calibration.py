@@ -20,6 +20,7 @@ from otcache_core.calibration import (
     Settings,
     calibrate,
 )
+from otcache_core.calibration_run import CalibrationRun
 from otcache_core.errors import EvaluationError, OTCacheError
 from otcache_core.full_runs import FullRun, FullRuns, state_elements
 from otcache_core.gain_fit import State
@@ -200,6 +201,32 @@ def test_gains_are_fitted_for_the_slope_alone(calibrated: Calibrated) -> None:
     assert (gains == {1.0}) == (anchor.estimator != "slope")
 
 
+def test_gains_are_fitted_at_every_budget_that_was_not_searched(calibrated: Calibrated) -> None:
+    _, anchor, _ = calibrated
+
+    expected = [5, 6, 7, 8, 11] if anchor.estimator == "slope" else []
+    assert [schedule.budget for schedule in anchor.fitted] == expected
+    for schedule in anchor.fitted:
+        assert predict_schedule(anchor, schedule.budget).schedule == schedule
+
+
+def test_workers_that_begin_apart_fit_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The order of budgets is a worker's own and leaves no trace in the anchor."""
+    anchor, _ = _calibrate(Analytic())
+    asked: list[int] = []
+    fit = CalibrationRun.fit
+
+    def noted(run: CalibrationRun, of: Candidate) -> Candidate:
+        asked.append(len(of.computed_steps))
+        return fit(run, of)
+
+    monkeypatch.setattr(CalibrationRun, "fit", noted)
+    apart, _ = _calibrate(Analytic(), first_prompt=2)
+
+    assert (apart.fitted, apart.fidelity) == (anchor.fitted, anchor.fidelity)
+    assert asked[-5:] == [6, 7, 8, 11, 5]  # 4 and 9 are the anchor's and the reference's own
+
+
 def test_the_runner_samples_with_the_runs_sigmas(calibrated: Calibrated) -> None:
     runner, _, _ = calibrated
 
@@ -351,7 +378,8 @@ def test_progress_is_told_stage_by_stage() -> None:
         assert done == sorted(done)
     # Each stage but the search, which may end early, ends with all that it has.
     assert [p[1:] for p in told if p[0] == "rho"][-1] == (len(RHO_CANDIDATES),) * 2
-    assert told[-1] == ("fidelity", 5, 5)
+    # All budgets from 4 to 9, and 11: gains are fitted at each, the loss is measured at some.
+    assert told[-1] == ("fidelity", 7, 7)
     # Gains may be fitted once more after the search.
     assert results[-1].trials == report.search.trials
     assert report.search.best_loss <= results[-1].best_loss
@@ -591,6 +619,7 @@ def test_defaults_are_the_papers() -> None:
     assert (settings.steps, settings.reference_budget, settings.anchor_budget) == (50, 20, 8)
     assert (settings.search.trials, settings.search.patience) == (200, 50)
     assert (settings.rho_budget, settings.curve_budgets) == (11, (8, 11, 15, 20, 26))
+    assert settings.fitted_budgets == (*range(8, 21), 26)
 
 
 @pytest.mark.parametrize(
@@ -606,6 +635,14 @@ def test_measured_budgets_by_hand(low: int, high: int, rho: int, curve: tuple[in
     settings = Settings(steps=16, reference_budget=high, anchor_budget=low)
 
     assert (settings.rho_budget, settings.curve_budgets) == (rho, curve)
+
+
+def test_few_of_many_budgets_are_fitted() -> None:
+    settings = Settings(steps=200, reference_budget=80, anchor_budget=5)
+
+    # Every 5th from 5 to 80, and those where the loss is measured.
+    assert set(settings.fitted_budgets) == {*range(5, 81, 5), 23, 51, 117}
+    assert replace(settings, gains=False).fitted_budgets == ()
 
 
 def test_the_smallest_budgets_that_can_be_calibrated() -> None:
