@@ -80,7 +80,7 @@ class Display:
             "full runs": (0.0, self.cost.full_runs),
             "anchor search": (self.cost.full_runs, self.cost.likely_search),
             "rho": (self.cost.full_runs + self.cost.likely_search, self.cost.likely_rho),
-            "fidelity": (self.cost.likely - self.cost.curve, self.cost.curve),
+            "fidelity": (self.cost.likely - self.cost.likely_curve, self.cost.likely_curve),
         }
         before, own = ahead[stage]
         return min((before + own * min(done / max(total, 1), 1.0)) / max(self.cost.likely, 1), 1.0)

@@ -29,7 +29,8 @@ class Cost:
         full_runs: Stage 1.
         search: Stage 2.
         rho: The search for rho.
-        curve: The fidelity curve, and the gains of the budgets between its points.
+        curve: The fidelity curve.
+        fits: Gains at the budgets between the points of the curve.
         refined: All gains of a searched schedule together.
         spent_share: Share of a candidate's runs that it is likely to take.
     """
@@ -38,13 +39,14 @@ class Cost:
     search: int
     rho: int
     curve: int
+    fits: int = 0
     refined: int = 0
     spent_share: float = 1.0
 
     @property
     def most(self) -> int:
         """Upper bound."""
-        return self.full_runs + self.search + self.refined + self.rho + self.curve
+        return self.full_runs + self.search + self.refined + self.rho + self.curve + self.fits
 
     @property
     def likely_search(self) -> int:
@@ -57,9 +59,14 @@ class Cost:
         return round(self.spent_share * self.rho)
 
     @property
+    def likely_curve(self) -> int:
+        """What to expect of the fidelity curve and its gains, which share half of their runs."""
+        return self.curve + round(0.5 * self.fits)
+
+    @property
     def likely(self) -> int:
         """What to expect in all."""
-        return self.full_runs + self.likely_search + self.likely_rho + self.curve
+        return self.full_runs + self.likely_search + self.likely_rho + self.likely_curve
 
 
 def calibration_cost(settings: Settings, prompts: int) -> Cost:
@@ -68,14 +75,14 @@ def calibration_cost(settings: Settings, prompts: int) -> Cost:
     known = {settings.anchor_budget, settings.rho_budget}  # measured on the way
     measured = sum(b for b in settings.curve_budgets if b not in known)
     fitted = sum({*settings.fitted_budgets} - {*settings.curve_budgets, settings.middle_budget})
-    curve = prompts * measured + fit_prompts(prompts) * fitted if settings.curve else 0
     # Each step runs a schedule as it is and with each gain moved, from that gain's edge on.
     runs = min(MOST_FIT_PROMPTS, prompts) * MOST_REFINEMENTS if settings.fits_gains else 0
     return Cost(
         prompts * settings.steps,
         prompts * settings.search.trials * sum(searched),
         prompts * len(RHO_CANDIDATES) * settings.rho_budget,
-        curve,
+        prompts * measured * settings.curve,
+        fit_prompts(prompts) * fitted * settings.curve,
         runs * sum(budget * budget // 2 for budget in searched),
         min(SPENT_PROMPTS / prompts + SPENT_SHARE, 1.0),
     )

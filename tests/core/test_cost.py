@@ -25,26 +25,27 @@ def test_calls_by_stage() -> None:
         full_runs=500,
         search=40 * 80,
         rho=5 * 110,
-        curve=10 * (15 + 20 + 26) + 4 * (9 + 10 + 12 + 13 + 14 + 16 + 17 + 18 + 19),
+        curve=10 * (15 + 20 + 26),
+        fits=4 * (9 + 10 + 12 + 13 + 14 + 16 + 17 + 18 + 19),
         refined=4 * 32 * 10,
         spent_share=0.525,
     )
-    assert cost.most == 500 + 3200 + 550 + 1122 + 1280
+    assert cost.most == 500 + 3200 + 550 + 610 + 512 + 1280
     # 4 prompts and an eighth of 10 for each candidate, half of the refinements
     assert cost.likely_search == round(40 * 8 * (4 + 10 / 8) + 640)
     assert cost.likely_rho == round(0.525 * 550)
-    assert cost.likely == 500 + cost.likely_search + cost.likely_rho + 1122
+    assert cost.likely == 500 + cost.likely_search + cost.likely_rho + 610 + 256
 
 
 @pytest.mark.parametrize("changes", [{"gains": False}, {"estimator": "reuse"}])
 def test_without_gains_nothing_is_fitted(changes: dict[str, object]) -> None:
     cost = calibration_cost(replace(SETTINGS, **changes), 10)  # type: ignore[arg-type]
 
-    assert cost.refined == 0
+    assert (cost.fits, cost.refined) == (0, 0)
     assert cost.likely_search == 1680
 
 
-@pytest.mark.parametrize(("prompts", "trials", "spent"), [(10, 40, 3631), (48, 160, 19776)])
+@pytest.mark.parametrize(("prompts", "trials", "spent"), [(10, 40, 3907), (48, 160, 19776)])
 def test_two_calibrations_spent_about_what_is_told(prompts: int, trials: int, spent: int) -> None:
     """Of the bundled model; the second one is the bundled anchor's own."""
     settings = replace(SETTINGS, search=SearchSettings(trials=trials))
