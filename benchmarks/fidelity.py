@@ -19,6 +19,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterable
+from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -155,11 +156,14 @@ def rows_of(contestants: Iterable[str], kept: Kept, budgets: tuple[int, ...]) ->
 
 
 def share_out(budgets: Iterable[int], workers: int) -> list[list[int]]:
-    """Budgets for each worker, about as many model calls for one as for another."""
-    shares: list[list[int]] = [[] for _ in range(workers)]
-    for budget in sorted(budgets, reverse=True):
-        min(shares, key=sum).append(budget)
-    return [share for share in shares if share]
+    """Budgets for each worker: of all ways to share, one with the fewest model calls at most."""
+    listed = sorted(budgets, reverse=True)
+    ways = product(range(min(workers, len(listed))), repeat=len(listed))
+    shared = (
+        [[b for b, whose in zip(listed, way, strict=True) if whose == w] for w in sorted({*way})]
+        for way in ways
+    )
+    return min(shared, key=lambda shares: (max(map(sum, shares)), -len(shares)))
 
 
 def measure_in_workers(work: Path, options: argparse.Namespace, budgets: tuple[int, ...]) -> None:

@@ -16,7 +16,8 @@ from benchmarks import fidelity
     ("workers", "shares"),
     [
         (1, [[20, 15, 12, 10, 8]]),
-        (2, [[20, 10], [15, 12, 8]]),  # 30 calls against 35
+        (2, [[20, 12], [15, 10, 8]]),  # 32 calls against 33
+        (3, [[20], [15, 8], [12, 10]]),  # 20 against 23 against 22
         (9, [[20], [15], [12], [10], [8]]),
     ],
 )
