@@ -105,10 +105,10 @@ def realise(
         budget: Number of computed steps wanted, from 2 to ``steps``, or 1 if that is 1.
         steps: The run's step count.
         rho: Exponent; above 1 it puts more computed steps early.
-        project: Makes integers of real positions; ``project_to_steps`` by default.
+        project: ``project_to_steps``, or another.
 
     Returns:
-        Exactly ``budget`` step indices, strictly increasing from 0 to where the curve ends.
+        Exactly ``budget`` steps, strictly increasing from 0 to where the curve ends.
     """
     if steps == 1:
         return (0,)
