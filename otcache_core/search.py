@@ -251,10 +251,10 @@ def _check(
         gaps = gaps_from_steps(nodes)
         ends = 0 <= steps - 1 - nodes[-1] <= tail
         if len(nodes) != budget or nodes[0] != 0 or not ends or min(gaps) < 1:
-            first_end = f"{steps - 1 - tail} to " if tail else ""
+            or_less = f" or up to {tail} less" if tail else ""
             raise OTCacheError(
                 f"a warm start must be {budget} increasing steps from 0 to "
-                f"{first_end}{steps - 1} but got {list(nodes)}."
+                f"{steps - 1}{or_less} but got {list(nodes)}."
             )
 
 
