@@ -81,7 +81,7 @@ def _host_environment(session: nox.Session) -> tuple[str, dict[str, str]]:
     if not Path(python).exists():  # also when the Python that it was made from is gone
         shutil.rmtree(folder, ignore_errors=True)
         session.run(sys.executable, "-m", "virtualenv", str(folder), external=True, silent=True)
-    found = session.run(python, "-m", "scripts.host", external=True, silent=True)
+    found = session.run(python, "-m", "scripts.host.find", external=True, silent=True)
     host = Path(str(found).strip().splitlines()[-1])
     requirements = _host_requirements(host)
     if not _fresh(folder, requirements):
@@ -89,7 +89,7 @@ def _host_environment(session: nox.Session) -> tuple[str, dict[str, str]]:
         session.run(*pip, *TORCH, external=True)
         session.run(*pip, *requirements, external=True)
         _mark(folder, requirements)
-    session.run(python, "-m", "scripts.lpips_trunk", external=True)
+    session.run(python, "-m", "scripts.host.lpips_trunk", external=True)
     # Threads that wait asleep: on a busy machine, spinning ones can slow torch a hundredfold.
     return python, {"COMFYUI_PATH": str(host), "OMP_WAIT_POLICY": "PASSIVE"}
 
@@ -98,7 +98,7 @@ def _host_environment(session: nox.Session) -> tuple[str, dict[str, str]]:
 def demo(session: nox.Session) -> None:
     """Run the bundled workflow in a real ComfyUI; leave pictures and a table."""
     python, variables = _host_environment(session)
-    session.run(python, "-m", "scripts.demo", *session.posargs, env=variables, external=True)
+    session.run(python, "-m", "scripts.demo.run", *session.posargs, env=variables, external=True)
 
 
 @nox.session(python=False)
@@ -155,7 +155,7 @@ def serve(session: nox.Session) -> None:
     # Time to end the server on Ctrl-C before nox ends us.
     patience = {"interrupt_timeout": 20.0, "terminate_timeout": 20.0}
     session.run(
-        *(python, "-m", "scripts.server", *session.posargs),
+        *(python, "-m", "scripts.host.server", *session.posargs),
         env=variables,
         external=True,
         **patience,

@@ -11,10 +11,10 @@ from typing import Any
 
 import torch
 
-from benchmarks.counting import counted
-from benchmarks.records import write_record
-from benchmarks.tiny_models import ARCHITECTURES, Architecture, Parts
-from scripts.inprocess import Host, start_host
+from benchmarks.instruments.counting import counted
+from benchmarks.instruments.record import write_record
+from benchmarks.models.tiny import ARCHITECTURES, Architecture, Parts
+from scripts.host.inprocess import Host, start_host
 
 STEPS, BUDGET, CFG = 12, 5, 2.0
 ABSENT = "absent"
@@ -35,11 +35,11 @@ def _sample(host: Host, parts: Parts, model: Any, shape: Sequence[int]) -> torch
 def even_schedule(host: Host, steps: int, budget: int, estimator: str = "slope") -> Any:
     """A schedule with even gaps."""
     nodes = (round(i * (steps - 1) / (budget - 1)) for i in range(budget))
-    return host.core("schedule").Schedule(steps, tuple(nodes), estimator)
+    return host.core("documents.schedule").Schedule(steps, tuple(nodes), estimator)
 
 
 def _caches_alive(host: Host) -> int:
-    cache = host.core("velocity").VelocityCache
+    cache = host.core("run_time.velocity").VelocityCache
     gc.collect()
     return sum(type(thing) is cache for thing in gc.get_objects())
 

@@ -23,9 +23,9 @@ from typing import Any
 
 import numpy as np
 
-from benchmarks.bundled import CFG, STEPS, BundledModel, prompts
-from benchmarks.records import write_record
-from scripts.inprocess import Host, start_host
+from benchmarks.instruments.record import write_record
+from benchmarks.models.bundled import CFG, STEPS, BundledModel, prompts
+from scripts.host.inprocess import Host, start_host
 
 BUDGET, REFERENCE = 8, 20
 REGRET_BUDGETS = (10, 12, 15)
@@ -108,17 +108,17 @@ class Bench:
         self.host, self.count, self.work = host, count, work
         self.core = host.core
         work.mkdir(parents=True, exist_ok=True)
-        self.storage = self.core("storage").open_storage(
-            self.core("storage").sqlite_place(work / "studies.sqlite3")
+        self.storage = self.core("search.storage").open_storage(
+            self.core("search.storage").sqlite_place(work / "studies.sqlite3")
         )
         self.model = BundledModel(host, prompts("calibration")[:count])
-        self.full_runs = self.core("full_runs").FullRuns(work / "full_runs")
+        self.full_runs = self.core("calibration.full_runs").FullRuns(work / "full_runs")
         runner = self.runner()
         for prompt in range(count):
             if self.full_runs.get(prompt) is None:
-                full = self.core("full_runs").FullRun.of(*runner.full_run(prompt))
+                full = self.core("calibration.full_runs").FullRun.of(*runner.full_run(prompt))
                 self.full_runs.put(prompt, full)
-        self.graphs = self.core("warm_starts").Graphs(STEPS, "slope")
+        self.graphs = self.core("calibration.warm_starts").Graphs(STEPS, "slope")
         for prompt in range(count):
             self.graphs.add(self.full_runs.get(prompt))
         self.sigmas = self.model.sigmas()
@@ -132,7 +132,7 @@ class Bench:
 
     def runner(self) -> Any:
         """Runs the model on the calibration prompts, as Calibrate OT Anchor does."""
-        module = self.host.module("nodes.calibration_runner")
+        module = self.host.module("nodes.calibration.runner")
         run, conditioning = self.host.run, self.model.clip
         positives = [
             run("CLIPTextEncode", clip=conditioning, text=text).outputs[0]
@@ -148,7 +148,7 @@ class Bench:
 
     def schedule(self, of: Any) -> Any:
         """A candidate as a schedule."""
-        return self.core("schedule").Schedule(
+        return self.core("documents.schedule").Schedule(
             *(STEPS, of.computed_steps, "slope", (), self.sigmas), slope_gain=of.slope_gain
         )
 
@@ -182,9 +182,9 @@ class Bench:
                 lambda: runner.model_calls,
             )
 
-        search, fit = self.core("search"), self.core("gain_fit")
-        count = self.core("calibration_run").fit_prompts(len(chosen))
-        fits = fit.GainFits(self.storage, f"{name} fits")
+        search, fit = self.core("search.anchor_search"), self.core("estimate.gain_fit")
+        count = self.core("calibration.run").fit_prompts(len(chosen))
+        fits = self.core("calibration.kept_fits").GainFits(self.storage, f"{name} fits")
         start = time.perf_counter()
         found = search.search_anchor(
             loss,
@@ -192,7 +192,7 @@ class Bench:
             steps=STEPS,
             budget=budget,
             warm_starts=starts,
-            tail=self.core("schedule").longest_tail(STEPS) if variant.gains else 0,
+            tail=self.core("documents.schedule").longest_tail(STEPS) if variant.gains else 0,
             gains=fitted if variant.gains else self.core("gaps").without_gains,
             settings=search.SearchSettings(
                 trials=variant.trials,
@@ -206,7 +206,7 @@ class Bench:
             study_name=name,
         )
         if variant.gains:
-            found = self.core("trials").from_roots(found, starts[0])
+            found = self.core("search.trials").from_roots(found, starts[0])
         calls = found.model_calls + fits.model_calls
         return Searched(found, calls, time.perf_counter() - start)
 
@@ -273,12 +273,12 @@ def barycentre(bench: Bench) -> dict[str, Any]:
 
 def whole_calibration(bench: Bench) -> tuple[Any, Any]:
     """The default calibration from start to end: rho and the fidelity curve as well."""
-    calibration, search = bench.core("calibration"), bench.core("search")
+    calibration, search = bench.core("calibration.calibrate"), bench.core("search.anchor_search")
     settings = calibration.Settings(
         STEPS, REFERENCE, BUDGET,
         search=search.SearchSettings(trials=DEFAULT.trials, patience=DEFAULT.patience),
     )  # fmt: skip
-    sampling = bench.core("anchor").Sampling("euler", "simple", CFG, sigmas=bench.sigmas)
+    sampling = bench.core("documents.anchor").Sampling("euler", "simple", CFG, sigmas=bench.sigmas)
     anchor, report = calibration.calibrate(
         bench.runner(), settings, name="bench", architecture="Flux", sampling=sampling,
         full_runs=bench.full_runs, storage=bench.storage, study_name="whole",
@@ -328,7 +328,7 @@ def with_middle(bench: Bench, anchor: Any, budget: int) -> dict[str, Any]:
 
 def foretold(bench: Bench, anchor: Any, budget: int) -> dict[str, Any]:
     """Expected against measured loss at a budget that the curve was not measured at."""
-    expected, _ = bench.core("fidelity").FidelityCurve(anchor.fidelity).expected(budget)
+    expected, _ = bench.core("documents.fidelity").FidelityCurve(anchor.fidelity).expected(budget)
     points = anchor.fidelity
     spread = np.interp(budget, [p.budget for p in points], [p.spread for p in points])
     losses = bench.held_out_losses(predicted(bench, anchor, budget))

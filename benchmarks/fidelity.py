@@ -27,19 +27,19 @@ import numpy as np
 import torch
 
 from benchmarks import calibration
-from benchmarks.bundled import BundledModel, prompts
-from benchmarks.configured import Configured, sample
-from benchmarks.contestants import CONTESTANTS
-from benchmarks.fidelity_numbers import Row, row_of, worse
-from benchmarks.fidelity_plot import draw_pareto
-from benchmarks.records import RECORDS, write_record
-from benchmarks.rivals.forecasters import FORECASTERS
-from benchmarks.rivals.grids import GRIDS
-from benchmarks.rivals.host_caches import HOST_CACHES
-from benchmarks.rivals.lemica import lemica
-from benchmarks.rivals.peers import peer_contestants
-from scripts.host import REPOSITORY
-from scripts.inprocess import Host, start_host
+from benchmarks.contestants.contestant import Configured, sample
+from benchmarks.contestants.forecasters import FORECASTERS
+from benchmarks.contestants.grids import GRIDS
+from benchmarks.contestants.host_caches import HOST_CACHES
+from benchmarks.contestants.lemica import lemica
+from benchmarks.contestants.own import CONTESTANTS
+from benchmarks.contestants.peers import peer_contestants
+from benchmarks.instruments.numbers import Row, row_of, worse
+from benchmarks.instruments.record import RECORDS, write_record
+from benchmarks.models.bundled import BundledModel, prompts
+from benchmarks.pages.fidelity_plot import draw_pareto
+from scripts.host.find import REPOSITORY
+from scripts.host.inprocess import Host, start_host
 
 BUDGETS = (20, 15, 12, 10, 8)
 HELD_OUT_PROMPTS, SEEDS = 32, 2
@@ -78,7 +78,7 @@ class FidelityBench:
         self.held_out = BundledModel(host, texts, seed=FIRST_SEED)
         self.held_out.full_runs()
         path = REPOSITORY / "presets" / "otcache-demo.otanchor.json"
-        self.anchor = host.core("anchor").load_anchor(path)
+        self.anchor = host.core("documents.anchor").load_anchor(path)
 
     def predicted(self, calls: int, **options: Any) -> Any:
         """The schedule that the shipped anchor predicts."""
@@ -92,7 +92,7 @@ class FidelityBench:
 
 def measure(bench: FidelityBench, how: Configured) -> dict[str, Any]:
     """What one contestant reaches, picture by picture."""
-    perceptual, model = bench.host.core("perceptual"), bench.held_out
+    perceptual, model = bench.host.core("measures.perceptual"), bench.held_out
     every = list(range(len(model.texts)))
     start = time.perf_counter()
     latents, calls = sample(model, how, every)

@@ -20,10 +20,10 @@ from typing import Any
 
 import torch
 
-from benchmarks import records
-from benchmarks.gpu_models import MODELS, FullSize
-from benchmarks.gpu_runs import STEPS, FullRuns
-from scripts.inprocess import Host, start_host
+from benchmarks.instruments import record as records
+from benchmarks.models.full_size import MODELS, FullSize
+from benchmarks.runs.full_size import STEPS, FullRuns
+from scripts.host.inprocess import Host, start_host
 
 BUDGETS = (15, 13, 12, 10)
 NO_GPU = "gpu: nothing measured, because torch finds no CUDA device here; records are unchanged."

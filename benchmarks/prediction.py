@@ -9,9 +9,9 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from benchmarks.records import write_record
-from otcache_core.anchor import Anchor
-from otcache_core.schedule import Schedule
+from benchmarks.instruments.record import write_record
+from otcache_core.documents.anchor import Anchor
+from otcache_core.documents.schedule import Schedule
 from otcache_core.transport import predict_schedule, warping_curve
 
 BUDGETS = (8, 9, 10, 12, 15, 20, 30, 49)

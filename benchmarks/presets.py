@@ -9,8 +9,8 @@ from __future__ import annotations
 import argparse
 from collections.abc import Iterator, Sequence
 
-from benchmarks.bundled import STEPS, BundledModel, Row, prompts, record_rows, rms
-from scripts.inprocess import Host
+from benchmarks.models.bundled import STEPS, BundledModel, Row, prompts, record_rows, rms
+from scripts.host.inprocess import Host
 
 BUDGETS = (10, 13, 17, 20)
 PROMPTS = 12
@@ -23,10 +23,10 @@ def _rows(host: Host) -> Iterator[Row]:
     full = bundled.sample(all_of_them)
     fewer = [rms(bundled.sample(all_of_them, steps=budget), full) for budget in BUDGETS]
     yield {"preset": "plain fewer steps", "errors": fewer}
-    apply_schedule = host.module("nodes.host").apply_schedule
+    apply_schedule = host.module("nodes.sampling.host").apply_schedule
     predict = host.core("transport").predict_schedule
     for name in NAMES:
-        anchor = host.module("nodes.library").open_anchor(f"preset: {name}")
+        anchor = host.module("nodes.library.files").open_anchor(f"preset: {name}")
         errors = []
         for budget in BUDGETS:
             if budget < anchor.anchor.budget:

@@ -15,10 +15,10 @@ from typing import Any
 
 import torch
 
-from benchmarks.bundled import ANCHOR, STEPS, BundledModel, Row, prompts, record_rows, rms
-from benchmarks.counting import counted
-from benchmarks.records import RECORDS
-from scripts.inprocess import Host
+from benchmarks.instruments.counting import counted
+from benchmarks.instruments.record import RECORDS
+from benchmarks.models.bundled import ANCHOR, STEPS, BundledModel, Row, prompts, record_rows, rms
+from scripts.host.inprocess import Host
 
 BUDGET = 12
 PROMPTS = 12
@@ -34,7 +34,7 @@ class Samplers:
     def __init__(self, host: Host) -> None:
         self.host = host
         self.bundled = BundledModel(host, prompts("held_out")[:PROMPTS])
-        anchor = host.module("nodes.library").open_anchor(ANCHOR)
+        anchor = host.module("nodes.library.files").open_anchor(ANCHOR)
         predict = host.core("transport").predict_schedule
         self.schedule = predict(anchor, BUDGET, steps=STEPS).schedule
 
@@ -51,11 +51,11 @@ class Samplers:
 
     def skipping(self, name: str, rule: str) -> torch.Tensor:
         """A run by the schedule, with the rule for skipped steps given."""
-        module = self.host.module("nodes.cache_wrapper")
+        module = self.host.module("nodes.sampling.cache_wrapper")
         usual: Callable[[Any, str], str] = module.rule_for
         module.rule_for = lambda sampler, estimator: rule
         try:
-            apply_schedule = self.host.module("nodes.host").apply_schedule
+            apply_schedule = self.host.module("nodes.sampling.host").apply_schedule
             model = apply_schedule(self.bundled.model, self.schedule, quiet=True)
             return self.run(name, model)
         finally:
@@ -65,7 +65,7 @@ class Samplers:
         """Root mean square error of every way against the sampler's own full run."""
         import comfy.samplers
 
-        rules = self.host.module("nodes.sampler_rules")
+        rules = self.host.module("nodes.sampling.sampler_rules")
         sampler = comfy.samplers.sampler_object(name)
         row: Row = {"sampler": name, "prompts": PROMPTS}
         row["stochastic"] = rules.is_stochastic(sampler)

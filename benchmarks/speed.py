@@ -21,11 +21,11 @@ from typing import Any
 
 import torch
 
+from benchmarks.instruments.record import write_record
 from benchmarks.prediction import measure as measure_prediction
-from benchmarks.records import write_record
-from benchmarks.speed_imports import measure_start
-from benchmarks.speed_runs import Case, SpeedRuns
-from scripts.inprocess import start_host
+from benchmarks.runs.imports import measure_start
+from benchmarks.runs.timed import Case, SpeedRuns
+from scripts.host.inprocess import start_host
 
 SIZES = {
     "FLUX.1 dev": (1, 16, 128, 128),

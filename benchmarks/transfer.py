@@ -14,8 +14,8 @@ from typing import Any
 
 import torch
 
-from benchmarks.bundled import ANCHOR, BundledModel, Row, prompts, record_rows, rms
-from scripts.inprocess import Host
+from benchmarks.models.bundled import ANCHOR, BundledModel, Row, prompts, record_rows, rms
+from scripts.host.inprocess import Host
 
 BUDGET = 12
 PROMPTS = 12
@@ -56,9 +56,9 @@ class Transfer:
     def __init__(self, host: Host) -> None:
         self.host = host
         self.bundled = BundledModel(host, prompts("held_out")[:PROMPTS])
-        self.anchor = host.module("nodes.library").open_anchor(ANCHOR)
+        self.anchor = host.module("nodes.library.files").open_anchor(ANCHOR)
         self.predict = host.core("transport").predict_schedule
-        self.apply = host.module("nodes.host").apply_schedule
+        self.apply = host.module("nodes.sampling.host").apply_schedule
 
     def model(self, case: Case) -> Any:
         """The bundled model with the case's shift."""
@@ -92,7 +92,7 @@ class Transfer:
 
         sigmas = levels(case.steps)
         full = self.run(case, model, sigmas)
-        place = self.host.core("run_plan").place_by_levels
+        place = self.host.core("run_time.run_plan").place_by_levels
         here = self.predict(self.anchor, BUDGET, steps=case.steps).schedule
         made = self.predict(self.anchor, BUDGET).schedule
         by_level = place(made, self.anchor.sampling.sigmas, sigmas.tolist())
@@ -112,7 +112,7 @@ class Transfer:
         full = self.bundled.sample_at(sigmas)
         schedule = self.predict(self.anchor, budget, steps=steps, below_anchor=True).schedule
         row: Row = {"steps": steps, "budget": budget, "prompts": PROMPTS}
-        run_plan = self.host.core("run_plan")
+        run_plan = self.host.core("run_time.run_plan")
         least, run_plan.LEAST_STEPS = run_plan.LEAST_STEPS, 2
         try:
             for estimator in ("slope", "reuse"):

@@ -17,13 +17,13 @@ from typing import Any
 
 import optuna
 
-from benchmarks.records import write_record
-from otcache_core.gain_fit import GainFits
-from otcache_core.storage import open_storage
-from otcache_core.trials import ended_trials
-from scripts.host import REPOSITORY
-from scripts.server import ComfyServer
-from scripts.workflow import find_node, set_input, to_api
+from benchmarks.instruments.record import write_record
+from otcache_core.calibration.kept_fits import GainFits
+from otcache_core.search.storage import open_storage
+from otcache_core.search.trials import ended_trials
+from scripts.host.find import REPOSITORY
+from scripts.host.server import ComfyServer
+from scripts.workflows.to_prompt import find_node, set_input, to_api
 
 WORKFLOW = REPOSITORY / "example_workflows" / "otcache_calibrate_demo.json"
 PROMPTS, TRIALS = 6, 40

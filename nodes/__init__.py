@@ -9,8 +9,8 @@ from .calibrate import CalibrateAnchor
 from .calibration_prompts import CalibrationPrompts
 from .compare import CompareImages
 from .demo_model import DemoModel
-from .library import register_folders
-from .routes import register_routes
+from .library.files import register_folders
+from .page.routes import register_routes
 from .sampler import ApplySchedule, Sampler
 from .schedule import PredictSchedule
 from .sigmas import Sigmas

@@ -7,32 +7,15 @@ from typing import Any
 
 from comfy_api.latest import io
 
-from ..otcache_core.anchor import Anchor
+from ..otcache_core.documents.anchor import Anchor
 from ..otcache_core.errors import OTCacheError
-from .inline_anchors import IN_WORKFLOW, anchor_fingerprint, check_anchor, read_anchor
-from .library import AUTOMATIC, anchor_names, choose_anchor, new_anchor_path, store_anchor
-from .origin import is_bundled_model, kinds_of, wrong_architecture
-from .types import CATEGORY, AnchorType, show_text
+from .library.description import describe
+from .library.files import AUTOMATIC, anchor_names, choose_anchor, new_anchor_path, store_anchor
+from .library.inline import IN_WORKFLOW, anchor_fingerprint, check_anchor, read_anchor
+from .sampling.origin import is_bundled_model, kinds_of, wrong_architecture
+from .shared.types import CATEGORY, AnchorType, show_text
 
 logger = logging.getLogger("otcache")
-
-
-def describe(anchor: Anchor) -> str:
-    """What an anchor is, in a few lines for people."""
-    lines = [
-        f"{anchor.name} ({anchor.architecture}), {anchor.steps} steps",
-        f"anchor at {anchor.anchor.budget} calls, reference at {anchor.reference.budget}",
-    ]
-    made = anchor.sampling
-    if made.sampler:
-        size = f", {made.width}x{made.height}" if made.width else ""
-        lines.append(f"made with {made.sampler}, {made.scheduler}, cfg {made.cfg:g}{size}")
-    if anchor.objective is not None:
-        goal = anchor.objective
-        lines.append(f"{goal.metric}: {goal.warm_start:.4f} -> {goal.best:.4f} by search")
-    if anchor.provenance:
-        lines.append(anchor.provenance)
-    return "\n".join(lines)
 
 
 class LoadAnchor(io.ComfyNode):

@@ -7,17 +7,16 @@ from typing import Any
 import comfy.samplers
 from comfy_api.latest import io
 
-from ..otcache_core.calibration import Settings
+from ..otcache_core.calibration.calibrate import Settings
+from ..otcache_core.calibration.memo import PLACES
+from ..otcache_core.documents.schedule import ESTIMATORS
 from ..otcache_core.errors import OTCacheError
-from ..otcache_core.memo import PLACES
-from ..otcache_core.proposals import PROPOSERS
-from ..otcache_core.schedule import ESTIMATORS
-from .calibration_job import CalibrationRequest, run_calibration
-from .calibration_prompts import MAX_PROMPTS
-from .calibration_runner import Job
-from .calibration_sizes import SIZES, search_of_size
-from .calibration_state import workflow_id
-from .types import CATEGORY, AnchorType
+from ..otcache_core.search.proposals import PROPOSERS
+from .calibration.job import CalibrationRequest, run_calibration
+from .calibration.runner import Job
+from .calibration.sizes import MAX_PROMPTS, SIZES, search_of_size
+from .calibration.state import workflow_id
+from .shared.types import CATEGORY, AnchorType
 
 
 class CalibrateAnchor(io.ComfyNode):

@@ -8,9 +8,9 @@ from pathlib import Path
 from comfy_api.latest import io
 
 from ..otcache_core.errors import OTCacheError
-from .types import CATEGORY
+from .calibration.sizes import MAX_PROMPTS
+from .shared.types import CATEGORY
 
-MAX_PROMPTS = 1000
 SET = Path(__file__).resolve().parents[1] / "presets" / "calibration_prompts.json"
 
 OWN = "the text above"

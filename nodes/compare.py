@@ -5,21 +5,14 @@ from __future__ import annotations
 import math
 from typing import Any
 
-import comfy.model_management
 import torch
 from comfy_api.latest import io, ui
 
-from ..otcache_core.perceptual import LPIPS, psnr, ssim
-from .library import lpips_folders
-from .types import CATEGORY, show_text
+from ..otcache_core.measures.perceptual import psnr, ssim
+from .library.lpips import load_lpips
+from .shared.types import CATEGORY, show_text
 
 NETS = ["alex", "squeeze", "vgg"]
-
-
-def load_lpips(net: str = "alex") -> LPIPS:
-    """LPIPS on the host's device, its trunk from the models folder where it is there."""
-    device = comfy.model_management.get_torch_device()
-    return LPIPS(net, trunk_directories=lpips_folders(), device=device)
 
 
 def finite_or_none(value: float) -> float | None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from comfy_api.latest import io
 
-from .types import CATEGORY
+from .shared.types import CATEGORY
 
 SIZE = 64
 
@@ -36,7 +36,7 @@ class DemoModel(io.ComfyNode):
 
     @classmethod
     def execute(cls, batch_size: int) -> io.NodeOutput:
-        from .demo_parts import WEIGHTS, build_clip, build_model, build_vae, read_weights
+        from ..demo_model.parts import WEIGHTS, build_clip, build_model, build_vae, read_weights
 
         weights, about = read_weights(WEIGHTS)
         latent = torch.zeros(batch_size, 3, SIZE, SIZE)

@@ -10,9 +10,9 @@ from comfy_api.latest import io
 
 import nodes as comfy_nodes
 
-from ..otcache_core.schedule import Schedule
-from .host import RunStatistics, apply_schedule, has_schedule
-from .types import CATEGORY, ScheduleType, show_text
+from ..otcache_core.documents.schedule import Schedule
+from .sampling.host import RunStatistics, apply_schedule, has_schedule
+from .shared.types import CATEGORY, ScheduleType, show_text
 
 
 def report(done: RunStatistics) -> dict[str, Any]:

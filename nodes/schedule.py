@@ -6,19 +6,19 @@ from dataclasses import replace
 
 from comfy_api.latest import io
 
-from ..otcache_core.anchor import Anchor
-from ..otcache_core.fidelity import choose_budget, expectation
-from ..otcache_core.plots import render_schedule
-from ..otcache_core.transport import DEFAULT_RHO, MAX_RHO, MIN_RHO, Prediction, predict_schedule
-from .origin import origin_of
-from .types import CATEGORY, AnchorType, ScheduleType, image_from_picture, show_text
-
-
-def choose_rho(anchor: Anchor, slider: float, prefer_anchor: bool) -> tuple[float, bool]:
-    """The exponent to use, and whether it is the anchor's own."""
-    if prefer_anchor and anchor.rho is not None:
-        return anchor.rho, True
-    return round(slider, 4), False
+from ..otcache_core.documents.anchor import Anchor
+from ..otcache_core.documents.fidelity import choose_budget, expectation
+from ..otcache_core.drawing.plots import render_schedule
+from ..otcache_core.transport import (
+    DEFAULT_RHO,
+    MAX_RHO,
+    MIN_RHO,
+    Prediction,
+    choose_rho,
+    predict_schedule,
+)
+from .sampling.origin import origin_of
+from .shared.types import CATEGORY, AnchorType, ScheduleType, image_from_picture, show_text
 
 
 def caption(anchor: Anchor, prediction: Prediction, origin: str) -> str:

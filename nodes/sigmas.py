@@ -5,10 +5,10 @@ from __future__ import annotations
 import torch
 from comfy_api.latest import io
 
+from ..otcache_core.documents.schedule import Schedule
 from ..otcache_core.errors import OTCacheError
-from ..otcache_core.run_plan import fit_to_run
-from ..otcache_core.schedule import Schedule
-from .types import CATEGORY, ScheduleType, show_text
+from ..otcache_core.run_time.run_plan import fit_to_run
+from .shared.types import CATEGORY, ScheduleType, show_text
 
 
 class Sigmas(io.ComfyNode):

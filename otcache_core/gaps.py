@@ -10,7 +10,7 @@ from typing import TypeAlias
 
 import numpy as np
 
-from .schedule import MAX_SLOPE_GAIN
+from .documents.schedule import MAX_SLOPE_GAIN
 
 Steps = tuple[int, ...]
 

@@ -17,7 +17,7 @@ from typing import Literal, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from .anchor import LookBackTable
+from .documents.anchor import LookBackTable
 from .errors import OTCacheError
 from .trajectory import Trajectory
 

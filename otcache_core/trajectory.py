@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from .errors import OTCacheError
-from .velocity import velocity_from_denoised
+from .run_time.velocity import velocity_from_denoised
 
 DEFAULT_MAX_ELEMENTS = 1 << 16
 """Latent elements recorded per run: edge costs are means over elements, which a random sample gives

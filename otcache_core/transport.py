@@ -18,10 +18,10 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.interpolate import PchipInterpolator
 
-from .anchor import Anchor
+from .documents.anchor import Anchor
+from .documents.schedule import MAX_STEPS, Schedule
 from .errors import OTCacheError
 from .gaps import Steps, candidate
-from .schedule import MAX_STEPS, Schedule
 
 Curve: TypeAlias = NDArray[np.float64]
 """A warping curve: the share of the run that is done, at uniform progress."""
@@ -263,6 +263,19 @@ def _stored(anchor: Anchor, budget: int, steps: int) -> Schedule | None:
         if budget == schedule.budget and (budget < steps or steps == schedule.steps):
             return retime(schedule, steps)
     return None
+
+
+def choose_rho(anchor: Anchor, slider: float, prefer_anchor: bool) -> tuple[float, bool]:
+    """The exponent to use, and whether it is the anchor's own.
+
+    Args:
+        anchor: May have an exponent that was calibrated with it.
+        slider: The exponent that the user has set.
+        prefer_anchor: Whether the anchor's own comes first.
+    """
+    if prefer_anchor and anchor.rho is not None:
+        return anchor.rho, True
+    return round(slider, 4), False
 
 
 def predict_schedule(

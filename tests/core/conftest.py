@@ -8,7 +8,7 @@ import pytest
 @pytest.fixture(scope="session")
 def working_torchvision() -> None:
     """Makes torchvision importable where its build is for CUDA but torch's is for CPU."""
-    from scripts.torchvision_cpu import declare_missing_operators
+    from scripts.host.torchvision_cpu import declare_missing_operators
 
     declare_missing_operators()
 
@@ -16,6 +16,6 @@ def working_torchvision() -> None:
 @pytest.fixture(scope="session")
 def lpips_trunk_directory(working_torchvision: None) -> Path:
     """A folder with `alexnet.safetensors`, laid out like ComfyUI's `models/lpips`."""
-    from scripts.lpips_trunk import ensure_trunk
+    from scripts.host.lpips_trunk import ensure_trunk
 
     return ensure_trunk().parent

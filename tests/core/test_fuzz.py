@@ -13,9 +13,9 @@ import pytest
 from hypothesis import given, note, settings
 from hypothesis import strategies as st
 
-from otcache_core.anchor import Anchor
+from otcache_core.documents.anchor import Anchor
+from otcache_core.documents.schedule import Schedule
 from otcache_core.errors import OTCacheError
-from otcache_core.schedule import Schedule
 from otcache_core.transport import predict_schedule
 
 PRESETS = Path(__file__).parents[2] / "presets"

@@ -7,6 +7,7 @@ import pytest
 from numpy.typing import NDArray
 
 from otcache_core import graph
+from otcache_core.documents.schedule import MAX_LOOK_BACK
 from otcache_core.errors import OTCacheError
 from otcache_core.graph import (
     LOOK_BACKS,
@@ -16,7 +17,6 @@ from otcache_core.graph import (
     shortest_path_over_pairs,
     shortest_path_over_triples,
 )
-from otcache_core.schedule import MAX_LOOK_BACK
 from otcache_core.trajectory import Trajectory
 
 Path = tuple[int, ...]

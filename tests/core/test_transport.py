@@ -7,11 +7,11 @@ from typing import Any
 import numpy as np
 import pytest
 
-from otcache_core.anchor import Anchor, Sampling
+from otcache_core.documents.anchor import Anchor, Sampling
+from otcache_core.documents.schedule import ESTIMATORS, Schedule
+from otcache_core.drawing.plots import render_schedule
 from otcache_core.errors import OTCacheError
 from otcache_core.gaps import candidate
-from otcache_core.plots import render_schedule
-from otcache_core.schedule import ESTIMATORS, Schedule
 from otcache_core.transport import (
     MAX_RHO,
     REACH,

@@ -1,7 +1,7 @@
 """A real ComfyUI in this process, the pack loaded by its own loader, and small models to sample.
 
 The loaded pack has its own copy of `otcache_core`. Tests here take core classes from that copy, by
-`host.core("schedule")`, and never import `otcache_core` themselves.
+`host.core("documents.schedule")`, and never import `otcache_core` themselves.
 """
 
 from __future__ import annotations
@@ -14,10 +14,10 @@ import pytest
 import torch
 
 from benchmarks.architectures import even_schedule
-from benchmarks.counting import counted as count_calls
-from benchmarks.tiny_models import ARCHITECTURES, Parts, random_conditioning, randomise
-from scripts.compatibility import PAGE
-from scripts.inprocess import Host, Result, start_host
+from benchmarks.instruments.counting import counted as count_calls
+from benchmarks.models.tiny import ARCHITECTURES, Parts, random_conditioning, randomise
+from benchmarks.pages.compatibility import PAGE
+from scripts.host.inprocess import Host, Result, start_host
 
 EXTRA_NODES = (
     "nodes_custom_sampler", "nodes_easycache", "nodes_differential_diffusion", "nodes_pag",
@@ -67,7 +67,7 @@ def tiny_flux(host: Host) -> Parts:
     """The host's FLUX with random weights: a flow model, about 2 ms a call."""
     from training.twin import FluxTwin
 
-    demo_model = host.module("nodes.demo_parts")
+    demo_model = host.module("demo_model.parts")
     twin = FluxTwin(TINY_FLUX)
     randomise(twin)
     weights = {f"transformer.{name}": value for name, value in twin.state_dict().items()}

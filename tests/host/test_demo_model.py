@@ -92,7 +92,7 @@ def test_weights_that_cannot_be_read_are_a_clear_error(host, monkeypatch, tmp_pa
     path = tmp_path / "model.safetensors"
     if content is not None:
         path.write_bytes(content)
-    monkeypatch.setattr(host.module("nodes.demo_parts"), "WEIGHTS", path)
+    monkeypatch.setattr(host.module("demo_model.parts"), "WEIGHTS", path)
 
     with pytest.raises(host.core("errors").OTCacheError) as caught:
         host.run("OTCacheDemoModel", batch_size=1)
@@ -107,7 +107,7 @@ def test_the_twin_is_the_hosts_flux(host):
     for parameter in twin.parameters():
         torch.nn.init.normal_(parameter, std=0.08)
     weights = {f"transformer.{name}": value for name, value in twin.state_dict().items()}
-    model = host.module("nodes.demo_parts").build_model(weights).model.diffusion_model
+    model = host.module("demo_model.parts").build_model(weights).model.diffusion_model
 
     x, context, pooled = torch.randn(2, 3, 64, 64), torch.randn(2, 12, 64), torch.randn(2, 64)
     sigma = torch.tensor([0.3, 0.9])

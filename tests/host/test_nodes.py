@@ -95,8 +95,8 @@ def folder(host: Any) -> Iterator[Path]:
 @pytest.fixture
 def anchor(host: Any) -> Any:
     """An anchor over 50 steps, B_anc = 8, B_ref = 20, without a rho of its own."""
-    schedule = host.core("schedule").Schedule
-    return host.core("anchor").Anchor(
+    schedule = host.core("documents.schedule").Schedule
+    return host.core("documents.anchor").Anchor(
         name="a model",
         architecture="Flux",
         reference=schedule(50, (*range(0, 36, 2), 42, 49)),

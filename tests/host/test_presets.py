@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from benchmarks.tiny_models import ARCHITECTURES
+from benchmarks.models.tiny import ARCHITECTURES
 
 pytestmark = pytest.mark.host
 
@@ -47,7 +47,7 @@ def test_automatic_knows_the_bundled_model(host, demo):
 def test_automatic_prefers_an_anchor_of_ones_own(host, build):
     own = host.base / "models" / "otcache" / "mine.otanchor.json"
     anchor = host.run("OTCacheLoadAnchor", anchor_name="preset: otcache-demo").outputs[0]
-    host.module("nodes.library").store_anchor(replace(anchor, name="mine"), own)
+    host.module("nodes.library.files").store_anchor(replace(anchor, name="mine"), own)
     damaged = own.with_name("a broken one.otanchor.json")
     damaged.write_text("{", encoding="utf-8")
     os.utime(own.parent)
@@ -70,7 +70,7 @@ def test_automatic_changes_when_an_anchor_is_added(host):
     before = node.fingerprint_inputs(anchor_name="automatic")
     anchor = host.run("OTCacheLoadAnchor", anchor_name="preset: otcache-demo").outputs[0]
     path = host.base / "models" / "otcache" / "later.otanchor.json"
-    host.module("nodes.library").store_anchor(anchor, path)
+    host.module("nodes.library.files").store_anchor(anchor, path)
     try:
         assert node.fingerprint_inputs(anchor_name="automatic") != before
     finally:
@@ -117,7 +117,7 @@ def test_model_calls_stay_at_their_noise_levels_under_another_scheduler(host, de
     made_at = [anchor.sampling.sigmas[t] for t in schedule.computed_steps]
     finished: list[Any] = []
     with counted(demo.model) as (model, calls):
-        cached = host.module("nodes.host").apply_schedule(model, schedule, finished.append)
+        cached = host.module("nodes.sampling.host").apply_schedule(model, schedule, finished.append)
         host.run(
             "KSampler", model=cached, seed=1, steps=50, cfg=2.5, sampler_name="euler",
             scheduler="linear_quadratic", positive=demo.positive, negative=demo.negative,
@@ -146,7 +146,7 @@ def test_a_generic_preset_has_no_cfg_of_its_own(host, tiny_flux, sample):
 def test_an_anchor_is_saved_to_the_first_folder_that_can_be_written(host, monkeypatch, tmp_path):
     import folder_paths
 
-    library = host.module("nodes.library")
+    library = host.module("nodes.library.files")
     locked, free = tmp_path / "locked", tmp_path / "free"
     locked.mkdir()
     monkeypatch.setattr(folder_paths, "get_folder_paths", lambda name: [str(locked), str(free)])

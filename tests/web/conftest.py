@@ -14,9 +14,9 @@ from typing import Any
 
 import pytest
 
-from scripts.host import REPOSITORY
-from scripts.server import ComfyServer
-from tests.web.page import RENDERERS, ComfyPage, find_chromium, start_browser
+from scripts.host.find import REPOSITORY
+from scripts.host.server import ComfyServer
+from scripts.media.page import RENDERERS, ComfyPage, find_chromium, start_browser
 
 ARTEFACTS = "web_output"
 
@@ -32,7 +32,7 @@ NODE_CLASS_MAPPINGS = {}
 
 @PromptServer.instance.routes.post("/publish_calibration")
 async def publish(request):
-    names = [n for n in sys.modules if n.endswith("nodes.calibration_state")]
+    names = [n for n in sys.modules if n.endswith("nodes.calibration.state")]
     sys.modules[names[0]].publish(*await request.json())
     return web.json_response({})
 """

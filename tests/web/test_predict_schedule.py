@@ -8,11 +8,11 @@ import statistics
 
 import pytest
 
-from otcache_core.anchor import load_anchor
-from otcache_core.fidelity import FidelityCurve
+from otcache_core.documents.anchor import load_anchor
+from otcache_core.documents.fidelity import FidelityCurve
 from otcache_core.transport import predict_schedule
-from scripts.host import REPOSITORY
-from tests.web.page import count
+from scripts.host.find import REPOSITORY
+from scripts.media.page import count
 
 pytestmark = [pytest.mark.web, pytest.mark.slow]
 

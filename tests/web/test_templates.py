@@ -6,7 +6,7 @@ import json
 
 import pytest
 
-from scripts.host import REPOSITORY
+from scripts.host.find import REPOSITORY
 
 pytestmark = [pytest.mark.web, pytest.mark.slow]
 

@@ -1,0 +1,1 @@
+"""Contestants of the fidelity benchmark: ways to sample with a given number of model calls."""

@@ -1,0 +1,1 @@
+"""What is measured with: counters, clocks, statistics and the record of results."""

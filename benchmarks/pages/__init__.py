@@ -1,0 +1,1 @@
+"""Tables and pictures in documentation, written from the records."""

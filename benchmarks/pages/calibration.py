@@ -1,0 +1,92 @@
+"""Keeps the measured tables of `docs/calibration.md` the same as the record they come from.
+
+`python -m benchmarks.pages.calibration` writes them anew.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from typing import Any
+
+from benchmarks.instruments.record import RECORDS
+from benchmarks.pages.tables import markdown_table, replace_table, rewrite
+from scripts.host.find import REPOSITORY
+
+PAGE = REPOSITORY / "docs" / "calibration.md"
+
+
+def _loss(value: float | None) -> str:
+    return "-" if value is None else f"{value:.4f}"
+
+
+def variants_table(results: dict[str, Any]) -> str:
+    """What each way of searching spends and finds."""
+    columns = ("way to search", "model calls:", "of the paper's:", "seconds:", "warm start:",
+               "anchor:", "held-out prompts:")  # fmt: skip
+    return markdown_table(columns, [
+        (
+            row["variant"], f"{row['model_calls']:,}", f"{100 * row['share_of_paper']:.0f} %",
+            f"{row['seconds']:.0f}", _loss(row["warm_start"]), _loss(row["calibration_lpips"]),
+            _loss(row["held_out_lpips"]),
+        )
+        for row in results["variants"]
+    ])  # fmt: skip
+
+
+def regret_table(results: dict[str, Any]) -> str:
+    """Prediction against a search at the budget itself."""
+    columns = ("budget:", "predicted:", "searched directly:", "ratio:", "medians:",
+               "with a middle schedule at 12:", "calls of the direct search:")  # fmt: skip
+    middle = {row["budget"]: row["predicted"] for row in results["regret_with_middle"]}
+    return markdown_table(columns, [
+        (
+            str(row["budget"]), _loss(row["predicted"]), _loss(row["direct"]),
+            f"{row['ratio']:.2f}",
+            f"{_loss(row['predicted_median'])} / {_loss(row['direct_median'])}",
+            _loss(middle[row["budget"]]), f"{row['direct_model_calls']:,}",
+        )
+        for row in results["regret"]
+    ])  # fmt: skip
+
+
+def expected_table(results: dict[str, Any]) -> str:
+    """What the fidelity curve foretells, and what held-out prompts measure."""
+    columns = ("budget:", "expected:", "spread over prompts:", "held-out mean:", "median:")
+    keys = ("expected", "expected_spread", "held_out", "held_out_median")
+    return markdown_table(columns, [
+        (str(row["budget"]), *(_loss(row[key]) for key in keys))
+        for row in results["expected_against_held_out"]
+    ])  # fmt: skip
+
+
+def workers_table(results: dict[str, Any]) -> str:
+    """One worker against two."""
+    columns = ("workers:", "trials:", "seconds:", "trials a second:", "model calls:",
+               "trials of each:")  # fmt: skip
+    return markdown_table(columns, [
+        (
+            str(row["workers"]), str(row["trials"]), f"{row['seconds']:.0f}",
+            f"{row['trials_per_second']:.2f}", f"{row['model_calls']:,}",
+            " + ".join(map(str, row["trials_by_worker"])),
+        )
+        for row in results["runs"]
+    ])  # fmt: skip
+
+
+TABLES = {"variants": variants_table, "regret": regret_table, "expected": expected_table}
+
+
+def with_tables(text: str) -> str:
+    """The page's text with every table as its record has it."""
+    for name, table in TABLES.items():
+        text = replace_table(text, name, table(_results("calibration")))
+    return replace_table(text, "workers", workers_table(_results("workers")))
+
+
+def _results(name: str) -> Any:
+    return json.loads((RECORDS / f"{name}.json").read_text(encoding="utf-8"))["results"]
+
+
+if __name__ == "__main__":
+    sys.exit(rewrite(PAGE, with_tables))

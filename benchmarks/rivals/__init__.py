@@ -1,1 +1,0 @@
-"""Contestants of the fidelity benchmark that are not this pack's own."""

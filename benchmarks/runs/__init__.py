@@ -1,0 +1,1 @@
+"""Sampling runs made to be timed and weighed."""

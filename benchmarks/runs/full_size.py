@@ -1,0 +1,259 @@
+"""Runs of one full-size model through the host's sampler: seconds, waits and memory."""
+
+from __future__ import annotations
+
+import statistics
+import time
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
+
+import torch
+
+from benchmarks.instruments.step_clock import (
+    Apply,
+    StepClock,
+    median_ms,
+    surround,
+    unchanged,
+)
+from benchmarks.models.full_size import FullSize
+from benchmarks.runs.timed import peak_bytes
+from scripts.host.inprocess import Host
+
+STEPS = 50
+SHORT_STEPS, SHORT_COMPUTED = 12, (0, 3, 6, 8, 11)
+"""A run for the profiler, whose traces grow with every step."""
+CLOCKED_BUDGET = 10
+
+WAITS = (
+    "cudaStreamSynchronize", "cudaDeviceSynchronize", "cudaEventSynchronize",
+    "aten::_local_scalar_dense",
+)  # fmt: skip
+"""Events of torch's profiler in which the program waits for the device; ``.item()`` is the last."""
+PREDICTION, HOST_PREDICTION = "guided prediction", "the host's guided prediction"
+
+Row = dict[str, Any]
+
+
+def wait_for_device() -> None:
+    """Lets the GPU, if there is one, finish what it was given."""
+    if torch.cuda.is_available():
+        torch.cuda.synchronize()
+
+
+def peak_memory(work: Callable[[], None]) -> int:
+    """The most memory of tensors at one time while ``work`` runs, on the device or the CPU."""
+    if not torch.cuda.is_available():
+        return peak_bytes(work)
+    wait_for_device()
+    torch.cuda.reset_peak_memory_stats()
+    work()
+    wait_for_device()
+    return torch.cuda.max_memory_allocated()
+
+
+def both_marks() -> tuple[float, Any]:
+    """A reading of the wall clock, and the point in the work given to the GPU, if there is one."""
+    if not torch.cuda.is_available():
+        return time.perf_counter(), None
+    event = torch.cuda.Event(enable_timing=True)
+    event.record()
+    return time.perf_counter(), event
+
+
+def call_seconds(start: tuple[float, Any], end: tuple[float, Any]) -> float:
+    """Seconds by the wall clock."""
+    return end[0] - start[0]
+
+
+def device_seconds(start: tuple[float, Any], end: tuple[float, Any]) -> float:
+    """Seconds of the GPU, which has passed both points; of the wall clock where there is none."""
+    if start[1] is None:
+        return call_seconds(start, end)
+    return float(start[1].elapsed_time(end[1])) / 1e3
+
+
+class FullRuns:
+    """One model, its runs and what they cost.
+
+    Args:
+        host: A ComfyUI in this process.
+        full: Which model, full-size or shrunk.
+        dtype: Of its weights.
+    """
+
+    def __init__(self, host: Host, full: FullSize, dtype: torch.dtype) -> None:
+        self.host, self.full = host, full
+        self.parts = full.build(dtype)
+        self.latent: torch.Tensor | None = None
+        self.sample(steps=2)  # libraries choose their kernels in the first forward
+
+    def sample(self, apply: Apply = unchanged, steps: int = STEPS) -> float:
+        """Seconds of one run of 'euler' on 'simple' noise levels, the device waited for.
+
+        Raises:
+            RuntimeError: The latent holds NaN or infinity.
+        """
+        import comfy.sample
+
+        parts = self.parts
+        generator = torch.Generator().manual_seed(1)
+        noise = torch.randn(self.full.latent, generator=generator)
+        wait_for_device()
+        start = time.perf_counter()
+        with torch.inference_mode():
+            latent = comfy.sample.sample(
+                apply(parts.model), noise, steps, self.full.cfg, "euler", "simple",
+                parts.positive, parts.negative, torch.zeros_like(noise), disable_pbar=True,
+                seed=1,
+            )  # fmt: skip
+        wait_for_device()
+        seconds = time.perf_counter() - start
+        if not bool(latent.isfinite().all()):
+            raise RuntimeError("random weights must give finite latents: lower SPREAD.")
+        self.latent = latent
+        return seconds
+
+    def plain(self) -> Row:
+        """All steps computed."""
+        times = [self.sample() for _ in range(self.full.repeats)]
+        return {"computed": STEPS, "seconds": round(statistics.median(times), 4)}
+
+    def _pack(self, schedule: Any, done: list[Any]) -> Apply:
+        apply_schedule = self.host.module("nodes.sampling.host").apply_schedule
+        return lambda model: apply_schedule(model, schedule, done.append, quiet=True)
+
+    def _predicted(self, budget: int) -> Any:
+        anchor = self.host.module("nodes.library.files").open_anchor(self.full.anchor)
+        return self.host.core("transport").predict_schedule(anchor, budget).schedule
+
+    def cached(self, budget: int) -> Row:
+        """A run of ``budget`` model calls."""
+        done: list[Any] = []
+        apply = self._pack(self._predicted(budget), done)
+        times = [self.sample(apply) for _ in range(self.full.repeats)]
+        return {
+            "computed": done[-1].computed,
+            "seconds": round(statistics.median(times), 4),
+            "cached_bytes": done[-1].cached_bytes,
+        }
+
+    def steps(self) -> Row:
+        """What the pack adds to the steps of one run, in milliseconds.
+
+        Returns:
+            By the program's clock (``call``), which waits for nothing, and by the device's own
+            (``device``): a whole skipped prediction, and what is added to a computed one.
+        """
+        clock = StepClock(both_marks, call_seconds)
+        apply = self._pack(self._predicted(CLOCKED_BUDGET), [])
+        self.sample(lambda model: clock.watch(model, apply))
+        device = replace(clock, seconds=device_seconds)
+        return {
+            "skipped_call_ms": median_ms(clock.skipped),
+            "computed_call_ms": median_ms(clock.added),
+            "skipped_device_ms": median_ms(device.skipped),
+            "computed_device_ms": median_ms(device.added),
+        }
+
+    def decode(self) -> Row:
+        """The VAE on the last latent: the first time, which moves weights, and again."""
+        if self.latent is None:
+            self.sample(steps=2)
+        vae = self.full.build_vae()
+        times = []
+        for _ in range(2):
+            wait_for_device()
+            start = time.perf_counter()
+            with torch.inference_mode():
+                picture = vae.decode(self.latent)
+            wait_for_device()
+            times.append(time.perf_counter() - start)
+        return {
+            "first_seconds": round(times[0], 4),
+            "seconds": round(times[1], 4),
+            "shape": list(picture.shape),
+            "dtype": str(vae.vae_dtype).removeprefix("torch."),
+        }
+
+    def short_schedule(self) -> Any:
+        """A schedule for the profiler's run."""
+        return self.host.core("documents.schedule").Schedule(SHORT_STEPS, SHORT_COMPUTED)
+
+    def memory(self) -> Row:
+        """Peak memory of a plain run and of a cached one, in bytes."""
+        done: list[Any] = []
+        apply = self._pack(self.short_schedule(), done)
+        plain = peak_memory(lambda: self._short(unchanged))
+        cached = peak_memory(lambda: self._short(apply))
+        if not done[-1].skipped:
+            raise RuntimeError(f"steps must be skipped but none were: {done[-1].note}")
+        held = done[-1].cached_bytes
+        return {"plain": plain, "cached": cached, "extra": cached - plain, "held": held}
+
+    def _short(self, apply: Apply) -> None:
+        self.sample(apply, steps=SHORT_STEPS)
+
+    def waits(self) -> Row:
+        """Waits for the device in short runs, and which of them the pack adds.
+
+        Returns:
+            ``plain`` and ``cached``: all waits of a run by name; ``skipped`` and ``computed``: the
+            pack's own in all skipped and all computed steps of the cached run.
+        """
+        plain = self._profile(unchanged)
+        cached = self._profile(self._pack(self.short_schedule(), []))
+        return {
+            "steps": SHORT_STEPS,
+            "computed_steps": len(SHORT_COMPUTED),
+            "plain": plain["run"],
+            "cached": cached["run"],
+            "skipped": cached["skipped"],
+            "computed": cached["computed"],
+        }
+
+    def _profile(self, apply: Apply) -> dict[str, dict[str, int]]:
+        from comfy.patcher_extension import WrappersMP
+        from torch.profiler import ProfilerActivity, profile, record_function
+
+        def named(name: str) -> Any:
+            def wrapper(executor: Any, *args: Any, **kwargs: Any) -> Any:
+                with record_function(name):
+                    return executor(*args, **kwargs)
+
+            return {WrappersMP.PREDICT_NOISE: wrapper}
+
+        activities = [ProfilerActivity.CPU]
+        if torch.cuda.is_available():
+            activities.append(ProfilerActivity.CUDA)
+        watched = surround(self.parts.model, apply, named(PREDICTION), named(HOST_PREDICTION))
+        with profile(activities=activities) as profiler:
+            self._short(lambda model: watched)
+        return count_waits(profiler.events())
+
+
+def count_waits(events: Any) -> dict[str, dict[str, int]]:
+    """Counts ``WAITS`` among a profiler's events.
+
+    Returns:
+        Counts by name: ``run`` of all; ``skipped`` and ``computed`` of those in a guided prediction
+        but not in the host's own, where that is missing and where it is there.
+    """
+    cpu = torch.autograd.DeviceType.CPU
+    events = [event for event in events if event.device_type == cpu]
+    predictions = [e.time_range for e in events if e.name == PREDICTION]
+    hosts = [e.time_range for e in events if e.name == HOST_PREDICTION]
+    found: dict[str, Counter[str]] = {k: Counter() for k in ("run", "skipped", "computed")}
+    for event in (e for e in events if e.name in WAITS):
+        found["run"][event.name] += 1
+        within = [p for p in predictions if _holds(p, event.time_range)]
+        if within and not any(_holds(h, event.time_range) for h in hosts):
+            computed = any(_holds(within[0], h) for h in hosts)
+            found["computed" if computed else "skipped"][event.name] += 1
+    return {kind: dict(counts) for kind, counts in found.items()}
+
+
+def _holds(outer: Any, inner: Any) -> bool:
+    return bool(outer.start <= inner.start and inner.end <= outer.end)

@@ -1,0 +1,179 @@
+"""One calibration from request to saved anchor: where it is kept, run, shown and reported."""
+
+from __future__ import annotations
+
+import json
+import logging
+import time
+from dataclasses import dataclass
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+import torch
+from comfy_api.latest import io
+
+from ...otcache_core import __version__
+from ...otcache_core.calibration.calibrate import Settings, calibrate
+from ...otcache_core.calibration.full_runs import FullRuns
+from ...otcache_core.calibration.memo import Place, PrefixMemo
+from ...otcache_core.documents.anchor import Anchor, Sampling
+from ...otcache_core.drawing.report import render_report
+from ..library.files import new_anchor_path, store_anchor
+from ..library.lpips import load_lpips
+from ..sampling.host import architecture_of
+from ..shared.types import image_from_picture, show_text
+from .display import Display, cost_text
+from .fingerprint import fingerprint
+from .report import describe, report_document
+from .runner import HostRunner, Job
+from .study_place import StudyPlace, first_prompt, open_place
+
+logger = logging.getLogger("otcache")
+
+VERSION = 2
+"""Part of the fingerprint: a change of how losses are measured makes old trials useless."""
+
+
+@dataclass(frozen=True)
+class CalibrationRequest:
+    """What the node was asked for.
+
+    Attributes:
+        job: Model and sampling.
+        positive: One conditioning per prompt.
+        settings: Budgets and search.
+        name: The anchor's name.
+        memo: Where shared model results are kept.
+        minutes: Time limit, 0 for none.
+        node_id, prompt: The node, and what was queued with it.
+        workflow: The id of the page's workflow, or empty.
+    """
+
+    job: Job
+    positive: list[Any]
+    settings: Settings
+    name: str
+    memo: Place
+    minutes: int
+    node_id: str | None
+    prompt: Any
+    workflow: str = ""
+
+
+def run_calibration(request: CalibrationRequest) -> io.NodeOutput:
+    """Runs the calibration; the best anchor so far is on disk whatever ends it."""
+    job, settings, node_id = request.job, request.settings, request.node_id
+    runner = HostRunner(job, request.positive, load_lpips(), PrefixMemo(request.memo))
+    place = open_place(_fingerprint(request))
+    path = _anchor_path(place, request.name)
+    full_runs = FullRuns(place.folder)
+    display = Display(node_id, request.workflow, settings, runner, full_runs)
+    say = f"goes on where it stopped, in {place.described}" if place.resumed else "starts"
+    cost = cost_text(display.cost, runner.prompts, settings.anchor_budget)
+    logger.info("OTCache calibration %s: %s", say, cost)
+    show_text(f"{say}\n{cost}", node_id)
+    end = time.monotonic() + 60 * request.minutes if request.minutes else float("inf")
+    saved = False
+
+    def keep(anchor: Anchor) -> None:
+        nonlocal saved
+        store_anchor(anchor, path)
+        saved = True
+
+    try:
+        anchor, report = calibrate(
+            runner,
+            settings,
+            name=request.name,
+            architecture=architecture_of(job.model),
+            sampling=_sampling(job, request.positive),
+            provenance=f"calibrated with OTCache {__version__} by Calibrate OT Anchor",
+            versions=_versions(),
+            full_runs=full_runs,
+            first_prompt=first_prompt(runner.prompts),
+            storage=place.storage,
+            study_name=place.folder.name,
+            on_progress=display.progress,
+            on_trial=display.trial,
+            on_better=keep,
+            stop=lambda: time.monotonic() > end,
+        )
+    except BaseException:
+        kept = f"its best anchor is {path.name}" if saved else "no anchor was found yet"
+        logger.warning("OTCache calibration ended early, %s; queue it again to go on", kept)
+        raise
+    finally:
+        runner.memo.clear()
+    store_anchor(anchor, path)
+    text = describe(anchor, report, runner, path)
+    display.found = report.search  # one that was searched before has had no trials to show
+    display.show(finished=True, text=text)
+    document = report_document(anchor, report, runner)
+    (place.folder / "report.json").write_text(document, encoding="utf-8")
+    picture = render_report(anchor, report.search, "\n".join(text.splitlines()[:2]))
+    ui = {"text": (text,), "otcache": [{"saved": path.name}]}
+    return io.NodeOutput(anchor, image_from_picture(picture), document, ui=ui)
+
+
+def _fingerprint(request: CalibrationRequest) -> str:
+    job, settings = request.job, request.settings
+    samples = job.latent["samples"]
+    search = settings.search
+    matters = (
+        VERSION, job.steps, job.cfg, job.sampler, job.scheduler, job.seed, tuple(samples.shape),
+        settings.reference_budget, settings.anchor_budget, settings.middle_budget,
+        settings.estimator, settings.gamma, settings.metric, settings.gains,
+        search.proposer, search.polish, search.p_threshold, len(request.positive),
+    )  # fmt: skip
+    conditioning = [request.positive, job.negative]
+    return fingerprint(job.model, matters, request.prompt, request.node_id, conditioning)
+
+
+def _anchor_path(place: StudyPlace, name: str) -> Path:
+    """Where to save: a calibration that goes on replaces what it saved before."""
+    note = place.folder / "saved_as.json"
+    try:
+        before = json.loads(note.read_text(encoding="utf-8"))
+        path = Path(new_anchor_path(name).parent, str(before["file"]))
+        if before["name"] == name and path.is_file() and path.name == before["file"]:
+            return path
+    except (OSError, ValueError, KeyError, TypeError):
+        pass
+    path = new_anchor_path(name)
+    note.write_text(json.dumps({"name": name, "file": path.name}), encoding="utf-8")
+    return path
+
+
+def _versions() -> dict[str, str]:
+    """Versions of what made an anchor."""
+    versions = {"otcache": __version__, "torch": torch.__version__.split("+")[0]}
+    versions["optuna"] = metadata.version("optuna")
+    try:
+        from comfyui_version import __version__ as host_version
+
+        versions["comfyui"] = host_version
+    except ImportError:
+        versions["comfyui"] = "unknown"
+    return versions
+
+
+def _guidance(positive: list[Any]) -> float | None:
+    """FLUX's distilled guidance, where the conditioning carries one."""
+    value = positive[0][1].get("guidance") if positive else None
+    return None if value is None else float(value)
+
+
+def _sampling(job: Job, positive: list[Any]) -> Sampling:
+    samples = job.latent["samples"]
+    scale = int(job.vae.spacial_compression_decode())
+    return Sampling(
+        sampler=job.sampler,
+        scheduler=job.scheduler,
+        cfg=float(job.cfg),
+        guidance=_guidance(positive[0]),
+        width=int(samples.shape[-1]) * scale,
+        height=int(samples.shape[-2]) * scale,
+        frames=int(samples.shape[2]) if samples.ndim == 5 else 1,
+        sigmas=job.sigmas(),
+    )

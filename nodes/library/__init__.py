@@ -1,0 +1,1 @@
+"""Anchors and weights on disk, and anchors that a workflow carries."""

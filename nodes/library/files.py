@@ -1,0 +1,157 @@
+"""Where anchors live: the host's model folders, and the presets that ship with the pack."""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import os
+from collections.abc import Sequence
+from pathlib import Path
+
+import folder_paths
+
+from ...otcache_core.documents.anchor import SUFFIX, Anchor, load_anchor, save_anchor
+from ...otcache_core.errors import OTCacheError
+
+FOLDER = "otcache"
+LPIPS_FOLDER = "lpips"
+PRESETS = Path(__file__).resolve().parents[2] / "presets"
+PRESET_PREFIX = "preset: "
+AUTOMATIC = "automatic"
+"""Instead of a name: the anchor that fits the model best."""
+
+BUNDLED = PRESET_PREFIX + "otcache-demo"
+MAX_NAME = 100
+
+
+def register_folders() -> None:
+    """Tells ComfyUI of ``models/otcache`` and ``models/lpips``; extra model paths add to them."""
+    for name in (FOLDER, LPIPS_FOLDER):
+        folder_paths.add_model_folder_path(name, str(Path(folder_paths.models_dir) / name))
+    # add_model_folder_path admits every file; the list below is filtered by suffix instead, for
+    # ComfyUI compares the last extension only.
+
+
+def lpips_folders() -> tuple[Path, ...]:
+    """Folders searched for LPIPS trunks."""
+    return tuple(Path(folder) for folder in folder_paths.get_folder_paths(LPIPS_FOLDER))
+
+
+def anchor_names() -> list[str]:
+    """Every anchor one can load: files first, then presets."""
+    files = [n for n in folder_paths.get_filename_list(FOLDER) if n.endswith(SUFFIX)]
+    presets = sorted(path.name.removesuffix(SUFFIX) for path in PRESETS.glob(f"*{SUFFIX}"))
+    return [*sorted(files), *(PRESET_PREFIX + name for name in presets)]
+
+
+def find_anchor(name: str) -> Path:
+    """The file behind a name from ``anchor_names``.
+
+    Raises:
+        OTCacheError: If there is none; names are looked up, never used as paths.
+    """
+    if name.startswith(PRESET_PREFIX):
+        for path in PRESETS.glob(f"*{SUFFIX}"):
+            if path.name.removesuffix(SUFFIX) == name.removeprefix(PRESET_PREFIX):
+                return path
+    elif name in anchor_names():
+        found = folder_paths.get_full_path(FOLDER, name)
+        if found is not None:
+            return Path(found)
+    raise OTCacheError(
+        f'anchor "{name}" must be one of the installed anchors but is not: put its file into '
+        f"ComfyUI's models/{FOLDER} folder, or choose another one."
+    )
+
+
+def open_anchor(name: str) -> Anchor:
+    """Loads an anchor by name."""
+    return load_anchor(find_anchor(name))
+
+
+def choose_anchor(kinds: Sequence[str], *, bundled_model: bool = False) -> str:
+    """The name of the anchor to use for a model.
+
+    Anchors of one's own come before presets, and those of the model's own architecture before those
+    of its kind. The preset for the bundled model is for that model alone.
+
+    Args:
+        kinds: What the model is, the closest first; see ``origin.kinds_of``.
+        bundled_model: Whether it is the model that ships with the pack.
+
+    Raises:
+        OTCacheError: If no anchor fits.
+    """
+    if bundled_model:
+        return BUNDLED
+    found: dict[str, str] = {}
+    for name in anchor_names():
+        with contextlib.suppress(OTCacheError):  # a damaged file is no candidate
+            if name != BUNDLED:
+                found.setdefault(open_anchor(name).architecture, name)
+    for kind in kinds:
+        if kind in found:
+            return found[kind]
+    raise OTCacheError(
+        f"no anchor is for {kinds[0]}: choose one by name, or make one with Calibrate OT Anchor."
+    )
+
+
+def fingerprint(name: str) -> str:
+    """Changes when what a name stands for changes."""
+    names = anchor_names() if name == AUTOMATIC else [name]
+    contents = b"".join(find_anchor(n).read_bytes() for n in names)
+    return hashlib.sha256("\n".join(names).encode() + contents).hexdigest()
+
+
+def _check_name(name: str) -> str:
+    stem = name.strip().removesuffix(SUFFIX)
+    good = all(c.isalnum() or c in "._- " for c in stem) and not stem.startswith((".", " "))
+    if not stem or not good or len(stem) > MAX_NAME:
+        raise OTCacheError(
+            f"an anchor's name must be 1 to {MAX_NAME} letters, digits, spaces or . _ - and not "
+            f"begin with a dot, but is {name!r}."
+        )
+    return stem
+
+
+def _is_writable(folder: Path) -> bool:
+    """Whether files can be made in a folder, or the folder itself."""
+    while not folder.exists() and folder != folder.parent:
+        folder = folder.parent
+    return os.access(folder, os.W_OK)
+
+
+def _anchor_folder() -> Path:
+    """The first anchor folder that can be written to; extra model paths may be read-only."""
+    folders = [Path(folder) for folder in folder_paths.get_folder_paths(FOLDER)]
+    for folder in folders:
+        if _is_writable(folder):
+            return folder
+    raise OTCacheError(
+        f"an anchor folder must be writable but none is ({', '.join(map(str, folders))}): "
+        "change its permissions, or add another one to ComfyUI's extra model paths."
+    )
+
+
+def new_anchor_path(name: str, *, overwrite: bool = False) -> Path:
+    """Where to save an anchor: in the first writable anchor folder, numbered if the name is taken.
+
+    Raises:
+        OTCacheError: If the name is not a plain file name, or no folder can be written to.
+    """
+    stem = _check_name(name)
+    folder = _anchor_folder()
+    path = folder / (stem + SUFFIX)
+    number = 2
+    while not overwrite and path.exists():
+        path = folder / f"{stem}_{number}{SUFFIX}"
+        number += 1
+    return path
+
+
+def store_anchor(anchor: Anchor, path: Path) -> None:
+    """Saves an anchor and has ComfyUI look at the folder again."""
+    save_anchor(anchor, path)
+    # ComfyUI lists a folder again when its time changes; replacing a file may not change it.
+    os.utime(path.parent)

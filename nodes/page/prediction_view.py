@@ -1,0 +1,79 @@
+"""What Predict Cache Schedule draws on itself: a prediction as plain JSON values."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from ...otcache_core.documents.anchor import Anchor
+from ...otcache_core.documents.fidelity import FidelityCurve, choose_budget
+from ...otcache_core.documents.fields import Fields
+from ...otcache_core.documents.schedule import MAX_STEPS
+from ...otcache_core.transport import (
+    MAX_RHO,
+    MIN_RHO,
+    RESOLUTION,
+    Prediction,
+    choose_rho,
+    predict_schedule,
+)
+from .advice import Planned, notes_on
+
+CURVE_POINTS = 101
+
+
+def _expected(anchor: Anchor, budget: int) -> dict[str, Any] | None:
+    """The loss to expect at a budget, where the anchor has measured it."""
+    if not anchor.fidelity:
+        return None
+    typical, mean = FidelityCurve(anchor.fidelity).expected(budget)
+    metric = anchor.objective.metric if anchor.objective is not None else "lpips"
+    return {"metric": metric, "typical": typical, "mean": mean}
+
+
+def _curves(anchor: Anchor, prediction: Prediction) -> list[dict[str, Any]]:
+    """The warping curves, thinned to what a node's width can show; the prediction comes last."""
+    every = (RESOLUTION - 1) // (CURVE_POINTS - 1)
+    budgets = (anchor.reference.budget, anchor.anchor.budget, prediction.schedule.budget)
+    return [
+        {"budget": budget, "steps": np.round(curve[::every], 3).tolist()}
+        for budget, curve in zip(budgets, prediction.curves.values(), strict=True)
+    ]
+
+
+def view_of(anchor: Anchor, fields: Fields) -> dict[str, Any]:
+    """Predicts what the node would, from untrusted slider values.
+
+    Args:
+        anchor: The anchor at the node's input.
+        fields: ``budget``, ``steps``, ``rho`` and ``anchor_rho`` as the node has them.
+
+    Raises:
+        OTCacheError: If a value is of the wrong type or out of range.
+    """
+    steps = fields.integer("steps", 1, MAX_STEPS)
+    slider_budget = fields.integer("budget", 1, MAX_STEPS)
+    target = fields.number("target_lpips", 0.0, 1.0) if "target_lpips" in fields else 0.0
+    budget = choose_budget(anchor.fidelity, slider_budget, target)
+    slider = fields.number("rho", MIN_RHO, MAX_RHO)
+    rho, from_anchor = choose_rho(anchor, slider, fields.flag("anchor_rho"))
+    prediction = predict_schedule(anchor, budget, steps=steps, rho=rho)
+    schedule = prediction.schedule
+    return {
+        "steps": schedule.steps,
+        "by_target": target if budget != slider_budget else None,
+        "budget": schedule.budget,
+        "computed_steps": list(schedule.computed_steps),
+        "look_back": list(schedule.look_back),
+        "estimator": schedule.estimator,
+        "sigmas": None if schedule.sigmas is None else list(schedule.sigmas),
+        "rho": round(prediction.rho, 4),
+        "rho_from_anchor": from_anchor,
+        "as_calibrated": schedule in (anchor.anchor, anchor.reference),
+        "speedup": schedule.steps / schedule.budget,
+        "expected": _expected(anchor, schedule.budget),
+        "notes": notes_on(steps, schedule.budget, Planned(steps=steps)),
+        "curves": _curves(anchor, prediction),
+        "anchor": {"name": anchor.name, "steps": anchor.steps, "lowest": anchor.anchor.budget},
+    }

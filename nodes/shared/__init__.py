@@ -1,0 +1,1 @@
+"""What all node families share: socket types, and how a node says something on itself."""

@@ -1,0 +1,214 @@
+"""Calibration: stages 1 and 2 in order, then gains, rho and what each budget costs (Sec. 3.3)."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import numpy as np
+
+from ..documents.anchor import Anchor, Sampling
+from ..documents.fidelity import FidelityPoint
+from ..errors import EvaluationError
+from ..gaps import Candidate, candidate
+from ..search.trials import SearchResult, Trial
+from ..transport import predict_schedule
+from .full_runs import FullRuns, rotated
+from .run import CalibrationRun, Progress, Runner
+from .settings import RHO_CANDIDATES, Settings
+
+__all__ = ["RHO_CANDIDATES", "Report", "Runner", "Settings", "calibrate"]
+
+logger = logging.getLogger("otcache")
+
+
+@dataclass(frozen=True)
+class Report:
+    """What calibration found on the way, for its picture and its log.
+
+    Attributes:
+        search: Stage 2's result.
+        rho_losses: Mean loss at ``Settings.rho_budget`` per rho; candidates given up are left out.
+        model_calls: Guided predictions in all, those of earlier sittings and other workers too.
+    """
+
+    search: SearchResult
+    rho_losses: dict[float, float] = field(default_factory=dict)
+    model_calls: int = 0
+
+
+def calibrate(
+    runner: Runner,
+    settings: Settings,
+    *,
+    name: str,
+    architecture: str,
+    sampling: Sampling,
+    provenance: str = "",
+    versions: dict[str, str] | None = None,
+    full_runs: FullRuns | None = None,
+    first_prompt: int = 0,
+    storage: Any = None,
+    study_name: str = "otcache",
+    on_progress: Progress | None = None,
+    on_trial: Callable[[SearchResult], None] | None = None,
+    on_better: Callable[[Anchor], None] | None = None,
+    stop: Callable[[], bool] | None = None,
+) -> tuple[Anchor, Report]:
+    """Calibrates an anchor for one model.
+
+    Args:
+        runner: Runs the model.
+        settings: Budgets, trials, estimator.
+        name, architecture, sampling, provenance, versions: Go into the anchor as they are.
+        full_runs: Where full runs are kept, those of an earlier sitting among them.
+        first_prompt: Prompt to begin the full runs with, and budget to begin the fits with; workers
+            that begin apart share them.
+        storage: Optuna storage of the trials; in memory by default.
+        study_name: Name of the calibration there; one that exists is continued.
+        on_progress: Told how far each stage is.
+        on_trial: Told of what was found after each candidate of stage 2.
+        on_better: Given the anchor so far whenever stage 2 finds a better one, so that nothing is
+            lost when the calibration is cut short.
+        stop: Asked between candidates whether to end early with the best so far.
+
+    Returns:
+        The anchor, with calibrated rho and fidelity curve, and what was found on the way.
+
+    Raises:
+        OTCacheError: If a full run is not finite or every candidate failed.
+    """
+    about = {"name": name, "architecture": architecture, "provenance": provenance}
+    run = CalibrationRun(
+        *(runner, settings, sampling, about | {"versions": versions or {}}),
+        *(full_runs or FullRuns(), storage, study_name),
+        *(on_progress or (lambda stage, done, total: None), stop or (lambda: False)),
+    )
+    run.run_in_full(first_prompt)
+    kept: Candidate | None = None
+
+    def observed(result: SearchResult) -> None:
+        nonlocal kept
+        if on_better is not None and result.best != kept:
+            kept = result.best
+            on_better(run.anchor(result))
+        if on_trial is not None:
+            on_trial(result)
+        run.progress("anchor search", len(result.trials), settings.search.trials)
+
+    starts = run.graphs.candidates(settings.anchor_budget)
+    found = run.search("anchor", starts, settings.search, run.fit, observed)
+    logger.info(
+        "OTCache anchor search: %s %.4f -> %.4f in %d trials",
+        settings.metric, found.warm_start_loss, found.best_loss, len(found.trials),
+    )  # fmt: skip
+    return _completed(run, found, first_prompt)
+
+
+def _completed(run: CalibrationRun, found: SearchResult, first: int) -> tuple[Anchor, Report]:
+    """What follows the search: gains, a middle schedule, rho and the fidelity curve."""
+    found = _with_refined_gains(run, found)
+    run.reference = run.schedule(run.fit(candidate(run.reference.computed_steps)))
+    anchor = _with_middle(run, run.anchor(found))
+    rho_losses = calibrate_rho(run, anchor)
+    if rho_losses:
+        anchor = replace(anchor, rho=min(rho_losses, key=lambda r: rho_losses[r]))
+    if run.settings.curve:
+        anchor = measure_fidelity(run, anchor, first)
+    calls = run.spent + run.fits.model_calls + found.model_calls
+    anchor = replace(anchor, calibration=replace(anchor.calibration, model_calls=calls))
+    return anchor, Report(found, rho_losses, calls)
+
+
+def _predicted(
+    run: CalibrationRun, anchor: Anchor, budget: int, rho: float | None = None
+) -> Candidate:
+    """What an anchor predicts, with gains fitted where the budget is not a searched one."""
+    schedule = predict_schedule(anchor, budget, rho=rho).schedule
+    predicted = candidate(schedule.computed_steps, schedule.slope_gain)
+    return predicted if budget in (s.budget for _, s in anchor.searched) else run.fit(predicted)
+
+
+def _with_refined_gains(run: CalibrationRun, found: SearchResult) -> SearchResult:
+    """The search's best with all its gains fitted together, if that makes it better still."""
+    fitted = run.refine(found.best)
+    try:
+        better = run.badness(fitted) < run.badness(found.best)
+    except EvaluationError as error:
+        logger.warning("OTCache: fitted gains could not be measured: %s", error)
+        return found
+    if not better:
+        return found
+    mean = float(np.mean(list(run.losses(fitted).values())))
+    return replace(found, best=fitted, best_loss=mean)
+
+
+def _with_middle(run: CalibrationRun, anchor: Anchor) -> Anchor:
+    """The anchor with a third schedule, searched around what the two predict, if one is wanted."""
+    budget = run.settings.middle_budget
+    if not budget:
+        return anchor
+    starts = [_predicted(run, anchor, budget), *run.graphs.candidates(budget)]
+    found = run.search("middle", list(dict.fromkeys(starts)), run.settings.search, run.fit)
+    run.spent += found.model_calls
+    found = _with_refined_gains(run, found)
+    return replace(anchor, middle=run.schedule(found.best))
+
+
+def calibrate_rho(run: CalibrationRun, anchor: Anchor) -> dict[float, float]:
+    """Losses of the schedules that each of ``RHO_CANDIDATES`` predicts at one budget.
+
+    Returns:
+        Mean loss per rho, the smallest is the one to take; those that lost early are left out.
+    """
+    budget = run.settings.rho_budget
+    if budget in (s.budget for _, s in anchor.searched) or run.stop():
+        return {}
+    run.progress("rho", 0, len(RHO_CANDIDATES))
+    by_rho = {rho: _predicted(run, anchor, budget, rho) for rho in RHO_CANDIDATES}
+    starts = list(dict.fromkeys(by_rho.values()))
+    try:
+        found = run.compare("rho", starts)
+    except EvaluationError as error:
+        logger.warning("OTCache: rho could not be calibrated: %s", error)
+        return {}
+    run.progress("rho", len(RHO_CANDIDATES), len(RHO_CANDIDATES))
+    trials: dict[Candidate, Trial] = {t.candidate: t for t in found.trials if t.complete}
+    return {rho: trials[c].loss for rho, c in by_rho.items() if c in trials}
+
+
+def measure_fidelity(run: CalibrationRun, anchor: Anchor, first: int = 0) -> Anchor:
+    """The anchor with gains fitted at further budgets, and at some of them the loss.
+
+    Args:
+        run: The calibration.
+        anchor: Predicts the schedules.
+        first: Where in the list of budgets to begin; workers that begin apart share the fits.
+    """
+    settings, searched = run.settings, {s.budget for _, s in anchor.searched}
+    budgets = sorted({*settings.curve_budgets, *settings.fitted_budgets})
+    points, fitted = [], []
+    for done, place in enumerate(rotated(len(budgets), first)):
+        budget = budgets[place]
+        if run.stop():
+            break
+        run.progress("fidelity", done, len(budgets))
+        predicted = _predicted(run, anchor, budget)
+        if budget in settings.curve_budgets:
+            try:
+                losses = np.array(list(run.losses(predicted).values()))
+            except EvaluationError as error:
+                logger.warning("OTCache: the loss at %d calls could not be had: %s", budget, error)
+                continue
+            measured = (losses.mean(), losses.std(), np.median(losses))
+            points.append(FidelityPoint(budget, *map(float, measured)))
+        if budget in settings.fitted_budgets and budget not in searched:
+            fitted.append(run.schedule(predicted))
+    run.progress("fidelity", len(budgets), len(budgets))
+    return replace(
+        anchor,
+        fidelity=tuple(sorted(points, key=lambda point: point.budget)),
+        fitted=tuple(sorted(fitted, key=lambda schedule: schedule.budget)),
+    )

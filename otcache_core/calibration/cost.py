@@ -1,0 +1,88 @@
+"""What a calibration costs in model calls, said before it is paid."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from ..estimate.gain_fit import MOST_REFINEMENTS
+from .run import MOST_FIT_PROMPTS, fit_prompts
+from .settings import RHO_CANDIDATES, Settings
+
+PAPER_TRIALS = 200
+
+SPENT_PROMPTS, SPENT_SHARE = 4.0, 1 / 8
+"""Runs that a search spends on a candidate: on a few prompts, after which most are given up, and
+on a share of them all. Gains and shared prefixes are in it. From calibrations on 10, 16 and 48
+prompts."""
+
+
+def paper_calls(prompts: int, anchor_budget: int) -> int:
+    """Model calls of stage 2 as in the paper: 200 candidates on every prompt."""
+    return PAPER_TRIALS * anchor_budget * prompts
+
+
+@dataclass(frozen=True)
+class Cost:
+    """Model calls of a calibration by stage, if every candidate were tried on every prompt.
+
+    Attributes:
+        full_runs: Stage 1.
+        search: Stage 2.
+        rho: The search for rho.
+        curve: The fidelity curve.
+        fits: Gains at the budgets between the points of the curve.
+        refined: All gains of a searched schedule together.
+        spent_share: Share of a candidate's runs that it is likely to take.
+    """
+
+    full_runs: int
+    search: int
+    rho: int
+    curve: int
+    fits: int = 0
+    refined: int = 0
+    spent_share: float = 1.0
+
+    @property
+    def most(self) -> int:
+        """Upper bound."""
+        return self.full_runs + self.search + self.refined + self.rho + self.curve + self.fits
+
+    @property
+    def likely_search(self) -> int:
+        """What to expect of stage 2, gains included."""
+        return round(self.spent_share * self.search + 0.5 * self.refined)
+
+    @property
+    def likely_rho(self) -> int:
+        """What to expect of the search for rho."""
+        return round(self.spent_share * self.rho)
+
+    @property
+    def likely_curve(self) -> int:
+        """What to expect of the fidelity curve and its gains, which share half of their runs."""
+        return self.curve + round(0.5 * self.fits)
+
+    @property
+    def likely(self) -> int:
+        """What to expect in all."""
+        return self.full_runs + self.likely_search + self.likely_rho + self.likely_curve
+
+
+def calibration_cost(settings: Settings, prompts: int) -> Cost:
+    """The cost of a calibration that starts from nothing."""
+    searched = [b for b in (settings.anchor_budget, settings.middle_budget) if b]
+    known = {settings.anchor_budget, settings.rho_budget}  # measured on the way
+    measured = sum(b for b in settings.curve_budgets if b not in known)
+    fitted = sum({*settings.fitted_budgets} - {*settings.curve_budgets, settings.middle_budget})
+    # Each step runs a schedule as it is and with each gain moved, from that gain's edge on.
+    runs = min(MOST_FIT_PROMPTS, prompts) * MOST_REFINEMENTS if settings.fits_gains else 0
+    return Cost(
+        prompts * settings.steps,
+        prompts * settings.search.trials * sum(searched),
+        prompts * len(RHO_CANDIDATES) * settings.rho_budget,
+        prompts * measured * settings.curve,
+        fit_prompts(prompts) * fitted * settings.curve,
+        runs * sum(budget * budget // 2 for budget in searched),
+        min(SPENT_PROMPTS / prompts + SPENT_SHARE, 1.0),
+    )

@@ -1,0 +1,258 @@
+"""One calibration under way: the parts that ``calibration.calibrate`` puts in order.
+
+The host stays outside: a ``Runner`` runs the model. Everything that took model calls is kept where
+the caller says, so that the same calibration goes on where it was cut short.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from typing import Any, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..documents.anchor import Anchor, Calibration, LookBackTable, Objective, Sampling
+from ..documents.schedule import Schedule
+from ..errors import EvaluationError, OTCacheError
+from ..estimate.gain_fit import State, fit_gains, refine_gains
+from ..gaps import Candidate, Gains, candidate, without_gains
+from ..search.anchor_search import search_anchor
+from ..search.settings import SearchSettings
+from ..search.trials import SearchResult, from_roots
+from ..trajectory import Trajectory
+from .full_runs import FullRun, FullRuns, rotated
+from .kept_fits import GainFits
+from .settings import Settings
+from .warm_starts import Graphs
+
+logger = logging.getLogger("otcache")
+
+LEAST_FIT_PROMPTS, MOST_FIT_PROMPTS = 4, 16
+"""Prompts that gains are fitted on: one number an edge needs few."""
+
+
+def fit_prompts(prompts: int) -> int:
+    """Of so many prompts, how many every candidate's gains are fitted on: a third."""
+    return min(max(prompts // 3, LEAST_FIT_PROMPTS), MOST_FIT_PROMPTS, prompts)
+
+
+class Runner(Protocol):
+    """Runs one model on the calibration prompts.
+
+    Attributes:
+        prompts: Number of prompts.
+        model_calls: Guided predictions made so far.
+    """
+
+    prompts: int
+    model_calls: int
+
+    def full_run(self, prompt: int) -> tuple[Trajectory, NDArray[np.uint8]]:
+        """Runs all steps on one prompt; the run, and its pictures ``(N, H, W, 3)``."""
+
+    def loss(self, schedule: Schedule, prompt: int, reference: NDArray[np.uint8]) -> float:
+        """Perceptual distance of the schedule's picture to the full run's (Eq. 6).
+
+        Raises:
+            EvaluationError: If there is no picture.
+        """
+
+    def state_at(self, schedule: Schedule, prompt: int, step: int) -> State:
+        """Elements of the latent when the schedule's run arrives at a computed step, before the
+        model runs there; those of ``full_runs.state_elements``.
+
+        Raises:
+            EvaluationError: If the run fails.
+        """
+
+    def remembered_runs(self, budget: int) -> int:
+        """How many prompts' runs of so many model calls are remembered at once."""
+
+
+Progress = Callable[[str, int, int], None]
+"""Called with the stage's name, the units done and the units there are at most."""
+
+
+@dataclass
+class CalibrationRun:
+    """One calibration under way.
+
+    Attributes:
+        runner: Runs the model.
+        settings: Budgets, trials, estimator.
+        sampling: What the model is sampled with; goes into the anchor.
+        about: Fields of the anchor that are taken as they are.
+        full_runs: Where full runs are kept.
+        storage: Optuna storage, or ``None`` for memory.
+        study_name: Name of the calibration there.
+        progress: Told how far each stage is.
+        stop: Asked between candidates whether to end early with the best so far.
+    """
+
+    runner: Runner
+    settings: Settings
+    sampling: Sampling
+    about: dict[str, Any]
+    full_runs: FullRuns
+    storage: Any
+    study_name: str
+    progress: Progress
+    stop: Callable[[], bool]
+
+    def __post_init__(self) -> None:
+        settings = self.settings
+        self.graphs = Graphs(settings.steps, settings.estimator, settings.gamma)
+        self.spent = self.runner.prompts * settings.steps
+        self.measured: dict[Candidate, dict[int, float]] = {}
+        self.fits = GainFits(self.storage, f"{self.study_name} fits")
+
+    # Stage 1
+
+    def run_in_full(self, start: int) -> None:
+        """Every prompt's full run, those that are not there yet; then the graphs."""
+        prompts = self.runner.prompts
+        for done, prompt in enumerate(rotated(prompts, start), 1):
+            if self.full_runs.get(prompt) is None:
+                self.full_runs.put(prompt, FullRun.of(*self.runner.full_run(prompt)))
+            self.progress("full runs", done, prompts)
+        for prompt in range(prompts):
+            run = self.full_runs.get(prompt)
+            if run is None:
+                raise OTCacheError(f"the full run of prompt {prompt} must be there but is gone.")
+            self.graphs.add(run)
+        self.table = self.graphs.look_back_table()
+        path = self.graphs.path(self.settings.reference_budget)
+        self.reference = self.schedule(candidate(path))
+
+    def schedule(self, of: Candidate) -> Schedule:
+        """A candidate as a schedule that can be sampled with."""
+        settings = self.settings
+        return Schedule(
+            *(settings.steps, of.computed_steps, settings.estimator),
+            *(_look_backs(self.table, of), self.sampling.sigmas, of.slope_gain),
+        )
+
+    # Stage 2 and what follows
+
+    def search(
+        self,
+        role: str,
+        starts: Sequence[Candidate],
+        search: SearchSettings,
+        gains: Gains,
+        on_trial: Callable[[SearchResult], None] | None = None,
+    ) -> SearchResult:
+        """Searches, or only compares, candidates of one budget in a study of their own."""
+        settings = self.settings
+        budget = len(starts[0].computed_steps)
+        by_roots = settings.by_roots
+        about = (starts, settings.gains, settings.most_tail, by_roots, search.proposer)
+        digest = hashlib.sha256(repr(about).encode()).hexdigest()[:8]
+
+        def loss(of: Candidate, prompt: int) -> float:
+            loss = self.loss(of, prompt)
+            return math.sqrt(loss) if by_roots and loss > 0.0 else loss
+
+        def observe(result: SearchResult) -> None:
+            if on_trial is not None:
+                on_trial(from_roots(result, starts[0]) if by_roots else result)
+
+        found = search_anchor(
+            loss,
+            prompts=self.runner.prompts,
+            steps=settings.steps,
+            budget=budget,
+            warm_starts=starts,
+            gains=gains if settings.fits_gains else without_gains,
+            tail=settings.most_tail,
+            settings=search,
+            on_trial=observe,
+            stop=self.stop,
+            model_calls=lambda: self.runner.model_calls,
+            storage=self.storage,
+            study_name=f"{self.study_name} {role} {budget} {digest}",
+        )
+        found = from_roots(found, starts[0]) if by_roots else found
+        self.measured |= {t.candidate: t.losses for t in found.trials if t.complete}
+        return found
+
+    def fit(self, of: Candidate) -> Candidate:
+        """The candidate with gains fitted edge by edge, or as it is where they cannot be had."""
+        return self._fitted(fit_gains, of, of.computed_steps, fit_prompts(self.runner.prompts))
+
+    def refine(self, of: Candidate) -> Candidate:
+        """The candidate with all gains fitted together, or as it is."""
+        return self._fitted(refine_gains, of, of, min(MOST_FIT_PROMPTS, self.runner.prompts))
+
+    def _fitted(
+        self, how: Callable[..., Candidate], of: Candidate, what: object, prompts: int
+    ) -> Candidate:
+        if not self.settings.fits_gains or self.stop():
+            return of
+        runner, budget = self.runner, len(of.computed_steps)
+        prompts = min(prompts, runner.remembered_runs(budget))
+        if prompts < min(LEAST_FIT_PROMPTS, runner.prompts):
+            logger.info("OTCache: gains at %d calls are not fitted: the memo is too small", budget)
+            return of
+
+        def arrive(tried: Candidate, prompt: int, step: int) -> State:
+            return runner.state_at(self.schedule(tried), prompt, step)
+
+        try:
+            return self.fits.keep(
+                what,
+                lambda: how(of, range(prompts), arrive, self.full_runs.states),
+                lambda: runner.model_calls,
+            )
+        except EvaluationError as error:
+            logger.warning("OTCache: gains at %d calls could not be fitted: %s", budget, error)
+            return of
+
+    def badness(self, of: Candidate) -> float:
+        """What stage 2 minimises, for a candidate that is or will be tried on every prompt."""
+        losses = np.array(list(self.losses(of).values()))
+        return float(np.mean(np.sqrt(losses) if self.settings.by_roots else losses))
+
+    def losses(self, of: Candidate) -> dict[int, float]:
+        """Loss by prompt, measured now or before."""
+        if of not in self.measured:
+            self.compare("fidelity", [of])
+        return self.measured[of]
+
+    def compare(self, role: str, starts: Sequence[Candidate]) -> SearchResult:
+        """Compares a few candidates over all prompts."""
+        search = replace(self.settings.search, trials=len(starts), proposer="none", polish=False)
+        found = self.search(role, starts, search, lambda given: given)
+        self.spent += found.model_calls
+        return found
+
+    def loss(self, of: Candidate, prompt: int) -> float:
+        """Loss of a candidate on one prompt."""
+        return self.runner.loss(self.schedule(of), prompt, self.full_runs.picture(prompt))
+
+    def anchor(self, found: SearchResult) -> Anchor:
+        """The anchor as far as it is known."""
+        warm = found.best_loss if math.isnan(found.warm_start_loss) else found.warm_start_loss
+        calls = self.spent + self.fits.model_calls + found.model_calls
+        seed = self.settings.search.seed
+        return Anchor(
+            reference=self.reference,
+            anchor=self.schedule(found.best),
+            sampling=self.sampling,
+            look_back_table=self.table,
+            objective=Objective(self.settings.metric, warm, found.best_loss),
+            calibration=Calibration(self.runner.prompts, len(found.trials), calls, seed),
+            **self.about,
+        )
+
+
+def _look_backs(table: LookBackTable | None, of: Candidate) -> tuple[int, ...]:
+    if table is None:
+        return ()
+    edges = zip(of.computed_steps, of.computed_steps[1:], strict=False)
+    return tuple(table[t][s - t - 1] for t, s in edges)

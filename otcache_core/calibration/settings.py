@@ -1,0 +1,100 @@
+"""What to calibrate: budgets, estimator, and how much to search."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from ..documents.schedule import DEFAULT_ESTIMATOR, ESTIMATORS, longest_tail
+from ..errors import OTCacheError
+from ..graph import DEFAULT_GAMMA
+from ..search.settings import SearchSettings
+
+RHO_CANDIDATES = (1.0, 1.1, 1.2, 1.3, 1.5)
+
+MOST_FITTED = 16
+"""From the anchor's budget to the reference's, at how many budgets gains are fitted."""
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What to calibrate.
+
+    Attributes:
+        steps: Step count, T.
+        reference_budget: B of stage 1, the paper's 20.
+        anchor_budget: B of stage 2, the paper's 8.
+        middle_budget: B of a third searched schedule between the two, or 0 for none.
+        estimator: How skipped steps are estimated; decides the graph of stage 1.
+        gamma: Peak suppression of the shortest paths (Eq. 4).
+        metric: Name of the loss, for the anchor.
+        search: How stage 2 searches.
+        gains: Whether the slope's gains are fitted, for every candidate of stage 2 too.
+        curve: Whether the loss is measured over budgets in the end.
+    """
+
+    steps: int = 50
+    reference_budget: int = 20
+    anchor_budget: int = 8
+    middle_budget: int = 0
+    estimator: str = DEFAULT_ESTIMATOR
+    gamma: float = DEFAULT_GAMMA
+    metric: str = "lpips-alex"
+    search: SearchSettings = SearchSettings()
+    gains: bool = True
+    curve: bool = True
+
+    def __post_init__(self) -> None:
+        low, high = self.anchor_budget, self.reference_budget
+        if not 3 <= low < high < self.steps:
+            raise OTCacheError(
+                "budgets must satisfy 3 <= anchor < reference < steps but got anchor "
+                f"{low}, reference {high}, steps {self.steps}."
+            )
+        if self.middle_budget and not low < self.middle_budget < high:
+            raise OTCacheError(
+                f"`middle_budget` must be 0 or between {low} and {high} but got "
+                f"{self.middle_budget}."
+            )
+        if self.estimator not in ESTIMATORS:
+            raise OTCacheError(
+                f"`estimator` must be one of {', '.join(ESTIMATORS)} but got {self.estimator!r}."
+            )
+
+    @property
+    def fits_gains(self) -> bool:
+        """Whether gains are fitted: the slope alone has any."""
+        return self.gains and self.estimator == "slope"
+
+    @property
+    def by_roots(self) -> bool:
+        """Whether stage 2 compares roots of losses: rare pictures that tip over count less."""
+        return self.fits_gains
+
+    @property
+    def most_tail(self) -> int:
+        """How many steps after the last computed one stage 2 may leave to the slope."""
+        return longest_tail(self.steps) if self.fits_gains else 0
+
+    @property
+    def rho_budget(self) -> int:
+        """The budget that rho is calibrated at: a quarter of the way up, where losses still are."""
+        low, high = self.anchor_budget, self.reference_budget
+        return min(low + max(2, (high - low) // 4), high - 1)
+
+    @property
+    def curve_budgets(self) -> tuple[int, ...]:
+        """The budgets whose loss is measured."""
+        low, middle, high = self.anchor_budget, self.rho_budget, self.reference_budget
+        listed = {low, middle, (middle + high) // 2, high, high + (high - low) // 2}
+        return tuple(sorted(b for b in listed if b < self.steps))
+
+    @property
+    def fitted_budgets(self) -> tuple[int, ...]:
+        """The budgets whose gains are fitted: every one that people choose, as far as may be."""
+        if not self.fits_gains:
+            return ()
+        low, high = self.anchor_budget, self.reference_budget
+        between = np.linspace(low, high, min(high - low + 1, MOST_FITTED)).round().astype(int)
+        return tuple(sorted({*between.tolist(), *self.curve_budgets}))

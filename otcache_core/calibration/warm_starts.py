@@ -1,0 +1,72 @@
+"""Stage 1 on a set of full runs: the reference schedule, and every cheap candidate for stage 2."""
+# Source: OTCache, Sec. 3.3, Eq. 3-5; the paper warm-starts from one path over pairs.
+
+from __future__ import annotations
+
+import numpy as np
+
+from ..documents.anchor import LookBackTable
+from ..gaps import Candidate, Steps, candidate, uniform_steps
+from ..graph import (
+    DEFAULT_GAMMA,
+    LOOK_BACKS,
+    PairCosts,
+    TripleCosts,
+    shortest_path_over_pairs,
+    shortest_path_over_triples,
+)
+from .full_runs import FullRun
+
+GAMMAS = (1.5, 2.0, 4.0)
+"""Other peak suppressions whose shortest paths are tried."""
+
+GAINS = (0.75, 0.5, 0.0)
+"""Gains of the slope that the first path is tried with, on every edge."""
+
+
+class Graphs:
+    """Stage 1's costs, over pairs always (for the look-backs), over triples for the slope.
+
+    Args:
+        steps: Step count, T.
+        estimator: How skipped steps are estimated.
+        gamma: Peak suppression of the default path (Eq. 4).
+    """
+
+    def __init__(self, steps: int, estimator: str, gamma: float = DEFAULT_GAMMA) -> None:
+        self.steps, self.estimator, self.gamma = steps, estimator, gamma
+        self.look_backs = (1,) if estimator == "reuse" else LOOK_BACKS
+        self.pairs = PairCosts(steps, self.look_backs)
+        self.triples = TripleCosts(steps) if estimator == "slope" else None
+
+    def add(self, run: FullRun) -> None:
+        """Adds one prompt's costs."""
+        rows = [LOOK_BACKS.index(k) for k in self.look_backs]
+        self.pairs.add_costs(run.pairs[rows], np.asarray(run.sigmas))
+        if self.triples is not None:
+            self.triples.add_costs(run.triples)
+
+    def path(self, budget: int, gamma: float | None = None) -> Steps:
+        """The estimator's own shortest path."""
+        gamma = self.gamma if gamma is None else gamma
+        if self.triples is not None:
+            return shortest_path_over_triples(self.triples.mean(), budget, gamma=gamma)
+        return shortest_path_over_pairs(self.pairs.mean(), budget, gamma=gamma)
+
+    def paper_path(self, budget: int) -> Steps:
+        """The path over pairs, the only one that the paper starts from."""
+        return shortest_path_over_pairs(self.pairs.mean(), budget, gamma=self.gamma)
+
+    def candidates(self, budget: int) -> list[Candidate]:
+        """Every cheap candidate at a budget, the default path first."""
+        own = self.path(budget)
+        tried = [own, *(self.path(budget, gamma) for gamma in GAMMAS)]
+        tried += [self.paper_path(budget), uniform_steps(budget, self.steps)]
+        found = [candidate(steps) for steps in tried]
+        if self.estimator == "slope":
+            found[1:1] = [candidate(own, gain) for gain in GAINS]
+        return list(dict.fromkeys(found))
+
+    def look_back_table(self) -> LookBackTable | None:
+        """MeanCache's best K per edge, for its estimator."""
+        return self.pairs.look_back_table() if self.estimator == "meancache" else None

@@ -1,0 +1,90 @@
+"""What an anchor tells of its making: the sampling, what was minimised, how much was seen."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from .fields import Fields
+
+
+@dataclass(frozen=True)
+class Sampling:
+    """The sampling an anchor was calibrated under.
+
+    Attributes:
+        sampler: ComfyUI's sampler name, such as ``"euler"``.
+        scheduler: ComfyUI's scheduler name, such as ``"simple"``.
+        cfg: Classifier-free guidance scale.
+        guidance: Distilled guidance of the conditioning (FLUX), where it had any.
+        width, height: Picture size in pixels.
+        frames: Latent frames of a video, 1 for a picture.
+        sigmas: The ``steps + 1`` noise levels of the run, or ``None`` if they were not recorded.
+    """
+
+    sampler: str = ""
+    scheduler: str = ""
+    cfg: float = 1.0
+    guidance: float | None = None
+    width: int = 0
+    height: int = 0
+    frames: int = 1
+    sigmas: tuple[float, ...] | None = None
+
+    @classmethod
+    def from_fields(cls, fields: Fields) -> Sampling:
+        """Reads the ``sampling`` object of an anchor."""
+        return cls(
+            fields.text("sampler", ""),
+            fields.text("scheduler", ""),
+            fields.number("cfg", 0.0, 1000.0) if "cfg" in fields else 1.0,
+            fields.number("guidance", 0.0, 1000.0) if "guidance" in fields else None,
+            fields.integer("width", 0, 1 << 20) if "width" in fields else 0,
+            fields.integer("height", 0, 1 << 20) if "height" in fields else 0,
+            fields.integer("frames", 1, 1 << 20) if "frames" in fields else 1,
+            fields.numbers("sigmas", 0.0, 1e6) if "sigmas" in fields else None,
+        )
+
+
+@dataclass(frozen=True)
+class Objective:
+    """What the search minimised, and what it reached.
+
+    Attributes:
+        metric: Name of the measure, such as ``"lpips-alex"``; lower is better.
+        warm_start: Its value for the stage-1 schedule at the anchor's budget.
+        best: Its value for the anchor.
+    """
+
+    metric: str
+    warm_start: float
+    best: float
+
+    @classmethod
+    def from_fields(cls, fields: Fields) -> Objective:
+        """Reads the ``objective`` object of an anchor."""
+        return cls(
+            fields.text("metric"),
+            fields.number("warm_start", 0.0, 1e9),
+            fields.number("best", 0.0, 1e9),
+        )
+
+
+@dataclass(frozen=True)
+class Calibration:
+    """How much the calibration saw: prompts, trials, guided predictions, seed."""
+
+    prompts: int = 0
+    trials: int = 0
+    model_calls: int = 0
+    seed: int = 0
+
+    @classmethod
+    def from_fields(cls, fields: Fields) -> Calibration:
+        """Reads the ``calibration`` object of an anchor."""
+        high = {
+            "prompts": 1 << 30,
+            "trials": 1 << 30,
+            "model_calls": 1 << 50,
+            "seed": (1 << 64) - 1,
+        }
+        return cls(**{k: fields.integer(k, 0, top) for k, top in high.items() if k in fields})

@@ -1,0 +1,1 @@
+"""How far an edge of a schedule follows what is known where it begins."""

@@ -1,0 +1,1 @@
+"""Distances between pictures: LPIPS with its true weights, SSIM and PSNR."""

@@ -1,0 +1,260 @@
+"""Run time: estimates the velocity at skipped steps from what earlier steps left behind.
+
+There are three estimators, small classes with the same methods. The meancache one is the paper's
+own: average velocity with a look-back. The slope one extrapolates linearly in sigma from the last
+two computed velocities. The reuse one holds the last velocity.
+
+Everything here takes sigmas as plain floats, so that nothing on the skip path waits for a device.
+"""
+# Sources: MeanCache (arXiv 2601.19961); slope is the first order of TaylorSeer (arXiv 2503.06923),
+# applied to the velocity.
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+from typing import Protocol
+
+from torch import Tensor
+
+from ..documents.schedule import MAX_LOOK_BACK, Schedule
+from ..errors import OTCacheError
+
+_NOTHING_HELD = "the first step of a run must be computed but was asked to be skipped."
+
+
+def velocity_from_denoised(x: Tensor, denoised: Tensor, sigma: float) -> Tensor:
+    """The derivative dx/dsigma of the sampling ODE: ``(x - denoised) / sigma``, a new tensor.
+
+    It is the flow velocity of flow-matching models and is equally defined for eps, v-prediction and
+    EDM models, so that one definition serves every model ComfyUI samples.
+    """
+    return (x - denoised).div_(sigma)
+
+
+def denoised_from_velocity(x: Tensor, velocity: Tensor, sigma: float) -> Tensor:
+    """The inverse of ``velocity_from_denoised``: ``x - sigma * velocity``, a new tensor."""
+    return x.sub(velocity, alpha=sigma)
+
+
+@dataclass(frozen=True)
+class Edge:
+    """How the steps after a computed one are estimated.
+
+    Attributes:
+        look_back: MeanCache's K.
+        slope_gain: The slope's factor: 1 follows it, 0 holds the velocity.
+    """
+
+    look_back: int = 1
+    slope_gain: float = 1.0
+
+
+class Estimator(Protocol):
+    """What a skipped step asks for. Tensors handed in are kept, never written to."""
+
+    def observe(self, sigma: float, x: Tensor, velocity: Tensor, edge: Edge) -> None:
+        """Stores a computed step and how the edge that begins here is estimated."""
+
+    def estimate(self, sigma: float, sigma_next: float, x: Tensor) -> Tensor:
+        """The velocity of a skipped step that leads from ``sigma`` to ``sigma_next``."""
+
+    def tensors(self) -> list[Tensor]:
+        """Everything held, for the memory count."""
+
+
+class Reuse:
+    """Holds the last computed velocity: under Euler, one large step (look-back 1)."""
+
+    def __init__(self) -> None:
+        self._velocity: Tensor | None = None
+
+    def observe(self, sigma: float, x: Tensor, velocity: Tensor, edge: Edge) -> None:
+        self._velocity = velocity
+
+    def estimate(self, sigma: float, sigma_next: float, x: Tensor) -> Tensor:
+        if self._velocity is None:
+            raise OTCacheError(_NOTHING_HELD)
+        return self._velocity
+
+    def tensors(self) -> list[Tensor]:
+        return [] if self._velocity is None else [self._velocity]
+
+
+class Slope:
+    """Extrapolates linearly in sigma from the last two computed velocities, times the edge's gain.
+
+    Over a long edge the full slope overshoots; the search of stage 2 finds how far to follow it.
+    """
+
+    def __init__(self) -> None:
+        self._sigma = 0.0
+        self._gain = 1.0
+        self._velocity: Tensor | None = None
+        self._slope: Tensor | None = None
+
+    def observe(self, sigma: float, x: Tensor, velocity: Tensor, edge: Edge) -> None:
+        # Samplers such as heun ask twice at one level; the slope up to it still holds.
+        if self._velocity is not None and sigma != self._sigma:
+            self._slope = (velocity - self._velocity).div_(sigma - self._sigma)
+        self._sigma, self._velocity, self._gain = sigma, velocity, edge.slope_gain
+
+    def estimate(self, sigma: float, sigma_next: float, x: Tensor) -> Tensor:
+        if self._velocity is None:
+            raise OTCacheError(_NOTHING_HELD)
+        if self._slope is None:
+            return self._velocity
+        return self._velocity.add(self._slope, alpha=self._gain * (sigma - self._sigma))
+
+    def tensors(self) -> list[Tensor]:
+        return [t for t in (self._velocity, self._slope) if t is not None]
+
+
+@dataclass(frozen=True)
+class _Step:
+    sigma: float
+    x: Tensor | None
+    velocity: Tensor
+
+
+class MeanCache:
+    """MeanCache's estimate: the last velocity, corrected by the average velocity over K steps.
+
+    Estimates are stored like computed velocities. A look-back of 1 is plain reuse.
+
+    Args:
+        longest: The longest look-back that will be asked for: so many steps are kept. At 1 no
+            noisy state is kept at all.
+    """
+
+    # With r the K-th last stored step, computed or skipped, as far back as the history goes:
+    # u     = (x_i - x_r) / (sigma_i - sigma_r)
+    # JVP   = (u - v_r) / (sigma_i - sigma_r)
+    # v_hat = v_last + JVP * (sigma_{i+1} - sigma_i)
+
+    def __init__(self, longest: int = MAX_LOOK_BACK) -> None:
+        self._history: deque[_Step] = deque(maxlen=longest)
+        self._longest = longest
+        self._look_back = 1
+
+    def observe(self, sigma: float, x: Tensor, velocity: Tensor, edge: Edge) -> None:
+        self._look_back = edge.look_back
+        self._keep(sigma, x, velocity)
+
+    def estimate(self, sigma: float, sigma_next: float, x: Tensor) -> Tensor:
+        if not self._history:
+            raise OTCacheError(_NOTHING_HELD)
+        velocity = self._history[-1].velocity
+        if self._look_back > 1:
+            origin = self._history[-min(self._look_back, len(self._history))]
+            span = sigma - origin.sigma
+            if span != 0.0 and origin.x is not None:
+                average = (x - origin.x).div_(span)
+                jvp = average.sub_(origin.velocity).div_(span)
+                velocity = velocity.add(jvp, alpha=sigma_next - sigma)
+        self._keep(sigma, x, velocity)
+        return velocity
+
+    def _keep(self, sigma: float, x: Tensor, velocity: Tensor) -> None:
+        # The sampler may go on writing into x, so its value at this step is copied.
+        state = x.clone() if self._longest > 1 else None
+        self._history.append(_Step(sigma, state, velocity))
+
+    def tensors(self) -> list[Tensor]:
+        held = [t for step in self._history for t in (step.x, step.velocity)]
+        return [t for t in held if t is not None]
+
+
+_ESTIMATORS: dict[str, type[Reuse] | type[Slope] | type[MeanCache]] = {
+    "reuse": Reuse,
+    "slope": Slope,
+    "meancache": MeanCache,
+}
+
+
+class VelocityCache:
+    """The run-time state of one sampling run: what was computed, and estimates from it.
+
+    Args:
+        schedule: The schedule of this very run, ``schedule.steps`` steps long.
+        sigmas: The run's ``steps + 1`` noise levels, as Python floats.
+        stochastic: Whether the sampler adds noise between steps. Then ``x_i - x_r`` is no integral
+            of the velocity, and the last ``denoised`` is reused instead.
+    """
+
+    def __init__(
+        self, schedule: Schedule, sigmas: tuple[float, ...], *, stochastic: bool = False
+    ) -> None:
+        if len(sigmas) != schedule.steps + 1:
+            raise OTCacheError(
+                f"`sigmas` must have steps + 1 = {schedule.steps + 1} values but has {len(sigmas)}."
+            )
+        self._sigmas = sigmas
+        self._mask = schedule.mask
+        edges = map(Edge, (*schedule.look_back, 1), (*schedule.slope_gain, 1.0))
+        self._edges = dict(zip(schedule.computed_steps, edges, strict=True))
+        self._stochastic = stochastic
+        self._build: Callable[[], Estimator] = (
+            Reuse if stochastic else _ESTIMATORS[schedule.estimator]
+        )
+        if self._build is MeanCache:
+            self._build = partial(MeanCache, max(schedule.look_back, default=1))
+        self._estimator: Estimator = self._build()
+        self._like: tuple[object, ...] | None = None
+        self.peak_bytes = 0
+
+    def must_compute(self, step_index: int, x: Tensor) -> bool:
+        """Whether this step runs the model: by schedule, or because nothing held fits ``x``.
+
+        The first step seen in a run is always computed, and so is any step whose shape, dtype or
+        device differs from what is held.
+        """
+        return self._mask[step_index] or self._like != (x.shape, x.dtype, x.device)
+
+    def observe(self, step_index: int, sigma: float, x: Tensor, denoised: Tensor) -> None:
+        """Stores a computed step.
+
+        Args:
+            step_index: The step's index.
+            sigma: Its noise level, above 0.
+            x: Noisy state, any shape; not kept by reference.
+            denoised: The model's prediction of the clean latent, shaped like ``x``; not kept.
+        """
+        if sigma <= 0.0:
+            return
+        like = (x.shape, x.dtype, x.device)
+        if self._like != like:
+            self._estimator, self._like = self._build(), like
+        kept = denoised.clone() if self._stochastic else velocity_from_denoised(x, denoised, sigma)
+        self._estimator.observe(sigma, x, kept, self._edges.get(step_index, Edge()))
+        self._count()
+
+    def estimate(self, step_index: int, sigma: float, x: Tensor) -> Tensor:
+        """The ``denoised`` that a skipped step returns instead of running the model.
+
+        Args:
+            step_index: The step's index.
+            sigma: Noise level of this evaluation.
+            x: Noisy state, shaped like the computed ones.
+
+        Returns:
+            A new tensor shaped like ``x``.
+        """
+        sigma_next = self._sigmas[step_index + 1]
+        kept = self._estimator.estimate(sigma, sigma_next, x)
+        self._count()
+        if self._stochastic:
+            return kept.clone()
+        return denoised_from_velocity(x, kept, sigma)
+
+    def clear(self) -> None:
+        """Frees every tensor held."""
+        self._estimator = self._build()
+        self._like = None
+
+    def _count(self) -> None:
+        # Held tensors may share storage (an estimate that is a plain reuse): count each once.
+        held = {t.data_ptr(): t.nbytes for t in self._estimator.tensors()}
+        self.peak_bytes = max(self.peak_bytes, sum(held.values()))

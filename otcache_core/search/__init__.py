@@ -1,0 +1,1 @@
+"""Stage 2: the anchor search with Optuna, its proposals, judges, trials and storage."""

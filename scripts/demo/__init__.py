@@ -1,0 +1,1 @@
+"""The pack's main job, end to end, in a real ComfyUI."""

@@ -1,0 +1,1 @@
+"""Makes the anchors that ship with the pack."""

@@ -1,0 +1,126 @@
+"""Writes the presets that need no model: `python -m scripts.presets.make`.
+
+Three hold published schedules as they are. The fourth, for any flow-matching model, blends them
+with the bundled model's own calibrated schedules. `scripts.presets.sdxl` makes the fifth.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterable
+
+import numpy as np
+
+from otcache_core.documents.anchor import (
+    SUFFIX,
+    Anchor,
+    LookBackTable,
+    Sampling,
+    load_anchor,
+    save_anchor,
+)
+from otcache_core.documents.schedule import Schedule
+from otcache_core.transport import realise, warping_curve
+from scripts.host.find import REPOSITORY
+from scripts.presets.published import PUBLISHED, STEPS, Published
+
+PRESETS = REPOSITORY / "presets"
+LOW, HIGH = 8, 20
+"""Budgets wanted of an anchor and a reference; the nearest published ones serve."""
+
+PUBLISHED_PROVENANCE = (
+    "Published, not searched, not verified here. Steps and look-backs for {budgets} model calls "
+    "are those of MeanCache's public inference script for {model} (arXiv 2601.19961), calibrated "
+    "by its authors with 50 Euler steps, guidance 4 and {width}x{height} in their own pipeline. "
+    "Budgets in between are predicted from these two by OTCache; their look-backs are those of the "
+    "nearest published edge. Nobody has measured this preset in ComfyUI yet: calibrate your own "
+    "anchor where quality matters."
+)
+GENERIC_PROVENANCE = (
+    "A guess for flow-matching models that have no anchor of their own, not a calibration. Half of "
+    "it is the schedule that was calibrated on the small model that ships with the pack, half the "
+    "mean of the published MeanCache schedules for Z-Image, Qwen-Image and Qwen-Image-2512, which "
+    "spend more of their calls early. On the bundled model itself it is worse than the anchor "
+    "calibrated for it; on full-size models it was never measured: calibrate your own anchor."
+)
+
+
+def _table(published: Published) -> LookBackTable:
+    """Look-backs for every edge: the nearest published edge's, by its place and length."""
+    edges = [
+        (t, s - t, k)
+        for steps, look_back in published.schedules.values()
+        for t, s, k in zip(steps, steps[1:], look_back, strict=False)
+        if s - t > 1
+    ]
+
+    def nearest(start: int, length: int) -> int:
+        if length == 1:
+            return 1
+        return min(edges, key=lambda e: (abs(e[0] - start) + abs(e[1] - length), e[0]))[2]
+
+    return tuple(tuple(nearest(t, s - t) for s in range(t + 1, STEPS)) for t in range(STEPS - 1))
+
+
+def published_anchor(published: Published) -> Anchor:
+    """A preset of the published schedules nearest to the budgets wanted."""
+    low, high = (min(published.schedules, key=lambda b: abs(b - want)) for want in (LOW, HIGH))
+    width, height = published.size
+    return Anchor(
+        name=published.model,
+        architecture=published.architecture,
+        reference=Schedule(STEPS, published.schedules[high][0], "meancache",
+                           published.schedules[high][1]),
+        anchor=Schedule(STEPS, published.schedules[low][0], "meancache",
+                        published.schedules[low][1]),
+        sampling=Sampling("euler", "simple", 4.0, None, width, height),
+        look_back_table=_table(published),
+        provenance=PUBLISHED_PROVENANCE.format(
+            budgets=f"{low} and {high}", model=published.model, width=width, height=height
+        ),
+    )  # fmt: skip
+
+
+def _blend(schedules: Iterable[Schedule], budget: int) -> Schedule:
+    """The Wasserstein barycentre of schedules, equal weights, at one budget."""
+    known = list(schedules)
+    curves = [warping_curve(s.computed_steps, s.steps) for s in known]
+    curve = np.mean(curves, axis=0)
+    # A guess computes the last step, as published schedules do: a tail is for the model it suits.
+    nodes = realise(curve / curve[-1], budget, STEPS, rho=1.0)
+    return Schedule(STEPS, nodes, sigmas=known[0].sigmas)
+
+
+def generic_anchor(own: Anchor) -> Anchor:
+    """The preset for flow-matching models: the bundled anchor and the published ones, halves."""
+    others = [published_anchor(published) for published in PUBLISHED]
+    low = [own.anchor] * len(others) + [other.anchor for other in others]
+    high = [own.reference] * len(others) + [other.reference for other in others]
+    return Anchor(
+        name="flow-matching (generic)",
+        architecture="flow matching",
+        reference=_blend(high, HIGH),
+        anchor=_blend(low, LOW),
+        # Its levels are FLUX's, near those of the published models; other shifts are told by them.
+        sampling=Sampling("euler", "simple", sigmas=own.sampling.sigmas),
+        rho=own.rho,
+        provenance=GENERIC_PROVENANCE,
+    )
+
+
+def presets() -> dict[str, Anchor]:
+    """Every preset that this script writes, by its file's name without the suffix."""
+    own = load_anchor(PRESETS / f"otcache-demo{SUFFIX}")
+    made = {published.preset: published_anchor(published) for published in PUBLISHED}
+    return made | {"flow-matching (generic)": generic_anchor(own)}
+
+
+def main() -> int:
+    """Command line."""
+    for name, anchor in presets().items():
+        save_anchor(anchor, PRESETS / f"{name}{SUFFIX}")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

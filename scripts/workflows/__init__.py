@@ -1,0 +1,1 @@
+"""The workflows that ship with the pack, and saved workflows turned into prompts."""

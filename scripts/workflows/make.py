@@ -1,0 +1,135 @@
+"""Writes the workflows that ship with the pack: `python -m scripts.workflows.make`.
+
+They are described in `scripts.workflows.demo` and `scripts.workflows.models`. With `--pictures
+FOLDER` and `--report PICTURE` it also makes the thumbnails that show pictures: from what
+`scripts.demo.run` left in that folder, and from what `scripts.presets.calibrate_demo --report` has.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from PIL import Image
+
+from otcache_core.documents.anchor import SUFFIX, load_anchor
+from otcache_core.drawing.plots import contact_sheet, render_schedule
+from otcache_core.transport import predict_schedule
+from scripts.host.find import REPOSITORY
+from scripts.workflows.canvas import Canvas
+from scripts.workflows.demo import (
+    CALIBRATE,
+    DEMO,
+    DEMO_SCHEDULES,
+    DEMO_TEMPLATES,
+    DEMO_WORKFLOWS,
+)
+from scripts.workflows.models import MODEL_TEMPLATES, MODEL_WORKFLOWS, SCHEDULES
+
+FOLDER = REPOSITORY / "example_workflows"
+INDEX = "index"
+THUMBNAIL_WIDTH, THUMBNAIL_PICTURES = 640, 4
+
+_TEMPLATES = {**DEMO_TEMPLATES, **MODEL_TEMPLATES}
+
+
+def index() -> dict[str, Any]:
+    """The list of the others, for tools that read it.
+
+    ComfyUI's template browser shows every JSON file of the folder as a workflow and no other one
+    by its title, so the list is a workflow as well: a note about the others.
+    """
+    lines = [f"- **{name}**: {about}" for name, (_, about) in _TEMPLATES.items()]
+    canvas = Canvas(INDEX)
+    with canvas.column("OTCache", 480):
+        text = "\n".join(["## Workflows of OTCache", "", *lines, "", "Open them from Templates."])
+        canvas.add("MarkdownNote", "Start here", room=60, text=text)
+    templates = [
+        {
+            "name": name,
+            "title": title,
+            "description": about,
+            "mediaType": "image",
+            "mediaSubtype": "jpg",
+            "tags": ["OTCache"],
+        }
+        for name, (title, about) in _TEMPLATES.items()
+    ]
+    return {
+        "moduleName": "otcache",
+        "title": "OTCache",
+        "templates": templates,
+        **canvas.workflow(),
+    }
+
+
+WORKFLOWS = {**DEMO_WORKFLOWS, **MODEL_WORKFLOWS, INDEX: index}
+
+
+def as_text(workflow: dict[str, Any]) -> str:
+    """The file's content."""
+    return json.dumps(workflow, indent=1) + "\n"
+
+
+def _save_thumbnail(name: str, picture: Image.Image) -> None:
+    picture = picture.convert("RGB")
+    picture.thumbnail((THUMBNAIL_WIDTH, THUMBNAIL_WIDTH))
+    picture.save(FOLDER / f"{name}.jpg", quality=88, optimize=True)
+
+
+def write_thumbnails(pictures: Path) -> None:
+    """Makes the demo's and the index's thumbnail from a folder that `scripts.demo.run` has written.
+
+    The demo's shows the first pictures of its full run over those of its run with 10 calls.
+    """
+    rows = []
+    for label, run in (("every step", "full"), ("1 step in 5", "otcache_b10")):
+        files = sorted((pictures / run).glob("*.png"))[:THUMBNAIL_PICTURES]
+        rows.append((label, [np.asarray(Image.open(file).convert("RGB")) for file in files]))
+    sheet = contact_sheet(rows=rows, columns=[""] * len(rows[0][1]), scale=2)
+    _save_thumbnail(DEMO, Image.fromarray(sheet))
+    _save_thumbnail(INDEX, Image.open(pictures / "schedule.png"))
+
+
+_PLOTTED = {**DEMO_SCHEDULES, **SCHEDULES}
+
+
+def write_schedule_thumbnails() -> None:
+    """Shows which steps run, for workflows whose models cannot be run here."""
+    for name, (preset, budget, steps) in _PLOTTED.items():
+        file = f"{preset.removeprefix('preset: ')}{SUFFIX}"
+        prediction = predict_schedule(
+            load_anchor(REPOSITORY / "presets" / file), budget, steps=steps
+        )
+        picture = render_schedule(
+            steps=steps,
+            computed_steps=prediction.schedule.computed_steps,
+            curves={name: curve.tolist() for name, curve in prediction.curves.items()},
+            caption=_TEMPLATES[name][0],
+        )
+        _save_thumbnail(name, Image.fromarray(picture))
+
+
+def main() -> int:
+    """Write the workflows, and the thumbnails if asked to."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--pictures", type=Path, help="a folder that scripts.demo.run has written")
+    parser.add_argument("--report", type=Path, help="the report that a calibration has shown")
+    options = parser.parse_args()
+    FOLDER.mkdir(exist_ok=True)
+    for name, make in WORKFLOWS.items():
+        (FOLDER / f"{name}.json").write_text(as_text(make()), encoding="utf-8", newline="\n")
+    write_schedule_thumbnails()
+    if options.pictures is not None:
+        write_thumbnails(options.pictures)
+    if options.report is not None:
+        _save_thumbnail(CALIBRATE, Image.open(options.report))
+    print(f"wrote {', '.join(WORKFLOWS)} to {FOLDER}")
+    return 0
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

@@ -1,0 +1,35 @@
+"""The page of the benchmarks holds what the records hold, and names every benchmark."""
+
+from __future__ import annotations
+
+from benchmarks.__main__ import BENCHMARKS
+from benchmarks.pages.benchmarks import NO_RECORD, PAGE, gpu_table, with_tables
+
+
+def test_measured_tables_are_the_records() -> None:
+    text = PAGE.read_text(encoding="utf-8")
+    assert with_tables(text) == text
+
+
+def test_every_benchmark_has_a_line() -> None:
+    text = PAGE.read_text(encoding="utf-8")
+    assert [name for name in BENCHMARKS if f"\n| `{name}` |" not in text] == []
+
+
+def test_the_gpu_table_says_that_nothing_was_measured_or_shows_it() -> None:
+    assert gpu_table({}) == NO_RECORD
+    row = {
+        "budget": 10, "seconds": 2.5, "speedup": 4.9, "share_of_ideal": 0.98,
+        "whole_speedup": 4.6, "paper_whole_speedup": 4.5, "added_ms": 1.0,
+    }  # fmt: skip
+    saved = {
+        "about": {"model": "FLUX.1 dev"}, "plain": {"seconds": 12.25}, "table": [row],
+        "steps": {"skipped_device_ms": 0.05}, "memory": {"extra": 2 * 2**20},
+        "waits": {"steps": 12, "skipped": {}, "computed": {"cudaStreamSynchronize": 10}},
+    }  # fmt: skip
+
+    lines = gpu_table({"flux": saved}).splitlines()
+
+    assert "| FLUX.1 dev | 50 | 12.25 |" in lines[2]
+    assert "| 10 | 2.50 | 4.90x | 0.980 | 4.60x | 4.50x | 0.050 ms | 10 in 12 steps |" in lines[3]
+    assert lines[3].endswith("| 2.0 MiB |")

@@ -1,0 +1,71 @@
+"""What a calibration costs, by hand."""
+
+from dataclasses import replace
+
+import pytest
+
+from otcache_core.calibration.cost import Cost, calibration_cost, paper_calls
+from otcache_core.calibration.run import fit_prompts
+from otcache_core.calibration.settings import Settings
+from otcache_core.search.settings import SearchSettings
+
+SETTINGS = Settings(search=SearchSettings(trials=40))
+
+
+def test_the_paper_tries_200_candidates_on_every_prompt() -> None:
+    assert paper_calls(10, 8) == 200 * 8 * 10
+
+
+def test_calls_by_stage() -> None:
+    """10 prompts; rho at 11 calls, the curve also at 15, 20 and 26, other gains on 4 prompts."""
+    cost = calibration_cost(SETTINGS, 10)
+
+    # Refined: 4 steps, each with 8 runs from on average half way, on all 10 prompts.
+    assert cost == Cost(
+        full_runs=500,
+        search=40 * 80,
+        rho=5 * 110,
+        curve=10 * (15 + 20 + 26),
+        fits=4 * (9 + 10 + 12 + 13 + 14 + 16 + 17 + 18 + 19),
+        refined=4 * 32 * 10,
+        spent_share=0.525,
+    )
+    assert cost.most == 500 + 3200 + 550 + 610 + 512 + 1280
+    # 4 prompts and an eighth of 10 for each candidate, half of the refinements
+    assert cost.likely_search == round(40 * 8 * (4 + 10 / 8) + 640)
+    assert cost.likely_rho == round(0.525 * 550)
+    assert cost.likely == 500 + cost.likely_search + cost.likely_rho + 610 + 256
+
+
+@pytest.mark.parametrize("changes", [{"gains": False}, {"estimator": "reuse"}])
+def test_without_gains_nothing_is_fitted(changes: dict[str, object]) -> None:
+    cost = calibration_cost(replace(SETTINGS, **changes), 10)  # type: ignore[arg-type]
+
+    assert (cost.fits, cost.refined) == (0, 0)
+    assert cost.likely_search == 1680
+
+
+@pytest.mark.parametrize(("prompts", "trials", "spent"), [(10, 40, 3907), (48, 160, 21183)])
+def test_two_calibrations_spent_about_what_is_told(prompts: int, trials: int, spent: int) -> None:
+    """Of the bundled model; the second one is the bundled anchor's own."""
+    settings = replace(SETTINGS, search=SearchSettings(trials=trials))
+
+    assert calibration_cost(settings, prompts).likely == pytest.approx(spent, rel=0.1)
+
+
+def test_a_few_prompts_are_all_tried() -> None:
+    assert calibration_cost(SETTINGS, 3).spent_share == 1.0
+
+
+def test_a_middle_schedule_is_searched_and_refined_too() -> None:
+    one, two = (calibration_cost(replace(SETTINGS, middle_budget=b), 10) for b in (0, 12))
+
+    assert two.search - one.search == 40 * 120
+    assert two.refined - one.refined == 4 * 72 * 10
+
+
+@pytest.mark.parametrize(
+    ("prompts", "fitted"), [(1, 1), (3, 3), (6, 4), (10, 4), (16, 5), (48, 16), (500, 16)]
+)
+def test_gains_are_fitted_on_a_third_of_the_prompts(prompts: int, fitted: int) -> None:
+    assert fit_prompts(prompts) == fitted

@@ -1,0 +1,94 @@
+"""What is said before a run is what the run then does."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from benchmarks.instruments.record import RECORDS
+
+pytestmark = pytest.mark.host
+
+ROWS = json.loads((RECORDS / "samplers.json").read_text(encoding="utf-8"))["results"]["rows"]
+fuzz = settings(deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+
+
+def _rules(host, made_for, budget, **known):
+    advice = host.module("nodes.page.advice")
+    return [note["rule"] for note in advice.notes_on(made_for, budget, advice.Planned(**known))]
+
+
+def _levels(steps, begin=1.0):
+    return [begin * (1.0 - i / steps) for i in range(steps + 1)]
+
+
+@fuzz
+@given(data=st.data(), made_for=st.integers(2, 60), steps=st.integers(1, 60))
+def test_step_counts_say_what_the_plan_of_the_run_says(host, uniform, data, made_for, steps):
+    plans = host.module("otcache_core.run_time.run_plan")
+    budget = data.draw(st.integers(2, made_for))
+    rules = _rules(host, made_for, budget, steps=steps)
+    plan = plans.fit_to_run(uniform(made_for, budget), _levels(steps), highest=1.0)
+
+    nothing_skipped = {"too_short", "all_steps"} & set(rules)
+    assert plan.schedule.is_full == bool(nothing_skipped)
+    assert ("too_short" in rules) == plan.note.startswith("Caching is off")
+    fitted = "fitted to this run" in plan.note
+    assert fitted == ("other_steps" in rules and not nothing_skipped)
+
+
+@pytest.mark.parametrize(
+    ("known", "expected"),
+    [
+        ({"steps": 50}, []),
+        ({"steps": 30}, ["other_steps"]),
+        ({"steps": 12}, ["few_steps", "other_steps"]),
+        ({"steps": 10}, ["all_steps", "other_steps"]),
+        ({"steps": 8}, ["too_short"]),
+        ({}, []),
+        # The end of a longer schedule, of however few steps.
+        ({"steps": 8, "partial_denoise": True}, []),
+        ({"steps": 50, "partial_denoise": True}, []),
+        ({"steps": 50, "part": True}, []),
+        ({"steps": 20, "part": True}, ["other_steps"]),
+        ({"steps": 50, "sampler_name": "euler"}, []),
+        ({"steps": 50, "sampler_name": "heun"}, ["several_calls"]),
+        ({"steps": 50, "sampler_name": "dpm_adaptive"}, ["adaptive"]),
+        ({"steps": 8, "sampler_name": "euler_cfg_pp"}, ["reads_conds"]),
+        ({"sampler_name": "a sampler of another pack"}, []),
+    ],
+)
+def test_the_rules_that_a_run_meets(host, known, expected):
+    assert _rules(host, 50, 10, **known) == expected
+
+
+def test_a_run_that_begins_low_takes_the_end_of_a_longer_schedule(host, uniform):
+    plans = host.module("otcache_core.run_time.run_plan")
+    plan = plans.fit_to_run(uniform(50, 10), _levels(8, begin=0.2), highest=1.0)
+    assert "steps 42 to 49" in plan.note and not plan.schedule.is_full
+    assert _rules(host, 50, 10, steps=8, partial_denoise=True) == []
+
+
+@pytest.mark.parametrize("row", ROWS, ids=lambda row: row["sampler"])
+def test_samplers_are_said_to_do_what_was_measured(host, row):
+    rules = _rules(host, 50, 12, steps=50, sampler_name=row["sampler"])
+    if row["calls_a_step"] is None:
+        assert rules in (["adaptive"], ["reads_conds"])
+        return
+    advice = host.module("nodes.page.advice")
+    (note,) = advice.notes_on(50, 50, advice.Planned(sampler_name=row["sampler"]))[-1:]
+    assert note["calls"] == round(row["calls_a_step"])
+    assert rules == (["several_calls"] if note["calls"] > 1 else [])
+
+
+def test_a_note_that_several_runs_share_comes_once(host):
+    fields = host.module("otcache_core.documents.fields").Fields
+    document = {
+        "schedule": {"steps": 50, "budget": 10},
+        "runs": [{"steps": 30, "part": False}, {"steps": 30, "part": False, "denoise": 1.0}],
+    }
+    (note,) = host.module("nodes.page.advice").advice_on(fields(document, "request"))
+    assert (note["rule"], note["steps"], note["schedule_steps"]) == ("other_steps", 30, 50)

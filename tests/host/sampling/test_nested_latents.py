@@ -1,0 +1,77 @@
+"""Latents of picture and sound together, which reach samplers as one packed tensor."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import pytest
+import torch
+
+from benchmarks.models.tiny import ARCHITECTURES, Parts
+
+pytestmark = pytest.mark.host
+
+PICTURE, SOUND = (1, 128, 3, 8, 8), (1, 8, 6, 16)
+
+
+class _PictureAndSound(torch.nn.Module):
+    """The host's LTX-Video for the picture, beside it a layer for sound that hears the picture."""
+
+    def __init__(self, video: torch.nn.Module) -> None:
+        super().__init__()
+        self.video, self.dtype = video, video.dtype
+        self.sound = torch.nn.Linear(16, 16)
+
+    def forward(self, x: Any, timestep: Any, context: Any, **rest: Any) -> list[torch.Tensor]:
+        picture, sound = x
+        velocity = self.video(picture, timestep, context, **rest)
+        heard = velocity.mean(dim=(1, 2, 3, 4)).reshape(-1, 1, 1, 1)
+        return [velocity, self.sound(sound) + heard]
+
+
+@pytest.fixture
+def both(host) -> Parts:
+    """A stand-in for models of both, which the host has room for but no example of."""
+    import comfy.conds
+    import comfy.nested_tensor
+
+    parts = next(a for a in ARCHITECTURES if a.name == "LTX-Video").build()
+    inner = parts.model.model
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        inner.diffusion_model = _PictureAndSound(inner.diffusion_model)
+    conds_of_video = inner.extra_conds
+
+    def conds(**about: Any) -> dict[str, Any]:
+        shapes = comfy.conds.CONDConstant(about["latent_shapes"])
+        return {**conds_of_video(**about), "latent_shapes": shapes}
+
+    inner.extra_conds = conds
+    nested = comfy.nested_tensor.NestedTensor([torch.zeros(PICTURE), torch.zeros(SOUND)])
+    return replace(parts, latent={"samples": nested})
+
+
+def test_picture_and_sound_together(both, plain, held_to_plain):
+    shapes = []
+
+    def run(model: Any) -> torch.Tensor:
+        picture, sound = plain(both, model, cfg=3.0).unbind()
+        shapes.append((picture.shape, sound.shape))
+        return torch.cat([picture.flatten(), sound.flatten()])
+
+    held_to_plain("latents of audio and video", both.model, run)
+
+    assert set(shapes) == {(torch.Size(PICTURE), torch.Size(SOUND))}
+
+
+def test_the_sampler_node_takes_them_too(both, plain, sample, uniform):
+    schedule = uniform(20, 8)
+    samples, done = sample(both, schedule, cfg=3.0)
+
+    assert (done["computed"], done["skipped"]) == (8, 12)
+    size = 4 * (torch.Size(PICTURE).numel() + torch.Size(SOUND).numel())
+    assert done["cached_bytes"] == 2 * size  # the last velocity and its slope
+    full = plain(both, cfg=3.0)
+    for ours, theirs in zip(samples.unbind(), full.unbind(), strict=True):
+        assert 0.0 < (ours - theirs).square().mean() < theirs.square().mean()

@@ -1,0 +1,147 @@
+// @ts-check
+// Load OT Anchor tells what it will load, and keeps an anchor in the workflow or saves one from it.
+
+import { app } from "../../../scripts/app.js";
+import { AUTOMATIC, CHOSEN, IN_WORKFLOW, INLINE } from "./anchor_source.js";
+import { ask } from "../shared/ask.js";
+import { setWidget, valueOf, widgetOf } from "../shared/graph_links.js";
+import { addPanel, html, linesOf, makeRoom } from "../shared/panel.js";
+import { watch } from "../shared/watch.js";
+import { say } from "../shared/words.js";
+
+const LINE = 15;
+const FRAME = 14; // padding above and below
+const BUTTONS = 26;
+
+/** @typedef {{ anchor: any, text: string }} Shown  an anchor as the server shows it */
+/** @typedef {{ file?: Shown, carried?: Shown, error?: string, warning?: string }} State */
+
+/** @type {WeakMap<object, { name: string, warning: string }>} what the last run of a node said */
+const lastRuns = new WeakMap();
+
+/** @param {any} node */
+function inputsOf(node) {
+  const name = String(valueOf(node, "anchor_name") ?? "");
+  const chosen = name === AUTOMATIC ? String(node.properties?.[CHOSEN] ?? "") : name;
+  const run = lastRuns.get(node);
+  const warning = run && run.name === chosen ? run.warning : "";
+  return { name, chosen, warning, carried: String(widgetOf(node, INLINE)?.value ?? "") };
+}
+
+/**
+ * Asks for the named file and for the anchor that the workflow carries.
+ * @param {ReturnType<typeof inputsOf>} inputs
+ * @returns {Promise<State>}
+ */
+async function stateOf({ name, chosen, warning, carried }) {
+  /** @type {State} */
+  const state = { warning };
+  if (!chosen) {
+    state.warning = say("automatic_first");
+  } else if (name !== IN_WORKFLOW) {
+    const { answer, error } = await ask("anchors", { query: { name: chosen } });
+    Object.assign(state, error ? { error } : { file: answer });
+  } else if (!carried) {
+    state.error = say("carries_none");
+  }
+  if (carried) {
+    const { answer, error } = await ask("check", { body: { anchor: carried } });
+    if (answer) state.carried = answer;
+    else if (!state.file) state.error = error;
+  }
+  return state;
+}
+
+/** @param {State} state */
+function carriedNote({ file, carried, error }) {
+  if (!file && !carried) return error ?? "";
+  if (!carried) return "";
+  if (!file) return say("carried_only");
+  return JSON.stringify(file.anchor) === JSON.stringify(carried.anchor) ? say("carried") : say("carried_differs");
+}
+
+/** @param {any} node @param {string} saved */
+function choose(node, saved) {
+  const values = widgetOf(node, "anchor_name")?.options?.values;
+  if (Array.isArray(values) && !values.includes(saved)) values.unshift(saved);
+  setWidget(node, "anchor_name", saved);
+}
+
+/** A name for a file, from the anchor's own. @param {any} anchor */
+function fileName(anchor) {
+  return String(anchor.name).replace(/[^\p{L}\p{N}._ -]/gu, "_").replace(/^[. ]+/, "").slice(0, 80) || "anchor";
+}
+
+/** @param {any} node */
+function createPanel(node) {
+  const text = html("div", { class: "otcache-text" });
+  const note = html("div", { class: "otcache-note", role: "status" });
+  const buttons = html("div", { class: "otcache-buttons" });
+  const element = html("div", { class: "otcache-anchors" }, text, note, buttons);
+  let height = LINE + FRAME;
+  addPanel(node, "otcache_anchors", element, () => height);
+
+  /** @param {string} word @param {() => void} act */
+  function button(word, act) {
+    const made = html("button", { type: "button", title: say(`${word}_help`) }, say(word));
+    made.addEventListener("click", act);
+    return made;
+  }
+
+  /** @param {Shown} carried */
+  async function save({ anchor }) {
+    const body = { name: fileName(anchor), anchor: JSON.stringify(anchor) };
+    const { answer, error } = await ask("anchors", { body });
+    if (answer) choose(node, answer.saved);
+    else note.textContent = error ?? "";
+  }
+
+  /** @param {State} state */
+  function draw(state) {
+    const { file, carried } = state;
+    const about = carriedNote(state);
+    const said = [state.warning, about].filter(Boolean).join("\n");
+    text.textContent = (file ?? carried)?.text ?? "";
+    note.textContent = said;
+    const offers = [];
+    if (file && about !== say("carried")) {
+      offers.push(button("keep", () => setWidget(node, INLINE, JSON.stringify(file.anchor))));
+    }
+    if (carried && about !== say("carried")) offers.push(button("save", () => save(carried)));
+    if (carried) offers.push(button("remove", () => setWidget(node, INLINE, "")));
+    buttons.replaceChildren(...offers);
+    element.dataset.state = file || carried ? "shown" : "failed";
+    height = FRAME + LINE * (linesOf(text.textContent, node) + linesOf(said, node)) + (offers.length ? BUTTONS : 0);
+    makeRoom(node);
+  }
+  return draw;
+}
+
+app.registerExtension({
+  name: "otcache.loadAnchor",
+
+  /** @param {any} node */
+  nodeCreated(node) {
+    if (node.comfyClass !== "OTCacheLoadAnchor") return;
+    const widget = widgetOf(node, INLINE);
+    if (widget) {
+      // Long JSON that nobody types: the panel's buttons fill it.
+      widget.hidden = true;
+      widget.computeSize = () => [0, -4]; // the classic renderer's gap between widgets, taken back
+      widget.options = { ...widget.options, hidden: true };
+    }
+    const draw = createPanel(node);
+    const before = node.onExecuted;
+    node.onExecuted = function (/** @type {any} */ output) {
+      before?.apply(this, arguments);
+      const run = output?.otcache?.[0];
+      if (!run) return;
+      lastRuns.set(node, { name: String(run.name), warning: String(run.warning ?? "") });
+      node.properties[CHOSEN] = String(run.name);
+    };
+    watch(node, inputsOf, async (inputs) => {
+      const state = await stateOf(inputs);
+      return () => draw(state);
+    });
+  },
+});

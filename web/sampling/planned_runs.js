@@ -1,0 +1,78 @@
+// @ts-check
+// Which sampling runs a model goes to: through LoRAs, guiders, reroutes and subgraphs.
+
+import { NEVER, BYPASSED, followersOf, originOf, valueOf, widgetOf } from "../shared/graph_links.js";
+
+const PASSED_ON = new Set(["MODEL", "GUIDER", "*"]);
+const MAX_RUNS = 8; // the same as in nodes/page/advice.py
+const MAX_HOPS = 50;
+
+/** @typedef {{ steps?: number, sampler_name?: string, denoise?: number, part: boolean }} Run */
+
+/**
+ * The run of a node that has its own steps and sampler, such as KSampler.
+ * @param {any} node
+ * @returns {Run}
+ */
+export function ownRun(node) {
+  const [begin, end] = [valueOf(node, "start_at_step"), valueOf(node, "end_at_step")];
+  const steps = valueOf(node, "steps");
+  return {
+    steps,
+    sampler_name: valueOf(node, "sampler_name"),
+    denoise: valueOf(node, "denoise"),
+    part: begin > 0 || end < steps,
+  };
+}
+
+/**
+ * The run of a node that takes noise levels and a sampler, such as SamplerCustomAdvanced. Levels that
+ * come from anything but a scheduler tell nothing of their number.
+ * @param {any} node
+ * @returns {Run}
+ */
+function customRun(node) {
+  const scheduler = originOf(node, "sigmas")?.node;
+  const sampler = originOf(node, "sampler")?.node;
+  return {
+    steps: scheduler && valueOf(scheduler, "steps"),
+    sampler_name: sampler && valueOf(sampler, "sampler_name"),
+    denoise: scheduler && valueOf(scheduler, "denoise"),
+    part: false,
+  };
+}
+
+/** @param {any} node @param {string} name */
+const takes = (node, name) => node.inputs?.some((/** @type {any} */ i) => i.name === name);
+
+/**
+ * @param {any} node
+ * @returns {Run | undefined}
+ */
+function runOf(node) {
+  if (widgetOf(node, "steps") && widgetOf(node, "sampler_name")) return ownRun(node);
+  return takes(node, "sigmas") && takes(node, "sampler") ? customRun(node) : undefined;
+}
+
+/** Whether a node brings a schedule of its own, which replaces the one before it. @param {any} node */
+function reschedules(node) {
+  return String(node.comfyClass).startsWith("OTCache") && Boolean(originOf(node, "schedule"));
+}
+
+/**
+ * Every run that the model of a node goes to.
+ * @param {any} node
+ * @param {number} [hops]
+ * @returns {Run[]}
+ */
+export function runsFrom(node, hops = 0) {
+  if (hops > MAX_HOPS) return [];
+  const found = followersOf(node, PASSED_ON).flatMap((/** @type {any} */ next) => {
+    if (next.mode === NEVER) return [];
+    if (next.mode === BYPASSED) return runsFrom(next, hops + 1);
+    if (reschedules(next)) return [];
+    const run = runOf(next);
+    return run ? [run] : runsFrom(next, hops + 1);
+  });
+  return found.slice(0, MAX_RUNS);
+}

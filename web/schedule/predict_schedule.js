@@ -1,0 +1,62 @@
+// @ts-check
+// Predict Cache Schedule draws its schedule while its sliders move, before anything is queued.
+
+import { app } from "../../../scripts/app.js";
+import { anchorOf } from "../anchors/anchor_source.js";
+import { ask } from "../shared/ask.js";
+import { valueOf, widgetOf } from "../shared/graph_links.js";
+import { addPanel, makeRoom } from "../shared/panel.js";
+import { noteSchedule } from "./schedule_source.js";
+import { createScheduleView } from "./schedule_view.js";
+import { watch } from "../shared/watch.js";
+import { say } from "../shared/words.js";
+
+const HEIGHT = 228;
+const NUMBERS = ["budget", "steps", "rho", "anchor_rho", "target_lpips"];
+
+/**
+ * What the node would predict with. Numbers that only a run can tell are replaced by the widget's.
+ * @param {any} node
+ */
+function inputsOf(node) {
+  /** @type {Record<string, any>} */
+  const values = {};
+  const remarks = [];
+  for (const name of NUMBERS) {
+    const value = valueOf(node, name);
+    values[name] = value ?? widgetOf(node, name)?.value;
+    if (value === undefined) remarks.push(say("linked", { name, value: values[name] }));
+  }
+  return { anchor: anchorOf(node), values, remark: remarks.join(" ") };
+}
+
+/** @param {ReturnType<typeof inputsOf>} inputs */
+function predict({ anchor, values }) {
+  if (anchor.text) return ask("schedule", { body: { ...values, name: anchor.name, anchor: anchor.text } });
+  return ask("schedule", { query: { name: anchor.name, values: JSON.stringify(values) } });
+}
+
+app.registerExtension({
+  name: "otcache.predictSchedule",
+
+  /** @param {any} node */
+  nodeCreated(node) {
+    if (node.comfyClass !== "OTCachePredictSchedule") return;
+    const view = createScheduleView();
+    addPanel(node, "otcache_schedule", view.element, () => HEIGHT);
+    makeRoom(node);
+    watch(node, inputsOf, async (inputs) => {
+      const { missing } = inputs.anchor;
+      if (missing) {
+        noteSchedule(node);
+        return () => view.fail(missing);
+      }
+      const { answer, error } = await predict(inputs);
+      return () => {
+        noteSchedule(node, answer);
+        if (error) view.fail(error);
+        else view.show(answer, inputs.remark);
+      };
+    });
+  },
+});

@@ -1,0 +1,158 @@
+// @ts-check
+// Shows on each OTCache node what it did: the text of its last result, and news while it runs.
+// Samplers have a bar of computed and skipped steps, and what to know about the run set apart:
+// before it as advice, afterwards as the run's own note.
+
+import { app } from "../../../scripts/app.js";
+import { api } from "../../../scripts/api.js";
+import { findNode } from "./graph_links.js";
+import { addPanel, html, linesOf, makeRoom, svg } from "./panel.js";
+import { say } from "./words.js";
+
+const LINE = 15;
+const FRAME = 14; // padding above and below
+const BAR = 15;
+const MAX_LINES = 14;
+const SAID_BY_THEMSELVES = new Set([
+  "OTCacheCalibrateAnchor",
+  "OTCacheLoadAnchor",
+  "OTCachePredictSchedule",
+]);
+
+/**
+ * @typedef {{ steps: number, computed: number, skipped: number, evaluations: number,
+ *   note: string }} Report  of nodes/sampler.py
+ * @typedef {{ node: string, text: string, report?: Report }} TextEvent
+ */
+
+/** @param {any} node */
+function hasText(node) {
+  const kind = String(node?.comfyClass ?? "");
+  return kind.startsWith("OTCache") && !SAID_BY_THEMSELVES.has(kind);
+}
+
+/** Computed steps high, skipped ones low. @param {Report} report */
+function drawBar({ steps, computed, skipped }) {
+  const label = say("bar_label", { computed, skipped });
+  const bar = svg("svg", { class: "otcache-run", viewBox: `0 0 ${steps} 1`, preserveAspectRatio: "none" });
+  bar.setAttribute("role", "img");
+  bar.setAttribute("aria-label", label);
+  bar.append(
+    svg("rect", { width: computed, height: 1, class: "otcache-computed" }),
+    svg("rect", { x: computed, y: 0.65, width: skipped, height: 0.35, class: "otcache-skipped" }),
+  );
+  return bar;
+}
+
+/** What to know about a run, the sampler's own share of it included. @param {Report} report */
+function notesOf({ note, evaluations, computed }) {
+  const often = computed && evaluations / computed;
+  return [note, often > 1.2 ? say("calls_often", { times: often.toFixed(1) }) : ""].filter(Boolean).join("\n");
+}
+
+/** @typedef {ReturnType<typeof createPanel>} Panel */
+/** @type {WeakMap<object, Panel>} */
+const panels = new WeakMap();
+
+/** @param {any} node */
+function createPanel(node) {
+  const advice = html("div", { class: "otcache-advice" });
+  const bar = html("div");
+  const body = html("div", { class: "otcache-text" });
+  const note = html("div", { class: "otcache-note" });
+  const element = html("div", { class: "otcache-result", role: "status" }, advice, bar, body, note);
+  let height = LINE + FRAME;
+  let advised = "";
+  let settled = ""; // the advice that a run was made with: its own note tells the outcome
+  addPanel(node, "otcache_text", element, () => height);
+
+  function fit() {
+    advice.textContent = advised === settled ? "" : advised;
+    const lines = [advice, body, note].reduce((sum, part) => sum + linesOf(part.textContent ?? "", node), 0);
+    height = FRAME + (bar.firstChild ? BAR : 0) + LINE * Math.min(Math.max(lines, 1), MAX_LINES);
+    makeRoom(node);
+  }
+
+  return {
+    /** @param {string} text @param {Report} [report] */
+    show(text, report) {
+      const steps = report?.steps ? report : undefined;
+      bar.replaceChildren(...(steps ? [drawBar(steps)] : []));
+      note.textContent = steps ? notesOf(steps) : "";
+      // The note is the text's end: it is not said twice.
+      const own = steps?.note && text.endsWith(steps.note) ? text.slice(0, -steps.note.length) : text;
+      body.textContent = own.trimEnd();
+      if (steps) settled = advised;
+      fit();
+    },
+    /** The result of a run before the page was opened. */
+    keep() {
+      if (body.textContent !== say("not_run")) return;
+      body.textContent = say("result_kept");
+      fit();
+    },
+    /** @param {string} text */
+    advise(text) {
+      advised = text;
+      fit();
+    },
+  };
+}
+
+/**
+ * The panel is added on first use: most nodes that never ran keep their size.
+ * @param {any} node
+ */
+function panelOf(node) {
+  const panel = panels.get(node) ?? createPanel(node);
+  panels.set(node, panel);
+  return panel;
+}
+
+/**
+ * Says before a run what to know of it; empty where there is nothing to say.
+ * @param {any} node
+ * @param {string} text
+ */
+export function advise(node, text) {
+  if (text && !panels.has(node)) show(node, say("not_run"));
+  if (panels.has(node)) panelOf(node).advise(text);
+}
+
+/**
+ * @param {any} node
+ * @param {unknown} text
+ * @param {Report} [report]
+ */
+function show(node, text, report) {
+  if (!hasText(node) || typeof text !== "string" || !text) return;
+  panelOf(node).show(text, report);
+}
+
+app.registerExtension({
+  name: "otcache.nodeText",
+
+  setup() {
+    api.addEventListener("otcache.text", (/** @type {CustomEvent<TextEvent>} */ { detail }) => {
+      show(findNode(detail.node), detail.text, detail.report);
+    });
+    // ComfyUI runs no node again whose result it still has, and then tells no more of it.
+    api.addEventListener("execution_cached", (/** @type {CustomEvent<any>} */ { detail }) => {
+      for (const id of detail?.nodes ?? []) panels.get(findNode(id))?.keep();
+    });
+  },
+
+  /** @param {any} node */
+  nodeCreated(node) {
+    if (!hasText(node)) return;
+    // While a sampler shows previews, Nodes 2.0 does not see the widgets that are added.
+    if (node.comfyClass === "OTCacheSampler") show(node, say("not_run"));
+    const before = node.onExecuted;
+    node.onExecuted = function (/** @type {any} */ output) {
+      before?.apply(this, arguments);
+      const text = output?.text;
+      const report = output?.otcache?.at?.(-1);
+      show(node, Array.isArray(text) ? text.join("\n") : text, report?.computed ? report : undefined);
+    };
+  },
+});
