@@ -1,8 +1,7 @@
 """Keeps the measured tables of two pages the same as the records they come from.
 
 `python -m benchmarks.pages.compatibility` writes them anew, in `docs/compatibility.md` and in the
-help page
-of OTCache Sigmas.
+help page of OTCache Sigmas.
 """
 
 from __future__ import annotations
