@@ -254,7 +254,7 @@ def barycentre(bench: Bench) -> dict[str, Any]:
         calls, seconds = calls + one.model_calls, seconds + one.seconds
         nodes.append(one.found.best.computed_steps)
     mean = np.mean(np.array(nodes, dtype=float), axis=0)
-    merged = bench.core("gaps").candidate(bench.core("transport").project_to_steps(mean))
+    merged = bench.core("gaps").candidate(bench.core("projection").project_to_steps(mean))
     alone = replace(variant, proposer="none", polish=False, trials=1)
     calibration = bench.search("barycentre", [merged], alone).found
     return {

@@ -8,7 +8,7 @@ from comfy_api.latest import io
 
 from ..otcache_core.documents.anchor import Anchor
 from ..otcache_core.documents.fidelity import choose_budget, expectation
-from ..otcache_core.drawing.plots import render_schedule
+from ..otcache_core.drawing.schedule_plot import render_schedule
 from ..otcache_core.transport import (
     DEFAULT_RHO,
     MAX_RHO,

@@ -66,7 +66,7 @@ def paper_rho(bench: FidelityBench, calls: int) -> Configured:
 
 def plain_rounding(bench: FidelityBench, calls: int) -> Configured:
     """The paper's projection to integers: each step rounded by itself."""
-    project = bench.host.core("transport").round_to_steps
+    project = bench.host.core("projection").round_to_steps
     return by_schedule(bench, bench.predicted(calls, project=project))
 
 

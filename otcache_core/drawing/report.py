@@ -11,7 +11,9 @@ from ..documents.schedule import Schedule
 from ..search.trials import SearchResult, Trial
 from ..transport import warping_curve
 from .canvas import INK, MARGIN, MUTED, Axes, Canvas, Key, Picture, padded, ticks, tint
-from .plots import COMPUTED_COLOUR, SKIPPED_COLOUR, render_schedule, render_search
+from .schedule_plot import render_schedule
+from .search_plot import render_search
+from .style import COMPUTED_COLOUR, SKIPPED_COLOUR
 
 WIDTH = 960
 _LABEL = 120

@@ -10,7 +10,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from ..documents.schedule import Schedule
-from ..transport import project_to_steps, retime, warping_curve
+from ..projection import project_to_steps
+from ..transport import retime, warping_curve
 
 SIGMA_TOLERANCE = 1e-4
 """Relative difference under which two noise levels are the same."""

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from otcache_core.drawing.plots import contact_sheet
+from otcache_core.drawing.contact_sheet import contact_sheet
 from scripts.workflows.demo import STEPS
 
 BUSY = 0.25

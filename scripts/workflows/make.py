@@ -16,7 +16,8 @@ import numpy as np
 from PIL import Image
 
 from otcache_core.documents.anchor import SUFFIX, load_anchor
-from otcache_core.drawing.plots import contact_sheet, render_schedule
+from otcache_core.drawing.contact_sheet import contact_sheet
+from otcache_core.drawing.schedule_plot import render_schedule
 from otcache_core.transport import predict_schedule
 from scripts.host.find import REPOSITORY
 from scripts.workflows.canvas import Canvas

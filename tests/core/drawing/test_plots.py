@@ -5,15 +5,11 @@ from typing import Any
 import numpy as np
 import pytest
 
-from otcache_core.drawing.plots import (
-    COMPUTED_COLOUR,
-    SKIPPED_COLOUR,
-    Picture,
-    contact_sheet,
-    render_schedule,
-    render_search,
-    strip_boxes,
-)
+from otcache_core.drawing.canvas import Picture
+from otcache_core.drawing.contact_sheet import contact_sheet
+from otcache_core.drawing.schedule_plot import render_schedule, strip_boxes
+from otcache_core.drawing.search_plot import render_search
+from otcache_core.drawing.style import COMPUTED_COLOUR, SKIPPED_COLOUR
 from otcache_core.errors import OTCacheError
 
 SCHEDULE = [0, 1, 2, 4, 7, 12, 18, 27, 38, 49]
