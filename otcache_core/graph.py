@@ -266,11 +266,7 @@ def shortest_path_over_triples(
 
     Args:
         costs: ``(T, T, T + 1)`` from ``TripleCosts.mean``.
-        budget: Number of computed nodes, from 2 to T.
-        gamma: Peak suppression, at least 1.
-
-    Returns:
-        The computed steps.
+        budget, gamma: As there.
     """
     steps = len(costs)
     _check_path(budget, steps, gamma)

@@ -18,7 +18,6 @@ import tempfile
 import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from types import TracebackType
 
 from scripts.host.client import ComfyClient
 from scripts.host.fetch import SetupError
@@ -176,12 +175,7 @@ class ComfyServer(ComfyClient):
             raise
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *raised: object) -> None:
         """End ComfyUI; remove the base folder if it was a temporary one."""
         self.stop()
 
