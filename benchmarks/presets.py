@@ -9,7 +9,8 @@ from __future__ import annotations
 import argparse
 from collections.abc import Iterator, Sequence
 
-from benchmarks.models.bundled import STEPS, BundledModel, Row, prompts, record_rows, rms
+from benchmarks.models.sampled import STEPS
+from benchmarks.runs.rows import Row, demo_on, record_rows, rms
 from scripts.host.inprocess import Host
 
 BUDGETS = (10, 13, 17, 20)
@@ -18,7 +19,7 @@ NAMES = ("otcache-demo", "flow-matching (generic)", "z-image", "qwen-image", "qw
 
 
 def _rows(host: Host) -> Iterator[Row]:
-    bundled = BundledModel(host, prompts("held_out")[:PROMPTS])
+    bundled = demo_on(host, PROMPTS)
     all_of_them = list(range(PROMPTS))
     full = bundled.sample(all_of_them)
     fewer = [rms(bundled.sample(all_of_them, steps=budget), full) for budget in BUDGETS]

@@ -17,7 +17,8 @@ import torch
 
 from benchmarks.instruments.counting import counted
 from benchmarks.instruments.record import RECORDS
-from benchmarks.models.bundled import ANCHOR, STEPS, BundledModel, Row, prompts, record_rows, rms
+from benchmarks.models.sampled import STEPS
+from benchmarks.runs.rows import ANCHOR, Row, demo_on, record_rows, rms
 from scripts.host.inprocess import Host
 
 BUDGET = 12
@@ -33,7 +34,7 @@ class Samplers:
 
     def __init__(self, host: Host) -> None:
         self.host = host
-        self.bundled = BundledModel(host, prompts("held_out")[:PROMPTS])
+        self.bundled = demo_on(host, PROMPTS)
         anchor = host.module("nodes.library.files").open_anchor(ANCHOR)
         predict = host.core("transport").predict_schedule
         self.schedule = predict(anchor, BUDGET, steps=STEPS).schedule

@@ -22,8 +22,8 @@ from typing import Any
 import torch
 
 from benchmarks.instruments.record import write_record
-from benchmarks.prediction import measure as measure_prediction
 from benchmarks.runs.imports import measure_start
+from benchmarks.runs.predictions import measure_prediction
 from benchmarks.runs.timed import Case, SpeedRuns
 from scripts.host.inprocess import start_host
 

@@ -14,7 +14,7 @@ from typing import Any
 
 import torch
 
-from benchmarks.models.bundled import ANCHOR, BundledModel, Row, prompts, record_rows, rms
+from benchmarks.runs.rows import ANCHOR, Row, demo_on, record_rows, rms
 from scripts.host.inprocess import Host
 
 BUDGET = 12
@@ -55,7 +55,7 @@ class Transfer:
 
     def __init__(self, host: Host) -> None:
         self.host = host
-        self.bundled = BundledModel(host, prompts("held_out")[:PROMPTS])
+        self.bundled = demo_on(host, PROMPTS)
         self.anchor = host.module("nodes.library.files").open_anchor(ANCHOR)
         self.predict = host.core("transport").predict_schedule
         self.apply = host.module("nodes.sampling.host").apply_schedule

@@ -1,4 +1,7 @@
-"""What a contestant of the fidelity benchmark is: a way to sample with a given number of calls."""
+"""What a contestant of the fidelity benchmark is: a way to sample with a given number of calls.
+
+Each module beside this one that has a ``CONTESTANTS`` takes part.
+"""
 
 from __future__ import annotations
 
@@ -11,7 +14,9 @@ from typing import Any, Protocol
 import torch
 
 from benchmarks.instruments.counting import counted
-from benchmarks.models.bundled import BATCH, STEPS, BundledModel
+from benchmarks.models.ground_model import GroundModel
+from benchmarks.models.sampled import BATCH, STEPS, SampledModel
+from benchmarks.runs.searches import SearchBench
 from scripts.host.inprocess import Host
 
 logger = logging.getLogger("otcache")
@@ -24,8 +29,8 @@ class Configured:
     Attributes:
         model: A ComfyUI ModelPatcher: a clone, patched.
         steps: Sampler steps.
-        sampler, scheduler: ComfyUI's names.
-        sigmas: Own noise levels instead of ``steps`` and ``scheduler``, or ``None``.
+        sampler: ComfyUI's name.
+        sigmas: Own noise levels instead of ``steps`` and the model's scheduler, or ``None``.
         batch: How many prompts may be sampled in one batch; 1 for caches that decide per batch.
         note: What the record says of the settings that were chosen.
     """
@@ -33,7 +38,6 @@ class Configured:
     model: Any
     steps: int = STEPS
     sampler: str = "euler"
-    scheduler: str = "simple"
     sigmas: tuple[float, ...] | None = None
     batch: int = BATCH
     note: str = ""
@@ -44,21 +48,41 @@ class Bench(Protocol):
 
     Attributes:
         host: The host with the pack in it.
-        model: The bundled model's patcher.
-        bundled: The bundled model on calibration prompts.
-        trajectories: Full runs on the first of these prompts, ``otcache_core`` Trajectory each.
-        sigmas: Noise levels of a full run.
+        ground: The model that is measured, and the settings that it is sampled with.
+        seen: The model on calibration prompts, which settings may be tuned on.
+        searches: Graphs of these prompts, and searches there.
         work: A folder that keeps what was prepared.
         shared: The same for what workers share.
     """
 
     host: Host
-    model: Any
-    bundled: BundledModel
-    trajectories: list[Any]
-    sigmas: tuple[float, ...]
+    ground: GroundModel
+    seen: SampledModel
+    searches: SearchBench
     work: Path
     shared: Path
+
+    @property
+    def model(self) -> Any:
+        """The model's patcher."""
+
+    @property
+    def sigmas(self) -> tuple[float, ...]:
+        """Noise levels of a full run."""
+
+    @property
+    def trajectories(self) -> list[Any]:
+        """Full runs on the calibration prompts, a Trajectory of the pack's core each."""
+
+    @property
+    def anchor(self) -> Any:
+        """The model's anchor."""
+
+    def fresh_model(self) -> Any:
+        """The model built anew, for what replaces parts of it."""
+
+    def predicted(self, calls: int, **options: Any) -> Any:
+        """The schedule that the model's anchor predicts."""
 
     def our_steps(self, calls: int) -> tuple[int, ...]:
         """The computed steps that OTCache predicts at that budget."""
@@ -74,7 +98,7 @@ def refuse(name: str, calls: int, why: str) -> None:
 
 
 def sample(
-    bundled: BundledModel, how: Configured, indices: Sequence[int]
+    sampled: SampledModel, how: Configured, indices: Sequence[int]
 ) -> tuple[torch.Tensor, list[int]]:
     """Samples some prompts.
 
@@ -82,12 +106,11 @@ def sample(
         The final latents, and for each prompt how often the model really worked.
     """
     latents, calls = [], []
-    for batch in bundled.batches(indices, how.batch):
+    for batch in sampled.batches(indices, how.batch):
         with counted(how.model) as (model, asked):
             latents.append(
-                bundled.sample(
-                    batch, model, steps=how.steps, sampler=how.sampler, scheduler=how.scheduler,
-                    sigmas=how.sigmas,
+                sampled.sample(
+                    batch, model, steps=how.steps, sampler=how.sampler, sigmas=how.sigmas,
                 )
             )  # fmt: skip
         calls += [asked.worked] * len(batch)

@@ -123,7 +123,7 @@ def _taylor(bench: Bench, calls: int) -> Configured:
     return by_forecast(bench, bench.our_steps(calls), taylor)
 
 
-FORECASTERS: dict[str, Contestant] = {
+CONTESTANTS: dict[str, Contestant] = {
     "Spectrum's Chebyshev ridge (our re-implementation)": _spectrum,
     "Spectrum's Chebyshev ridge and slope, half each (our re-implementation)": _spectrum_blended,
     "L2P-like learned weights (our re-implementation)": _learned,

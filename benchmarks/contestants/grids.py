@@ -39,7 +39,7 @@ def host_grid(node_id: str, module: str, **settings: Any) -> Contestant:
     return contestant
 
 
-GRIDS: dict[str, Contestant] = {
+CONTESTANTS: dict[str, Contestant] = {
     "GITS grid, euler": host_grid("GITSScheduler", "nodes_gits", coeff=1.2),
     "OptimalSteps grid, euler": host_grid(
         "OptimalStepsScheduler", "nodes_optimalsteps", model_type="FLUX"

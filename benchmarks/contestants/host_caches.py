@@ -7,10 +7,9 @@ from typing import Any
 
 import torch
 
-from benchmarks.contestants import tuning
-from benchmarks.contestants.contestant import Bench, Configured, Contestant, sample
+from benchmarks.contestants.contestant import Bench, Configured, Contestant
 from benchmarks.contestants.loading import ensure_extra
-from benchmarks.contestants.tuning import TOLERANCE, tune
+from benchmarks.contestants.tuning import TOLERANCE, calibration_loss, tune
 
 THRESHOLDS = (0.005, 3.0)
 """From about every step computed to the nodes' largest."""
@@ -36,14 +35,6 @@ def with_copied_input(model: Any) -> Any:
     # What is added first is outermost.
     clone.add_wrapper_with_key(WrappersMP.DIFFUSION_MODEL, "copy_input", _copy_input)
     return clone
-
-
-def calibration_loss(bench: Bench, how: Configured) -> float:
-    """Mean LPIPS on the prompts that thresholds are tuned on."""
-    bundled = bench.bundled
-    latents, _ = sample(bundled, how, range(tuning.PROMPTS))
-    references = torch.cat(bundled.references[: tuning.PROMPTS])
-    return float(bundled.lpips(bundled.decode(latents), references).mean())
 
 
 def host_cache(node_id: str) -> Contestant:
@@ -86,7 +77,7 @@ def host_cache(node_id: str) -> Contestant:
     return contestant
 
 
-HOST_CACHES: dict[str, Contestant] = {
+CONTESTANTS: dict[str, Contestant] = {
     "EasyCache (the host's)": host_cache("EasyCache"),
     "LazyCache (the host's)": host_cache("LazyCache"),
 }

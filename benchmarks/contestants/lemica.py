@@ -20,7 +20,8 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from benchmarks.contestants.contestant import Bench, Configured
+from benchmarks.contestants.contestant import Bench, Configured, Contestant
+from benchmarks.contestants.schedules import with_steps
 
 Costs = NDArray[np.float64]
 
@@ -99,9 +100,9 @@ def _measure_end(bench: Bench, end: int) -> dict[tuple[int, int], float]:
     sigmas = bench.sigmas
     starts = [end - length for length in _lengths(end)]
     flat = [t.x[i] + (sigmas[end] - sigmas[i]) * t.velocity[i] for i in starts for t in runs]
-    states = torch.from_numpy(np.stack(flat)).float().reshape(-1, 3, 64, 64)
+    states = torch.from_numpy(np.stack(flat)).float().reshape(-1, *bench.ground.latent.shape[1:])
     prompts = list(range(len(runs))) * len(starts)
-    last = bench.bundled.resume(prompts, states, sigmas[end:]).flatten(1).numpy()
+    last = bench.seen.resume(prompts, states, sigmas[end:]).flatten(1).numpy()
     errors = np.abs(last - np.stack([t.x[-1] for t in runs] * len(starts))).mean(axis=1)
     means = errors.reshape(len(starts), len(runs)).mean(axis=1)
     return {(start, end): float(error) for start, error in zip(starts, means, strict=True)}
@@ -136,11 +137,10 @@ def _ends(steps: int) -> Sequence[int]:
 
 
 def lemica(bench: Bench, calls: int) -> Configured:
-    """The bundled model with LeMiCa's schedule."""
+    """The model with LeMiCa's schedule."""
     costs = edge_costs(bench)
     path = minimax_path(costs, calls)
-    schedule = bench.host.core("documents.schedule").Schedule(len(costs), path, "reuse")
-    model = bench.host.module("nodes.sampling.host").apply_schedule(
-        bench.model, schedule, quiet=True
-    )
-    return Configured(model, note=f"computed steps {' '.join(map(str, path))}")
+    return with_steps(bench, path, "reuse")
+
+
+CONTESTANTS: dict[str, Contestant] = {"LeMiCa's path (our re-implementation)": lemica}

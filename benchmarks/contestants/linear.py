@@ -44,7 +44,7 @@ def slope(sigmas: Sequence[float]) -> Forecast:
 
 
 def by_forecast(bench: Bench, computed_steps: Sequence[int], forecast: Forecast) -> Configured:
-    """The bundled model under Euler with the steps between the computed ones forecast."""
+    """The model under Euler with the steps between the computed ones forecast."""
     from comfy.patcher_extension import WrappersMP
 
     plan = plan_weights(len(bench.sigmas) - 1, computed_steps, forecast)

@@ -1,6 +1,6 @@
 """Packs of others, given by their folders, at settings that reach the asked model calls.
 
-A pack is loaded by the host's own loader and its node patches a bundled model of its own, because
+A pack is loaded by the host's own loader and its node patches a model of its own, because
 some packs replace parts of the model itself.
 """
 
@@ -14,7 +14,7 @@ from typing import Any
 from benchmarks.contestants.contestant import Bench, Configured, Contestant, refuse
 from benchmarks.contestants.loading import ensure_node
 from benchmarks.contestants.tuning import TOLERANCE, tune
-from benchmarks.models.bundled import BATCH, STEPS
+from benchmarks.models.sampled import BATCH, STEPS
 
 
 @dataclass(frozen=True)
@@ -107,7 +107,7 @@ def peer_contestant(peer: Peer, folder: Path) -> Contestant:
 
     def configure(bench: Bench, setting: float) -> Configured:
         ensure_node(peer.node, folder)
-        own = bench.host.run("OTCacheDemoModel", batch_size=1).outputs[0]
+        own = bench.fresh_model()
         (model,) = bench.host.run(
             peer.node, model=peer.prepare(own), **peer.settings(setting)
         ).outputs

@@ -80,10 +80,18 @@ def tune(
     if key not in kept:
 
         def count(setting: float) -> float:
-            made = sample(bench.bundled, configure(setting), indices)[1]
+            made = sample(bench.seen, configure(setting), indices)[1]
             return sum(made) / len(made)
 
         found = bisect(count, calls, *bounds, TRIES)
         kept[key] = [found.setting, found.calls]
         path.write_text(json.dumps(kept, indent=1), encoding="utf-8")
     return Tuned(*kept[key])
+
+
+def calibration_loss(bench: Bench, how: Configured) -> float:
+    """Mean LPIPS on the prompts that settings are tuned on."""
+    indices = list(range(PROMPTS))
+    latents, _ = sample(bench.seen, how, indices)
+    pictures = bench.seen.pictures(latents)
+    return float(bench.seen.compare(bench.seen.lpips, pictures, indices).mean())

@@ -10,8 +10,10 @@ import sys
 from collections.abc import Callable
 from typing import Any
 
-from benchmarks.contestants.forecasters import FORECASTERS
-from benchmarks.contestants.own import MEANCACHE, ORACLE, OURS
+from benchmarks.contestants.forecasters import CONTESTANTS as FORECASTERS
+from benchmarks.contestants.meancache import MEANCACHE
+from benchmarks.contestants.own import ORACLE
+from benchmarks.instruments.numbers import OURS
 from benchmarks.instruments.record import RECORDS
 from benchmarks.pages.tables import markdown_table, replace_table, rewrite
 from scripts.host.find import REPOSITORY

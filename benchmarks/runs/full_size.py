@@ -10,6 +10,7 @@ from dataclasses import replace
 from typing import Any
 
 import torch
+from torch.profiler import ProfilerActivity, profile, record_function
 
 from benchmarks.instruments.step_clock import (
     Apply,
@@ -216,7 +217,6 @@ class FullRuns:
 
     def _profile(self, apply: Apply) -> dict[str, dict[str, int]]:
         from comfy.patcher_extension import WrappersMP
-        from torch.profiler import ProfilerActivity, profile, record_function
 
         def named(name: str) -> Any:
             def wrapper(executor: Any, *args: Any, **kwargs: Any) -> Any:

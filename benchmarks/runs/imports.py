@@ -20,6 +20,9 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from scripts.host.find import REPOSITORY, ensure_host
+from scripts.host.torchvision_cpu import declare_missing_operators
+
 ROOT = Path(__file__).parents[2]
 LAZY = ("optuna", "lpips", "scipy", "matplotlib")
 """Packages that must wait until they are used; the host itself may import some of them."""
@@ -27,9 +30,6 @@ LAZY = ("optuna", "lpips", "scipy", "matplotlib")
 
 def _import_host() -> None:
     """Imports what ComfyUI's `main.py` does, in its order."""
-    from scripts.host.find import ensure_host
-    from scripts.host.torchvision_cpu import declare_missing_operators
-
     declare_missing_operators()
     sys.path.insert(0, str(ensure_host()))
     from comfy.cli_args import args
@@ -51,8 +51,6 @@ def one_start(bytecode: str) -> dict[str, Any]:
         pack itself brought in; ``host_packages``: what of it the host had imported before;
         ``modules``: how many modules of its own.
     """
-    from scripts.host.find import REPOSITORY
-
     _import_host()
     sys.pycache_prefix, sys.dont_write_bytecode = bytecode, False
     before = set(sys.modules)

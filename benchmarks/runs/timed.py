@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from torch.profiler import ProfilerActivity, profile
 
 from benchmarks.instruments.step_clock import Apply, StepClock, median_ms, unchanged
 from benchmarks.models.tiny import ARCHITECTURES, Parts
@@ -196,8 +197,6 @@ class SpeedRuns:
 
 def peak_bytes(work: Callable[[], None]) -> int:
     """The most CPU memory in tensors at one time while ``work`` runs, by torch's profiler."""
-    from torch.profiler import ProfilerActivity, profile
-
     with tempfile.TemporaryDirectory() as folder:
         trace = Path(folder) / "trace.json"
         with profile(activities=[ProfilerActivity.CPU], profile_memory=True) as profiler:

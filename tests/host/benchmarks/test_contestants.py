@@ -11,13 +11,15 @@ import torch
 from benchmarks.contestants import contestant as configured
 from benchmarks.contestants import host_caches, tuning
 from benchmarks.contestants.contestant import Configured
-from benchmarks.contestants.forecasters import FORECASTERS
-from benchmarks.contestants.grids import GRIDS
+from benchmarks.contestants.forecasters import CONTESTANTS as FORECASTERS
+from benchmarks.contestants.grids import CONTESTANTS as GRIDS
 from benchmarks.contestants.lemica import _measure_end
 from benchmarks.contestants.linear import by_forecast, slope
 from benchmarks.contestants.peers import peer_contestants
 from benchmarks.instruments.counting import counted
-from benchmarks.models.bundled import STEPS, BundledModel, prompts
+from benchmarks.models import demo
+from benchmarks.models.ground_model import GroundModel
+from benchmarks.models.sampled import STEPS, SampledModel
 
 PROMPTS = [0, 1]
 
@@ -27,14 +29,18 @@ class SmallBench:
     """What contestants are made from, on two prompts."""
 
     host: Any
-    bundled: BundledModel
+    seen: SampledModel
     trajectories: list[Any]
     sigmas: tuple[float, ...]
     work: Path
 
     @property
     def model(self) -> Any:
-        return self.bundled.model
+        return self.seen.model
+
+    @property
+    def ground(self) -> GroundModel:
+        return self.seen.ground
 
     def our_steps(self, calls: int) -> tuple[int, ...]:
         return tuple(round(i * (STEPS - 1) / (calls - 1)) for i in range(calls))
@@ -42,14 +48,14 @@ class SmallBench:
 
 @pytest.fixture(scope="module")
 def bench(host, tmp_path_factory):
-    bundled = BundledModel(host, prompts("calibration")[: len(PROMPTS)])
+    seen = SampledModel(host, demo.build(host), demo.prompts("calibration")[: len(PROMPTS)])
     work = tmp_path_factory.mktemp("work")
-    return SmallBench(host, bundled, bundled.full_runs(), bundled.sigmas(), work)
+    return SmallBench(host, seen, seen.full_runs(), seen.sigmas(), work)
 
 
 @pytest.fixture(scope="module")
 def full(bench):
-    return bench.bundled.sample(PROMPTS)
+    return bench.seen.sample(PROMPTS)
 
 
 def _rms(samples, reference):
@@ -57,16 +63,16 @@ def _rms(samples, reference):
 
 
 def test_own_noise_levels_are_sampled(bench, full):
-    assert torch.equal(bench.bundled.sample(PROMPTS, sigmas=bench.sigmas), full)
+    assert torch.equal(bench.seen.sample(PROMPTS, sigmas=bench.sigmas), full)
     few = Configured(bench.model, sigmas=(*bench.sigmas[::10][:5], 0.0))
-    samples, calls = configured.sample(bench.bundled, few, PROMPTS)
+    samples, calls = configured.sample(bench.seen, few, PROMPTS)
     assert calls == [5, 5] and 0 < _rms(samples, full) < 0.5
 
 
 def test_a_run_goes_on_from_its_middle(bench):
     runs = bench.trajectories
     states = torch.stack([torch.from_numpy(run.x[30]).view(3, 64, 64) for run in runs])
-    last = bench.bundled.resume(PROMPTS, states, bench.sigmas[30:])
+    last = bench.seen.resume(PROMPTS, states, bench.sigmas[30:])
     expected = torch.stack([torch.from_numpy(run.x[-1]).view(3, 64, 64) for run in runs])
     assert torch.allclose(last, expected, atol=1e-4)
 
@@ -82,15 +88,15 @@ def test_the_slope_as_weights_is_the_packs_own(bench):
     schedule = bench.host.core("documents.schedule").Schedule(STEPS, steps, "slope")
     own = bench.host.module("nodes.sampling.host").apply_schedule(bench.model, schedule, quiet=True)
     mine = by_forecast(bench, steps, slope(bench.sigmas))
-    samples, calls = configured.sample(bench.bundled, mine, PROMPTS)
+    samples, calls = configured.sample(bench.seen, mine, PROMPTS)
     assert calls == [12, 12]
-    assert torch.allclose(samples, bench.bundled.sample(PROMPTS, own), atol=1e-4)
+    assert torch.allclose(samples, bench.seen.sample(PROMPTS, own), atol=1e-4)
 
 
 @pytest.mark.parametrize("name", FORECASTERS)
 def test_forecasters_make_the_asked_calls_and_leave_nothing_behind(bench, full, name):
     before = dict(bench.model.model_options["transformer_options"])
-    samples, calls = configured.sample(bench.bundled, FORECASTERS[name](bench, 20), PROMPTS)
+    samples, calls = configured.sample(bench.seen, FORECASTERS[name](bench, 20), PROMPTS)
     assert calls == [20, 20]
     assert 0 < _rms(samples, full) < 0.1
     assert bench.model.model_options["transformer_options"] == before
@@ -110,20 +116,20 @@ def test_work_that_a_cache_inside_the_forward_skips_is_not_counted(bench, full):
     model = host_caches.with_copied_input(bench.model)
     (cached,) = bench.host.run("EasyCache", model=model, reuse_threshold=0.2, **settings).outputs
     with counted(cached) as (watched, calls):
-        samples = bench.bundled.sample([0], watched)
+        samples = bench.seen.sample([0], watched)
     assert calls.predictions == calls.forwards == STEPS
     assert 8 < calls.worked < 40
     # Without the copy, EasyCache writes into the state that the sampler goes on with.
     (bare,) = bench.host.run(
         "EasyCache", model=bench.model, reuse_threshold=0.2, **settings
     ).outputs
-    assert _rms(samples, full[:1]) < _rms(bench.bundled.sample([0], bare), full[:1])
+    assert _rms(samples, full[:1]) < _rms(bench.seen.sample([0], bare), full[:1])
 
 
 def test_a_host_cache_is_tuned_once_and_says_how(bench, monkeypatch):
     monkeypatch.setattr(tuning, "TRIES", 4)
     monkeypatch.setattr(tuning, "PROMPTS", 1)
-    contestant = host_caches.HOST_CACHES["LazyCache (the host's)"]
+    contestant = host_caches.CONTESTANTS["LazyCache (the host's)"]
     made = contestant(bench, 25)
     assert made.batch == 1 and "start_percent 0.15" in made.note
     monkeypatch.setattr(tuning, "bisect", None)  # what is kept is not searched for again

@@ -8,28 +8,31 @@ from typing import Any
 
 import pytest
 
+from benchmarks.contestants.everyone import everyone
+from benchmarks.contestants.meancache import MEANCACHE
+from benchmarks.contestants.measuring import measure_missing, rows_of
+from benchmarks.instruments.kept import Kept
+from benchmarks.instruments.numbers import OURS
+from benchmarks.runs import fidelity_bench
+
 pytestmark = pytest.mark.host
 
 
 @pytest.fixture
 def bench(host: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
-    from benchmarks import fidelity
-
-    monkeypatch.setattr(fidelity, "CALIBRATION_PROMPTS", 2)
-    monkeypatch.setattr(fidelity, "HELD_OUT_PROMPTS", 1)
-    return fidelity.FidelityBench(host, tmp_path / "work")
+    monkeypatch.setattr(fidelity_bench, "CALIBRATION_PROMPTS", 2)
+    monkeypatch.setattr(fidelity_bench, "HELD_OUT_PROMPTS", 1)
+    return fidelity_bench.FidelityBench(host, tmp_path / "work")
 
 
 def test_contestants_make_the_calls_that_they_are_asked_for(bench: Any, tmp_path: Path) -> None:
-    from benchmarks import fidelity
-    from benchmarks.contestants.own import CONTESTANTS, MEANCACHE, OURS
-
     chosen = (OURS, MEANCACHE, "OTCache, reuse", "fewer steps: dpmpp_2m", "fewer steps: heun")
-    contestants = {name: CONTESTANTS[name] for name in chosen}
+    listed = everyone()
+    contestants = {name: listed[name] for name in chosen}
     path = tmp_path / "kept.json"
 
-    fidelity.measure_missing(bench, contestants, fidelity.Kept(path), (9,))
-    rows = fidelity.rows_of(contestants, fidelity.Kept(path), (9,))
+    measure_missing(bench, contestants, Kept(path), (9,))
+    rows = rows_of(contestants, Kept(path).lines, (9,), fidelity_bench.SEEDS)
 
     assert [(row["contestant"], row["calls"]) for row in rows] == [(name, 9.0) for name in chosen]
     by_name = {row["contestant"]: row for row in rows}
@@ -42,4 +45,4 @@ def test_contestants_make_the_calls_that_they_are_asked_for(bench: Any, tmp_path
     def never(*args: Any) -> None:
         raise AssertionError("measured twice")
 
-    fidelity.measure_missing(bench, dict.fromkeys(chosen, never), fidelity.Kept(path), (9,))
+    measure_missing(bench, dict.fromkeys(chosen, never), Kept(path), (9,))

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import argparse
 import json
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from benchmarks import fidelity
+from benchmarks.instruments.kept import Kept
+from benchmarks.runs import sharing
 
 
 @pytest.mark.parametrize(
@@ -22,7 +22,7 @@ from benchmarks import fidelity
     ],
 )
 def test_budgets_are_shared_out_evenly(workers: int, shares: list[list[int]]) -> None:
-    assert fidelity.share_out((8, 10, 12, 15, 20), workers) == shares
+    assert sharing.share_out((8, 10, 12, 15, 20), workers) == shares
 
 
 class Worker:
@@ -37,7 +37,7 @@ class Worker:
         folder = Path(args[args.index("--work") + 1])
         folder.mkdir(parents=True)
         lines = {f"ours @ {b}": {"lpips": [int(b)]} for b in args[args.index("--budgets") + 1 :]}
-        (folder / fidelity.LINES).write_text(json.dumps(lines), encoding="utf-8")
+        (folder / sharing.LINES).write_text(json.dumps(lines), encoding="utf-8")
 
     def wait(self) -> int:
         return self.code
@@ -45,18 +45,18 @@ class Worker:
 
 @pytest.fixture
 def workers(monkeypatch: pytest.MonkeyPatch) -> Any:
-    monkeypatch.setattr(fidelity.subprocess, "Popen", Worker)
+    monkeypatch.setattr(sharing.subprocess, "Popen", Worker)
     monkeypatch.setattr(Worker, "commands", [])
     return Worker
 
 
-OPTIONS = argparse.Namespace(workers=2, peer=["Spectrum=there"], only=["ours", "plain"])
+GIVEN = ["--peer", "Spectrum=there", "--only", "ours", "plain"]
 
 
 def test_lines_of_all_workers_come_together(workers: Any, tmp_path: Path) -> None:
-    fidelity.measure_in_workers(tmp_path, OPTIONS, (8, 10, 12))
+    sharing.measure_in_workers(tmp_path, 2, (8, 10, 12), GIVEN)
 
-    kept = fidelity.Kept(tmp_path / fidelity.LINES)
+    kept = Kept(tmp_path / sharing.LINES)
     assert kept.lines == {f"ours @ {b}": {"lpips": [b]} for b in (8, 10, 12)}
     for command in workers.commands:
         assert command[command.index("--workers") + 1] == "1"
@@ -71,5 +71,5 @@ def test_a_worker_that_fails_is_told(
     monkeypatch.setattr(workers, "code", 3)
 
     with pytest.raises(SystemExit, match="every worker must succeed"):
-        fidelity.measure_in_workers(tmp_path, OPTIONS, (8, 10))
-    assert not (tmp_path / fidelity.LINES).exists()
+        sharing.measure_in_workers(tmp_path, 2, (8, 10), GIVEN)
+    assert not (tmp_path / sharing.LINES).exists()
