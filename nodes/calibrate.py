@@ -11,12 +11,16 @@ from ..otcache_core.calibration.calibrate import Settings
 from ..otcache_core.calibration.memo import PLACES
 from ..otcache_core.documents.schedule import ESTIMATORS
 from ..otcache_core.errors import OTCacheError
+from ..otcache_core.packages import missing_packages, require_packages
 from ..otcache_core.search.proposals import PROPOSERS
 from .calibration.job import CalibrationRequest, run_calibration
 from .calibration.runner import Job
 from .calibration.sizes import MAX_PROMPTS, SIZES, search_of_size
 from .calibration.state import workflow_id
 from .shared.types import CATEGORY, AnchorType
+
+NEEDS = ("Calibrate OT Anchor", "lpips", "torchvision", "optuna", "cmaes")
+"""Who needs which packages."""
 
 
 class CalibrateAnchor(io.ComfyNode):
@@ -147,7 +151,13 @@ class CalibrateAnchor(io.ComfyNode):
         )
 
     @classmethod
+    def validate_inputs(cls, name: list[str]) -> bool | str:
+        # Before a model is loaded. ComfyUI asks only those that name an input.
+        return missing_packages(*NEEDS) or True
+
+    @classmethod
     def execute(cls, positive: list[Any], negative: list[Any], **lists: Any) -> io.NodeOutput:
+        require_packages(*NEEDS)
         one = {name: values[0] for name, values in lists.items()}
         if len(positive) > MAX_PROMPTS:
             raise OTCacheError(

@@ -9,10 +9,13 @@ import torch
 from comfy_api.latest import io, ui
 
 from ..otcache_core.measures.perceptual import psnr, ssim
+from ..otcache_core.packages import missing_packages, require_packages
 from .library.lpips import load_lpips
 from .shared.types import CATEGORY, show_text
 
 NETS = ["alex", "squeeze", "vgg"]
+NEEDS = ("Compare Images", "lpips", "torchvision")
+"""Who needs which packages."""
 
 
 def finite_or_none(value: float) -> float | None:
@@ -66,9 +69,15 @@ class CompareImages(io.ComfyNode):
         )
 
     @classmethod
+    def validate_inputs(cls, net: str) -> bool | str:
+        # Before anything is sampled. ComfyUI asks only those that name an input; LPIPS checks it.
+        return missing_packages(*NEEDS) or True
+
+    @classmethod
     def execute(
         cls, image: torch.Tensor, reference: torch.Tensor, net: str, amplify: float
     ) -> io.NodeOutput:
+        require_packages(*NEEDS)
         image, reference = image[..., :3], reference[..., :3]
         # Each measure checks its input and says what is wrong with it.
         per_image = {

@@ -21,16 +21,8 @@ REST = "*"
 
 ORDER: dict[str, tuple[str, ...]] = {
     "otcache_core": (
-        *(
-            "errors",
-            "documents",
-            "gaps",
-            "projection",
-            "transport",
-            "run_time",
-            "trajectory",
-            "graph",
-        ),
+        *("errors", "packages"),
+        *("documents", "gaps", "projection", "transport", "run_time", "trajectory", "graph"),
         *("measures", "search", "estimate", "calibration", "drawing", "__init__"),
     ),
     "demo_model": (REST,),

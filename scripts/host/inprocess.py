@@ -65,13 +65,20 @@ class Host:
         return Result(tuple(output.args), output.ui or {})
 
 
-def start_host(base: Path, extra_nodes: tuple[str, ...] = (), *, lpips: bool = True) -> Host:
+def start_host(
+    base: Path,
+    extra_nodes: tuple[str, ...] = (),
+    *,
+    lpips: bool = True,
+    pack: Path = REPOSITORY,
+) -> Host:
     """Imports the host and loads the pack into it; once per process.
 
     Args:
         base: ComfyUI's base folder, made where it is missing.
         extra_nodes: Modules of ``comfy_extras`` to load beside it.
         lpips: Whether to bring the weights of LPIPS.
+        pack: The pack's folder, or a copy of it.
     """
     for folder in FOLDERS:
         (base / folder).mkdir(parents=True, exist_ok=True)
@@ -91,7 +98,7 @@ def start_host(base: Path, extra_nodes: tuple[str, ...] = (), *, lpips: bool = T
 
     comfy.utils.PROGRESS_BAR_ENABLED = False
     extras = [path / "comfy_extras" / f"{name}.py" for name in extra_nodes]
-    for source, parent in [(REPOSITORY, "custom_nodes"), *((e, "comfy_extras") for e in extras)]:
+    for source, parent in [(pack, "custom_nodes"), *((e, "comfy_extras") for e in extras)]:
         if not asyncio.run(nodes.load_custom_node(str(source), module_parent=parent)):
             raise RuntimeError(f"the host must load {source.name} but did not: see the log.")
     return Host(nodes.NODE_CLASS_MAPPINGS["OTCacheSampler"].__module__.split(".nodes.")[0], base)

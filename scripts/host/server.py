@@ -89,6 +89,11 @@ def _ignored_names(checkout: Path) -> list[str]:
     return patterns
 
 
+def copy_shipped(checkout: Path, target: Path) -> None:
+    """Copy what a checkout ships, less all that git or the published package leaves out."""
+    shutil.copytree(checkout, target, ignore=shutil.ignore_patterns(*_ignored_names(checkout)))
+
+
 def _link_or_copy(pack: Path, target: Path) -> None:
     """Put the pack at `target`: a link, or a copy of what it ships where links need a permit."""
     if target.is_symlink():
@@ -98,7 +103,7 @@ def _link_or_copy(pack: Path, target: Path) -> None:
     try:
         target.symlink_to(pack, target_is_directory=True)
     except OSError:  # Windows without developer mode
-        shutil.copytree(pack, target, ignore=shutil.ignore_patterns(*_ignored_names(pack)))
+        copy_shipped(pack, target)
 
 
 def prepare_base_folder(base: Path, pack: Path | None) -> None:

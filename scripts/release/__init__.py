@@ -1,0 +1,1 @@
+"""What is published, tried as a newcomer has it."""
