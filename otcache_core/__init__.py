@@ -23,8 +23,7 @@ from .search.anchor_search import search_anchor
 from .search.settings import SearchSettings, paper_search
 from .trajectory import Trajectory, TrajectoryRecorder
 from .transport import Prediction, predict_schedule
-
-__version__ = "0.1.0"
+from .version import __version__
 
 __all__ = [
     "LPIPS",

@@ -21,7 +21,7 @@ REST = "*"
 
 ORDER: dict[str, tuple[str, ...]] = {
     "otcache_core": (
-        *("errors", "packages"),
+        *("errors", "version", "packages", "whole_file"),
         *("documents", "gaps", "projection", "transport", "run_time", "trajectory", "graph"),
         *("measures", "search", "estimate", "calibration", "drawing", "__init__"),
     ),

@@ -154,7 +154,7 @@ def train(args: argparse.Namespace) -> None:
     average = copy.deepcopy(model).requires_grad_(False)
     optimizers = build_optimizers(model, args.rate)
     schedule = Schedule(optimizers, args.minutes * 60)
-    log = (out / "training_log.jsonl").open("w")
+    log = (out / "training_log.jsonl").open("w", encoding="utf-8")
     start, step, recent, last_save = time.monotonic(), 0, [], time.monotonic()
     order = torch.Generator().manual_seed(args.seed)
     while (elapsed := time.monotonic() - start) < args.minutes * 60:

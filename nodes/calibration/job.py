@@ -13,12 +13,12 @@ from typing import Any
 import torch
 from comfy_api.latest import io
 
-from ...otcache_core import __version__
 from ...otcache_core.calibration.calibrate import Settings, calibrate
 from ...otcache_core.calibration.full_runs import FullRuns
 from ...otcache_core.calibration.memo import Place, PrefixMemo
 from ...otcache_core.documents.anchor import Anchor, Sampling
 from ...otcache_core.drawing.report import render_report
+from ...otcache_core.version import __version__
 from ..library.files import new_anchor_path, store_anchor
 from ..library.lpips import load_lpips
 from ..sampling.host import architecture_of

@@ -22,6 +22,10 @@ AUTOMATIC = "automatic"
 
 BUNDLED = PRESET_PREFIX + "otcache-demo"
 MAX_NAME = 100
+DEVICES = {"con", "prn", "aux", "nul"} | {
+    f"{port}{number}" for port in ("com", "lpt") for number in "123456789\u00b9\u00b2\u00b3"
+}
+"""What Windows takes for a device, whatever follows after a dot."""
 
 
 def register_folders() -> None:
@@ -54,14 +58,22 @@ def find_anchor(name: str) -> Path:
         for path in PRESETS.glob(f"*{SUFFIX}"):
             if path.name.removesuffix(SUFFIX) == name.removeprefix(PRESET_PREFIX):
                 return path
-    elif name in anchor_names():
-        found = folder_paths.get_full_path(FOLDER, name)
+    else:
+        listed = _listed(name)
+        found = folder_paths.get_full_path(FOLDER, listed) if listed else None
         if found is not None:
             return Path(found)
     raise OTCacheError(
         f'anchor "{name}" must be one of the installed anchors but is not: put its file into '
         f"ComfyUI's models/{FOLDER} folder, or choose another one."
     )
+
+
+def _listed(name: str) -> str | None:
+    """The listed name of the same file: a workflow may come from a system of other slashes."""
+    names = anchor_names()
+    slashes = {listed.replace("\\", "/"): listed for listed in names}
+    return name if name in names else slashes.get(name.replace("\\", "/"))
 
 
 def open_anchor(name: str) -> Anchor:
@@ -111,6 +123,11 @@ def _check_name(name: str) -> str:
         raise OTCacheError(
             f"an anchor's name must be 1 to {MAX_NAME} letters, digits, spaces or . _ - and not "
             f"begin with a dot, but is {name!r}."
+        )
+    if stem.partition(".")[0].rstrip().lower() in DEVICES:
+        raise OTCacheError(
+            f"an anchor's name must be none that Windows keeps for a device but is {name!r}: "
+            "choose another, so that the file can travel."
         )
     return stem
 

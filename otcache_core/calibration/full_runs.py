@@ -7,13 +7,11 @@ share the folder.
 from __future__ import annotations
 
 import logging
-import os
 import zipfile
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
-from uuid import uuid4
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,6 +19,7 @@ from torch import Tensor
 
 from ..graph import LOOK_BACKS, PairCosts, TripleCosts
 from ..trajectory import Trajectory, sample_elements
+from ..whole_file import whole_file
 
 logger = logging.getLogger("otcache")
 
@@ -120,16 +119,8 @@ class FullRuns:
         if self._folder is None:
             self._memory[prompt] = run
             return
-        self._folder.mkdir(parents=True, exist_ok=True)
-        partial = self._folder / f".{uuid4().hex}.partial"
-        try:
-            with partial.open("xb") as file:
-                np.savez(file, **vars(run))
-                file.flush()
-                os.fsync(file.fileno())
-            os.replace(partial, self._file(self._folder, prompt))
-        finally:
-            partial.unlink(missing_ok=True)
+        with whole_file(self._file(self._folder, prompt)) as file:
+            np.savez(file, **vars(run))
 
 
 def evenly(frames: int, most: int = MAX_FRAMES) -> list[int]:

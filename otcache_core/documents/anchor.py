@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
-from uuid import uuid4
 
 from ..errors import OTCacheError
+from ..whole_file import whole_file
 from .facts import Calibration, Objective, Sampling
 from .fidelity import MAX_POINTS, FidelityCurve, FidelityPoint
 from .fields import MAX_BYTES, Fields, parse_document
@@ -296,17 +295,8 @@ def save_anchor(anchor: Anchor, path: Path) -> None:
     """Writes an anchor file in one step: a reader sees the old file or the new one, never half.
 
     Raises:
-        OTCacheError: If the anchor could not be read back.
+        OTCacheError: If the anchor could not be read back, or an old file stays held open.
     """
-    content = anchor.to_json()
-    path.parent.mkdir(parents=True, exist_ok=True)
-    # Not by `tempfile`, whose files only their owner may read: model folders are often shared.
-    partial = path.with_name(f".{uuid4().hex}.partial")
-    try:
-        with partial.open("x", encoding="utf-8", newline="\n") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(partial, path)
-    finally:
-        partial.unlink(missing_ok=True)
+    content = anchor.to_json().encode()
+    with whole_file(path) as file:
+        file.write(content)

@@ -11,7 +11,7 @@ import time
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
-from pathlib import Path
+from pathlib import Path, PurePath
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
@@ -47,7 +47,7 @@ def quiet_optuna() -> Iterator[None]:
         optuna.logging.set_verbosity(verbosity)
 
 
-def sqlite_place(path: Path) -> str:
+def sqlite_place(path: PurePath) -> str:
     """The place of a SQLite file."""
     return f"sqlite:///{path.as_posix()}"
 

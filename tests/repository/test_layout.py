@@ -85,8 +85,8 @@ def test_nothing_reaches_into_the_hosts_models():
 
 def test_an_import_that_others_imply_is_not_drawn():
     graph = rooms()
-    assert "otcache_core.errors" in graph["otcache_core.documents"]
-    assert "otcache_core.errors" not in graph["otcache_core.transport"]  # by way of documents
+    assert "otcache_core.whole_file" in graph["otcache_core.documents"]
+    assert "otcache_core.errors" not in graph["otcache_core.documents"]  # by way of whole_file
 
 
 def test_the_picture_shows_the_imports_as_they_are():

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
-import otcache_core
 from benchmarks.pages.readme import FIDELITY, README, RECORD, compare_table, with_tables
 
 ROOT = Path(__file__).parents[3]
@@ -36,8 +35,3 @@ def test_files_that_the_readme_names_exist() -> None:
     for link in links:
         if not link.startswith("http"):
             assert (ROOT / link.partition("#")[0]).exists(), link
-
-
-def test_one_version_everywhere() -> None:
-    lines = (ROOT / "pyproject.toml").read_text(encoding="utf-8").splitlines()
-    assert f'version = "{otcache_core.__version__}"' in lines

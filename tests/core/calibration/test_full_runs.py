@@ -1,11 +1,9 @@
 import logging
-import os
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from otcache_core.calibration import full_runs as full_runs_module
 from otcache_core.calibration.full_runs import FullRun, FullRuns, evenly, rotated
 from otcache_core.graph import LOOK_BACKS, PairCosts, TripleCosts
 from otcache_core.trajectory import Trajectory
@@ -151,46 +149,6 @@ def test_a_damaged_file_is_made_anew(tmp_path: Path) -> None:
     kept.put(0, _run(0))
 
     assert _same(kept.get(0), _run(0))
-
-
-@pytest.mark.parametrize("failing", ["fsync", "replace"])
-def test_a_failed_write_leaves_the_old_file(
-    failing: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    kept = FullRuns(tmp_path)
-    kept.put(0, _run(0))
-
-    def fail(*args: object) -> None:
-        raise OSError("no space left on device")
-
-    monkeypatch.setattr(full_runs_module.os, failing, fail)
-    with pytest.raises(OSError, match="no space left"):
-        kept.put(0, _run(1))
-
-    assert _same(kept.get(0), _run(0))
-    assert [path.name for path in tmp_path.iterdir()] == ["prompt_0000.npz"]
-
-
-def test_readers_see_no_half_written_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    kept, seen = FullRuns(tmp_path), []
-    kept.put(0, _run(0))
-    monkeypatch.setattr(full_runs_module.os, "fsync", lambda handle: seen.append(kept.get(0)))
-
-    kept.put(0, _run(1))
-
-    assert len(seen) == 1
-    assert _same(seen[0], _run(0))
-    assert _same(kept.get(0), _run(1))
-
-
-@pytest.mark.skipif(os.name == "nt", reason="Windows has no such modes")
-def test_workers_of_other_users_may_read_them(tmp_path: Path) -> None:
-    other = tmp_path / "other"
-    other.touch()
-
-    FullRuns(tmp_path).put(0, _run(0))
-
-    assert (tmp_path / "prompt_0000.npz").stat().st_mode == other.stat().st_mode
 
 
 # Frames and workers

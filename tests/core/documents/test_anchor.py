@@ -1,7 +1,5 @@
 import json
 import math
-import os
-import stat
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -11,7 +9,6 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from otcache_core.documents import anchor as anchor_module
 from otcache_core.documents.anchor import (
     SUFFIX,
     Anchor,
@@ -510,36 +507,6 @@ def test_saving_makes_folders_and_replaces(tmp_path: Path) -> None:
     assert list(path.parent.iterdir()) == [path]
 
 
-@pytest.mark.parametrize("failing", ["fsync", "replace"])
-def test_a_failed_write_leaves_the_old_file(
-    failing: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    path = tmp_path / "m.otanchor.json"
-    save_anchor(_sparse(), path)
-
-    def fail(*args: object) -> None:
-        raise OSError("no space left on device")
-
-    monkeypatch.setattr(anchor_module.os, failing, fail)
-    with pytest.raises(OSError, match="no space left"):
-        save_anchor(_anchor(), path)
-
-    assert load_anchor(path) == _sparse()
-    assert list(tmp_path.iterdir()) == [path]
-
-
-def test_readers_see_no_half_written_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    path = tmp_path / "m.otanchor.json"
-    save_anchor(_sparse(), path)
-    seen = []
-    monkeypatch.setattr(anchor_module.os, "fsync", lambda handle: seen.append(load_anchor(path)))
-
-    save_anchor(_anchor(), path)
-
-    assert seen == [_sparse()]
-    assert load_anchor(path) == _anchor()
-
-
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
@@ -561,13 +528,3 @@ def test_what_could_not_be_read_back_is_not_written(
         save_anchor(replace(_anchor(), **changes), path)
 
     assert load_anchor(path) == _sparse()
-
-
-@pytest.mark.skipif(os.name == "nt", reason="Windows has no such modes")
-def test_saved_files_are_as_readable_as_any_other(tmp_path: Path) -> None:
-    path, other = tmp_path / "m.otanchor.json", tmp_path / "other"
-    other.touch()
-
-    save_anchor(_anchor(), path)
-
-    assert stat.S_IMODE(path.stat().st_mode) == stat.S_IMODE(other.stat().st_mode)

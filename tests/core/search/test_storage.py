@@ -1,10 +1,11 @@
 import sqlite3
 import warnings
-from pathlib import Path
+from pathlib import Path, PureWindowsPath
 from typing import Any
 
 import optuna
 import pytest
+from sqlalchemy import make_url
 
 from otcache_core.errors import OTCacheError
 from otcache_core.search.storage import BUSY_SECONDS, open_storage, sqlite_place, without_secrets
@@ -67,6 +68,17 @@ def test_the_place_of_a_sqlite_file(name: str, tmp_path: Path) -> None:
 
     assert [path.name for path in tmp_path.iterdir()] == [name]
     assert (tmp_path / name).read_bytes().startswith(b"SQLite format 3")
+
+
+@pytest.mark.parametrize(
+    ("path", "database"),
+    [
+        ("D:\\my models\\100%\\study.db", "D:/my models/100%/study.db"),
+        ("\\\\server\\my share\\study.db", "//server/my share/study.db"),
+    ],
+)
+def test_the_place_of_a_sqlite_file_on_windows(path: str, database: str) -> None:
+    assert make_url(sqlite_place(PureWindowsPath(path))).database == database
 
 
 def test_a_silent_worker_is_noticed(tmp_path: Path) -> None:
