@@ -34,6 +34,8 @@ TEST_TOOLS = ["gguf", "hypothesis", "mypy==2.4.1", "playwright", "pytest", "pyte
 # Drivers of the storages that workers share; a user who wants one installs it.
 STORAGE_DRIVERS = ["grpcio", "protobuf", "psycopg2-binary"]
 RUFF = "ruff==0.17.6"
+# They judge the form of .github/, which nothing here can run.
+FORMS = ["check-jsonschema==0.39.0", "zizmor==1.32.0"]
 JUDGES = ["comfy-cli==1.23.0", "comfy-test==0.4.15", "nodesafe==0.6.0"]
 
 # nodesafe takes the name of the LPIPS authors' own package for a misspelt "pip". Everything else
@@ -110,10 +112,19 @@ def tests(session: nox.Session) -> None:
 
 @nox.session
 def lint(session: nox.Session) -> None:
-    """Check the code's style and form."""
-    _install(session, RUFF)
+    """Check the code's style and form, and the form of what GitHub reads."""
+    _install(session, RUFF, *FORMS)
     session.run("ruff", "check", ".")
     session.run("ruff", "format", "--check", ".")
+    templates = sorted(Path(".github", "ISSUE_TEMPLATE").glob("*.yml"))
+    for schema, files in {
+        "github-workflows": sorted(Path(".github", "workflows").glob("*.yml")),
+        "github-issue-forms": [path for path in templates if path.name != "config.yml"],
+        "github-issue-config": [path for path in templates if path.name == "config.yml"],
+        "dependabot": [Path(".github", "dependabot.yml")],
+    }.items():
+        session.run("check-jsonschema", "--builtin-schema", f"vendor.{schema}", *map(str, files))
+    session.run("zizmor", "--offline", "--quiet", ".github")
 
 
 @nox.session

@@ -1,1 +1,1 @@
-"""Set-up helpers for development: the host to test against, its server, the metric's weights."""
+"""What development needs: a host to test against, pictures, templates and presets, releases."""
