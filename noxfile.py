@@ -129,8 +129,9 @@ def lint(session: nox.Session) -> None:
 
 @nox.session
 def judges(session: nox.Session) -> None:
-    """Let the registry's own checks and two outside linters judge the package as published."""
+    """Pack what is published; let the registry's checks and outside linters judge it; try it."""
     _install(session, *JUDGES)
+    python, host = _host_environment(session)
     variables = {"DO_NOT_TRACK": "1", "PYTHONUTF8": "1"}
     comfy = ("comfy", "--skip-prompt", "node")
     archive = ROOT / "node.zip"  # comfy-cli gives no choice of the name
@@ -139,6 +140,9 @@ def judges(session: nox.Session) -> None:
     shutil.rmtree(package, ignore_errors=True)
     shutil.unpack_archive(archive, package)
     archive.unlink()
+    session.run(python, "-m", "scripts.release.contents", str(package), external=True)
+    trial = (python, "-m", "scripts.release.trial", str(package))
+    session.run(*trial, env=host, external=True)
     session.chdir(package)
     verdict = str(session.run(*comfy, "validate", env=variables, silent=True))
     if "All validation checks passed" not in verdict:  # it ends with status 0 on warnings, too

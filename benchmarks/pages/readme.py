@@ -1,6 +1,6 @@
-"""Keeps the README's measured tables the same as the records they come from.
+"""Keeps the measured tables of README and results page the same as their records.
 
-`python -m benchmarks.pages.readme` takes the last demo run's report and contact sheet into the
+`python -m benchmarks.pages.readme` takes the last demo run's report and pictures into the
 repository's records and pictures, and writes the tables anew.
 """
 
@@ -13,14 +13,23 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+from PIL import Image
+
 from benchmarks.instruments.record import write_record
-from benchmarks.pages.tables import markdown_table, replace_table
+from benchmarks.pages.tables import markdown_table, replace_table, rewrite
+from otcache_core.drawing.contact_sheet import contact_sheet
 from scripts.host.find import REPOSITORY
+from scripts.workflows.demo import PROMPTS
 
 README = REPOSITORY / "README.md"
+RESULTS = REPOSITORY / "docs" / "results.md"
 RECORD = REPOSITORY / "benchmarks" / "records" / "demo.json"
 FIDELITY = REPOSITORY / "benchmarks" / "records" / "fidelity.json"
 PICTURE = REPOSITORY / "docs" / "images" / "demo.png"
+USE = REPOSITORY / "docs" / "images" / "use.png"
+USE_SHOWS = {"full": "every step", "otcache_b10": "OTCache"}
+USE_COLUMNS = 5
 
 NAMES = {
     "full": "all 50 steps",
@@ -43,7 +52,7 @@ COMPARED = {
     ),
     "EasyCache (the host's)": "EasyCache",
 }
-"""Contestants of the fidelity benchmark that the README shows."""
+"""Contestants of the fidelity benchmark that the results page shows."""
 
 
 def table(runs: list[dict[str, Any]]) -> str:
@@ -82,23 +91,43 @@ def compare_table(results: list[dict[str, Any]]) -> str:
     )
 
 
-def with_tables(text: str, runs: list[dict[str, Any]], fidelity: list[dict[str, Any]]) -> str:
-    """The README's text with its measured tables replaced."""
-    text = replace_table(text, "demo", table(runs))
-    return replace_table(text, "compare", compare_table(fidelity))
+def readme(text: str) -> str:
+    """The README's text with its measured table replaced."""
+    return replace_table(text, "demo", table(_results(RECORD)["runs"]))
+
+
+def results(text: str) -> str:
+    """The results page's text with its measured table replaced."""
+    return replace_table(text, "compare", compare_table(_results(FIDELITY)))
+
+
+def _results(record: Path) -> Any:
+    return json.loads(record.read_text(encoding="utf-8"))["results"]
+
+
+def use_picture(demo: Path, runs: list[dict[str, Any]]) -> Image.Image:
+    """The same pictures by every step and by ten, with their model calls and seconds."""
+    prompts = json.loads(PROMPTS.read_text(encoding="utf-8"))["held_out"][:USE_COLUMNS]
+    rows = []
+    for run in runs:
+        if run["name"] in USE_SHOWS:
+            shown = sorted((demo / run["name"]).glob("*.png"))[:USE_COLUMNS]
+            pixels = [np.asarray(Image.open(path).convert("RGB")) for path in shown]
+            label = f"{USE_SHOWS[run['name']]}: {run['nfe']} calls, {run['seconds']:.2f} s"
+            rows.append((label, pixels))
+    columns = [text.removeprefix("a ") for text in prompts]
+    return Image.fromarray(contact_sheet(rows=rows, columns=columns, scale=3))
 
 
 def main() -> int:
     """Command line."""
-    fidelity = json.loads(FIDELITY.read_text(encoding="utf-8"))["results"]
     demo = Path(os.environ.get("OTCACHE_DEMO", REPOSITORY / "demo_output"))
     report = json.loads((demo / "report.json").read_text(encoding="utf-8"))
     write_record("demo", "nox -s demo", report)
     PICTURE.parent.mkdir(parents=True, exist_ok=True)
     shutil.copyfile(demo / "contact_sheet.png", PICTURE)
-    text = README.read_text(encoding="utf-8")
-    README.write_text(with_tables(text, report["runs"], fidelity), encoding="utf-8", newline="\n")
-    return 0
+    use_picture(demo, report["runs"]).save(USE, optimize=True)
+    return rewrite(README, readme) or rewrite(RESULTS, results)
 
 
 if __name__ == "__main__":

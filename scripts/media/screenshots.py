@@ -1,4 +1,4 @@
-"""Takes the pictures of README and help pages from the page itself, so that they never go stale.
+"""Takes the pictures of guide and help pages from the page itself, so that they never go stale.
 
 `python -m scripts.media.screenshots` starts a ComfyUI with the pack, opens it in the machine's
 Chromium,
@@ -19,7 +19,7 @@ from scripts.media.page import ComfyPage, find_chromium, start_browser
 from scripts.workflows.demo import DEMO, PRESET, SIGMAS
 from scripts.workflows.make import FOLDER
 
-README_PICTURES = REPOSITORY / "docs" / "images"
+GUIDE_PICTURES = REPOSITORY / "docs" / "images"
 HELP_PICTURES = REPOSITORY / "web" / "docs" / "images"
 MARGIN = 14
 CORNER = (250, 160)
@@ -165,7 +165,7 @@ def _show_calibration(page: ComfyPage) -> None:
 
 
 def _show_demo(page: ComfyPage) -> None:
-    """The demo template: node by node, and as a whole for the README."""
+    """The demo template: node by node, and as a whole for the guide."""
     find = _open_template(page, DEMO)
     for kind in ("OTCacheLoadAnchor", "OTCachePredictSchedule", "OTCacheCompareImages"):
         _keep(page, HELP_PICTURES / f"{kind}.png", find(kind))
@@ -174,7 +174,7 @@ def _show_demo(page: ComfyPage) -> None:
     for _ in range(2):  # the first one begins before the canvas has its new size
         page.command("Comfy.Canvas.FitView")
         page.page.wait_for_timeout(1000)
-    page.screenshot(README_PICTURES / "workflow.png")
+    page.screenshot(GUIDE_PICTURES / "workflow.png")
 
 
 SCENES = (

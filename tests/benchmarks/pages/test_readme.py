@@ -2,19 +2,27 @@
 
 from __future__ import annotations
 
-import json
+from collections.abc import Callable
 from pathlib import Path
 
-from benchmarks.pages.readme import FIDELITY, README, RECORD, compare_table, with_tables
+import numpy as np
+import pytest
+from PIL import Image
 
-ROOT = Path(__file__).parents[3]
+from benchmarks.pages.readme import (
+    README,
+    RESULTS,
+    compare_table,
+    readme,
+    results,
+    use_picture,
+)
 
 
-def test_measured_tables_are_the_records() -> None:
-    runs = json.loads(RECORD.read_text(encoding="utf-8"))["results"]["runs"]
-    fidelity = json.loads(FIDELITY.read_text(encoding="utf-8"))["results"]
-    text = README.read_text(encoding="utf-8")
-    assert with_tables(text, runs, fidelity) == text
+@pytest.mark.parametrize(("page", "with_table"), [(README, readme), (RESULTS, results)])
+def test_measured_tables_are_the_records(page: Path, with_table: Callable[[str], str]) -> None:
+    text = page.read_text(encoding="utf-8")
+    assert with_table(text) == text
 
 
 def test_the_comparison_marks_the_best_and_says_other_calls() -> None:
@@ -29,9 +37,21 @@ def test_the_comparison_marks_the_best_and_says_other_calls() -> None:
     assert "| EasyCache | **0.0020** (15.2 calls) | - | - | - |" in lines
 
 
-def test_files_that_the_readme_names_exist() -> None:
-    text = README.read_text(encoding="utf-8")
-    links = [part.split(")")[0] for part in text.split("](")[1:]]
-    for link in links:
-        if not link.startswith("http"):
-            assert (ROOT / link.partition("#")[0]).exists(), link
+def test_the_picture_shows_two_ways_and_their_cost(tmp_path: Path) -> None:
+    for name, colour in (("full", "red"), ("otcache_b10", "blue"), ("euler_10", "green")):
+        (tmp_path / name).mkdir()
+        for number in range(8):
+            Image.new("RGB", (64, 64), colour).save(tmp_path / name / f"{number:02}.png")
+    runs = [
+        {"name": "full", "nfe": 50, "seconds": 1.6},
+        {"name": "otcache_b10", "nfe": 10, "seconds": 0.3},
+        {"name": "euler_10", "nfe": 10, "seconds": 0.3},
+    ]
+
+    pixels = np.asarray(use_picture(tmp_path, runs))
+
+    def area(*colour: int) -> int:
+        return int((pixels == colour).all(axis=2).sum())
+
+    shown = 5 * 192 * 192  # five pictures, each three times as wide and as high
+    assert (area(255, 0, 0), area(0, 0, 255), area(0, 128, 0)) == (shown, shown, 0)

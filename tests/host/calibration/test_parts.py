@@ -201,7 +201,7 @@ def test_the_standard_size_is_forty_minutes_of_a_flux_class_model(host):
 
     assert calls * 0.6 <= 40 * 60
     said = f"about {round(calls, -2):,} model calls"
-    for page in ("README.md", "web/docs/OTCacheCalibrateAnchor.md"):
+    for page in ("docs/guide.md", "web/docs/OTCacheCalibrateAnchor.md"):
         assert said in " ".join((REPOSITORY / page).read_text(encoding="utf-8").split()), page
 
 
