@@ -16,7 +16,8 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from fnmatch import fnmatch
 from pathlib import Path
 
 from scripts.host.client import ComfyClient
@@ -80,18 +81,33 @@ def device_arguments(device: str | None = None) -> list[str]:
     return ["--cpu"] if device == "cpu" else []
 
 
-def _ignored_names(checkout: Path) -> list[str]:
-    """Return the name patterns that neither git nor the published package holds."""
-    patterns = [".git"]
-    for source in (checkout / ".gitignore", checkout / ".comfyignore"):
+def is_left_out(
+    checkout: Path, ignore_lists: Sequence[str] = (".gitignore", ".comfyignore")
+) -> Callable[[Path], bool]:
+    """Return what tells which paths of a checkout neither git nor the published package holds."""
+    patterns = [".git"]  # a file in a second work tree
+    for source in (checkout / name for name in ignore_lists):
         lines = source.read_text(encoding="utf-8").splitlines() if source.is_file() else []
-        patterns += [line.strip("/ ") for line in lines if line.strip() and line[0] != "#"]
-    return patterns
+        patterns += [line.strip() for line in lines if line.strip() and line[0] != "#"]
+    # As git has it: one with a slash before its end is a path from the top, any other a name.
+    paths = [p.strip("/") for p in patterns if "/" in p.rstrip("/")]
+    names = [p.rstrip("/") for p in patterns if "/" not in p.rstrip("/")]
+
+    def left_out(path: Path) -> bool:
+        relative = path.relative_to(checkout).as_posix()
+        return any(fnmatch(path.name, p) for p in names) or any(fnmatch(relative, p) for p in paths)
+
+    return left_out
 
 
 def copy_shipped(checkout: Path, target: Path) -> None:
     """Copy what a checkout ships, less all that git or the published package leaves out."""
-    shutil.copytree(checkout, target, ignore=shutil.ignore_patterns(*_ignored_names(checkout)))
+    left_out = is_left_out(checkout)
+
+    def ignored(folder: str, names: list[str]) -> set[str]:
+        return {name for name in names if left_out(Path(folder, name))}
+
+    shutil.copytree(checkout, target, ignore=ignored)
 
 
 def _link_or_copy(pack: Path, target: Path) -> None:

@@ -4,10 +4,11 @@ import ast
 import json
 import os
 import re
-from fnmatch import fnmatch
 from pathlib import Path
 
 import pytest
+
+from scripts.host.server import is_left_out
 
 ROOT = Path(__file__).parents[2]
 SECTIONS = ["Inputs", "Outputs", "Example", "If the result is off"]
@@ -105,19 +106,13 @@ def _leaves(document, path=()):
 
 def _files(*ignore_lists):
     """The files of the checkout, less what the named ignore lists leave out."""
-    lines = [line.strip() for name in ignore_lists for line in _text(name).splitlines()]
-    ignored = [line.strip("/") for line in lines if line and not line.startswith("#")]
+    left_out = is_left_out(ROOT, ignore_lists)
     for folder, folders, names in os.walk(ROOT):
-        here = Path(folder).relative_to(ROOT)
-
-        def kept(name, here=here):
-            path = (here / name).as_posix()
-            return not any(fnmatch(name, p) or fnmatch(path, p) for p in ignored)
-
-        # Hidden folders are tools' own, but for the one that holds the checks.
-        folders[:] = [f for f in folders if kept(f) and (f == ".ci" or not f.startswith("."))]
-        # In a second work tree, `.git` is a file that names the first.
-        yield from (Path(folder, name) for name in names if kept(name) and name != ".git")
+        kept = [name for name in folders if not left_out(Path(folder, name))]
+        # Hidden folders are tools' own, but for those that hold the checks.
+        folders[:] = [f for f in kept if f in (".ci", ".github") or not f.startswith(".")]
+        paths = (Path(folder, name) for name in names)
+        yield from (path for path in paths if not left_out(path))
 
 
 def test_every_node_class_is_read():

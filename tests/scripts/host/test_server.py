@@ -9,11 +9,12 @@ from scripts.host.fetch import SetupError
 
 
 def _make_pack(folder):
-    for name in ("__init__.py", "nodes/a.py", "tests/t.py", ".git/config", ".nox/host/big.bin"):
+    shipped = ("__init__.py", "nodes/a.py", "web/docs/A.md")
+    for name in (*shipped, "docs/a.md", "tests/t.py", ".git/config", "nodes/.nox/host/big.bin"):
         (folder / name).parent.mkdir(parents=True, exist_ok=True)
         (folder / name).touch()
     (folder / ".gitignore").write_text("# made by nox\n.nox/\n")
-    (folder / ".comfyignore").write_text("tests/\n")
+    (folder / ".comfyignore").write_text("/docs/\ntests/\n")
     return folder
 
 
@@ -48,7 +49,8 @@ def test_where_links_are_not_permitted_the_shipped_files_are_copied(monkeypatch,
         server.prepare_base_folder(tmp_path / "base", pack)
     copy = tmp_path / "base" / "custom_nodes" / "otcache"
     names = {path.relative_to(copy).as_posix() for path in copy.rglob("*") if path.is_file()}
-    assert names == {"__init__.py", "nodes/a.py", ".gitignore", ".comfyignore"}
+    shipped = {"__init__.py", "nodes/a.py", "web/docs/A.md"}
+    assert names == {*shipped, ".gitignore", ".comfyignore"}
 
 
 @pytest.mark.parametrize(

@@ -1,40 +1,52 @@
-"""What is published is what was meant to be."""
+"""What is published is what was meant to be, and all of it."""
 
 import pytest
 
-from scripts.release.contents import MOST_BYTES, PUBLISHED, listing, mistakes, sizes
+from scripts.host.find import REPOSITORY
+from scripts.host.server import is_left_out
+from scripts.release.contents import MOST_BYTES, PUBLISHED, listing, mistakes, sizes, top_of
 
-WHOLE = {top: [10] for top in PUBLISHED}
+FILES = {"LICENSE": 1000, "nodes/a.py": 2000, "web/docs/A.md": 4000}
 
 
 def test_files_are_counted_by_what_is_at_the_top(tmp_path):
-    for name, size in (("LICENSE", 1000), ("nodes/a.py", 2000), ("nodes/page/b.py", 4000)):
+    for name, size in FILES.items():
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / name).write_bytes(bytes(size))
 
-    found = sizes(tmp_path)
+    lines = [line.split() for line in listing(sizes(tmp_path)).splitlines()]
 
-    assert found == {"LICENSE": [1000], "nodes": [2000, 4000]}
-    assert listing(found).splitlines()[-1].split() == ["all", "3", "files", "7", "kB"]
+    assert sizes(tmp_path) == FILES
+    assert ["nodes", "1", "files", "2", "kB"] in lines
+    assert lines[-1] == ["all", "3", "files", "7", "kB"]
 
 
 def test_what_was_meant_is_accepted():
-    assert mistakes(WHOLE) == []
+    assert mistakes(FILES, [*FILES, "tests/t.py", "docs/a.md"]) == []
 
 
-@pytest.mark.parametrize("top", ["tests", ".github", "CONTRIBUTING.md", "node.zip", ".env"])
-def test_what_nobody_meant_to_publish_is_refused(top):
-    assert mistakes({**WHOLE, top: [10]}) == [
-        f"{top} must not be published: name it in .comfyignore"
+@pytest.mark.parametrize("name", ["tests/t.py", ".github/a.yml", "node.zip", ".env"])
+def test_what_nobody_meant_to_publish_is_refused(name):
+    assert mistakes({**FILES, name: 1}, [*FILES, name]) == [
+        f"{name} must not be published: name it in .comfyignore"
     ]
 
 
-def test_what_is_missing_is_named():
-    assert mistakes({k: v for k, v in WHOLE.items() if k != "presets"}) == [
-        "presets must be published but is not there"
+def test_a_file_that_a_pattern_left_out_is_named():
+    # The pattern `docs/` leaves out every folder of that name.
+    assert mistakes(FILES, [*FILES, "web/docs/B.md"]) == [
+        "web/docs/B.md must be published but is left out"
     ]
 
 
 def test_far_too_much_is_refused():
-    (said,) = mistakes({**WHOLE, "demo_model": [MOST_BYTES]})
-    assert said.endswith(f"must have at most {MOST_BYTES} bytes but has {MOST_BYTES + 130}")
+    (said,) = mistakes({**FILES, "web/large.bin": MOST_BYTES}, FILES)
+    assert said == f"the package must have at most {MOST_BYTES} bytes but has {MOST_BYTES + 7000}"
+
+
+def test_what_is_left_out_and_what_is_published_are_all_there_is():
+    left_out = is_left_out(REPOSITORY)
+    tops = {path.name for path in REPOSITORY.iterdir() if not left_out(path)}
+    assert {top for top in tops if not top.startswith(".")} == set(PUBLISHED)
+    assert not left_out(REPOSITORY / "web" / "docs")
+    assert top_of("web/docs/A.md") == "web"
