@@ -137,7 +137,7 @@ def whole_calibration(bench: Bench) -> tuple[Any, Any]:
     )
     anchor, report = calibration.calibrate(
         bench.runner(), settings, name="bench", architecture="Flux", sampling=sampling,
-        full_runs=bench.full_runs, storage=bench.storage, study_name="whole",
+        full_runs=bench.full_runs, storage=bench.storage("whole"), study_name="whole",
     )  # fmt: skip
     return anchor, report
 

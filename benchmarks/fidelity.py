@@ -1,64 +1,148 @@
 """Fidelity to the full run at equal model calls, against what people would pick instead.
 
-    nox -s bench -- fidelity [--work FOLDER] [--workers N] [--only NAME ...] [--peer NAME=FOLDER]
+    nox -s bench -- fidelity [--model NAME ...] [--work FOLDER] [--quick] [--only NAME ...]
 
-Everything samples the bundled model through the host's own stack, on held-out prompts with seeds
-that no calibration saw, and is compared with the 50-step Euler run of the same prompt and seed.
-With ``--work``, a run that was cut short goes on where it stopped.
+Each model of the proving ground is sampled through the host's own stack, on held-out prompts with
+seeds that no calibration saw, and every contestant is compared with the model's 50-step Euler run
+of the same prompt and seed. With ``--work``, a run that was cut short goes on where it stopped.
 """
 
 from __future__ import annotations
 
 import argparse
-import json
 import os
 import tempfile
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 from benchmarks.contestants.everyone import chosen
+from benchmarks.contestants.fsampler import ADAPTIVE
+from benchmarks.contestants.generic import GENERIC
+from benchmarks.contestants.meancache import MEANCACHE
 from benchmarks.contestants.measuring import measure_missing, rows_of
+from benchmarks.contestants.vde import VDE_ON_OURS
 from benchmarks.instruments.kept import Kept
-from benchmarks.instruments.numbers import worse
-from benchmarks.instruments.record import RECORDS, write_record
+from benchmarks.instruments.numbers import OURS, Row, worse
+from benchmarks.instruments.record import RECORDS, read_results, write_record
+from benchmarks.models import grounds
 from benchmarks.pages.fidelity_plot import draw_pareto
-from benchmarks.runs.fidelity_bench import SEEDS, FidelityBench
-from benchmarks.runs.sharing import LINES, measure_in_workers
+from benchmarks.runs.anchors import keep_anchor
+from benchmarks.runs.fidelity_bench import ABOUT, QUICK, Extent, FidelityBench
+from benchmarks.runs.tasks import Task, run_all
 from scripts.host.inprocess import start_host
 
 BUDGETS = (20, 15, 12, 10, 8)
-COMMAND = "nox -s bench -- fidelity"
+QUICK_BUDGETS = (12, 8)
+QUICK_CONTESTANTS = (OURS, GENERIC, MEANCACHE, "fewer steps: euler", VDE_ON_OURS, ADAPTIVE)
+
+
+def _extent(options: argparse.Namespace) -> Extent:
+    return QUICK if options.quick else Extent(new_anchor=options.calibrate)
+
+
+def _contestants(options: argparse.Namespace) -> dict[str, Any]:
+    found = chosen(options.only, options.peer)
+    return {n: c for n, c in found.items() if not options.quick or n in QUICK_CONTESTANTS}
+
+
+def _kept(work: Path, name: str, budget: int) -> Kept:
+    return Kept(work / name / f"lines-{budget}.json")
+
+
+def do_part(options: argparse.Namespace, folder: Path) -> None:
+    """What one process does: prepares a model, or measures it at some budgets."""
+    (name,) = options.model
+    contestants = _contestants(options)  # first: what cannot be imported fails before the host
+    bench = FidelityBench(start_host(folder), name, options.work / name, _extent(options))
+    if options.part == "prepare":
+        print(f"{name}: its anchor is {bench.anchor.name}", flush=True)
+        return
+    for budget in options.budgets:
+        measure_missing(bench, contestants, _kept(options.work, name, budget), budget)
+
+
+def parts_of(names: Sequence[str], options: argparse.Namespace, work: Path) -> list[Task]:
+    """The parts of a whole run: a quick one has one for each model, a full one one a budget too."""
+    given = [word for peer in options.peer for word in ("--peer", peer)]
+    given += ["--only", *options.only] if options.only else []
+    given += [f"--{flag}" for flag in ("quick", "calibrate") if vars(options)[flag]]
+
+    def part(name: str, kind: str, budgets: Sequence[int] = (), after: str = "") -> Task:
+        words = ("fidelity", "--part", kind, "--model", name, "--work", str(work), *given)
+        at = ("--budgets", *map(str, budgets)) if budgets else ()
+        return Task(" ".join((name, kind, *map(str, budgets))), (*words, *at), after)
+
+    if options.quick:
+        return [part(name, "measure", options.budgets) for name in names]
+    parts = []
+    for name in names:
+        first = part(name, "prepare")
+        parts.append(first)
+        parts += [part(name, "measure", (budget,), first.name) for budget in options.budgets]
+    return parts
+
+
+def rows_at(work: Path, name: str, options: argparse.Namespace) -> list[Row]:
+    """All that was measured of a model."""
+    lines: dict[str, Any] = {}
+    for budget in options.budgets:
+        lines |= _kept(work, name, budget).lines
+    return rows_of(_contestants(options), lines, options.budgets, _extent(options).seeds)
+
+
+def keep_record(work: Path, name: str, rows: Sequence[Row]) -> None:
+    """Writes a model's record, its picture and its anchor; says what got worse."""
+    before = read_results(f"ground-{name}")
+    if before is not None:
+        told = worse(before["rows"], rows)
+        print("\n".join(told) or f"{name}: nothing is worse than the last record says")
+    results = {**Kept(work / name / ABOUT).lines["about"], "rows": list(rows)}
+    path = write_record(f"ground-{name}", f"nox -s bench -- fidelity --model {name}", results)
+    draw_pareto(rows, RECORDS / f"ground-{name}.png")
+    keep_anchor(name, work / name)
+    print(f"wrote {path}")
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="python -m benchmarks fidelity")
+    parser.add_argument("--model", nargs="+", default=[], help="models; all that are here else")
+    parser.add_argument("--work", type=Path, help="folder to keep what was done in")
+    parser.add_argument("--workers", type=int, default=min(os.cpu_count() or 1, 2))
+    parser.add_argument("--quick", action="store_true", help="two minutes; writes no record")
+    parser.add_argument("--calibrate", action="store_true", help="make the models' anchors anew")
+    parser.add_argument("--only", nargs="+", help="parts of contestants' names; writes no record")
+    parser.add_argument("--budgets", nargs="+", type=int, help="model calls; writes no record")
+    parser.add_argument("--peer", action="append", default=[], help="NAME=FOLDER of another pack")
+    parser.add_argument("--part", choices=("prepare", "measure"), help=argparse.SUPPRESS)
+    return parser
 
 
 def main(arguments: list[str]) -> None:
     """Command line."""
-    parser = argparse.ArgumentParser(prog="python -m benchmarks fidelity")
-    parser.add_argument("--work", type=Path, help="folder to keep what was done in")
-    parser.add_argument("--shared", type=Path, help="folder that several such runs may share")
-    parser.add_argument("--workers", type=int, default=min(os.cpu_count() or 1, 2))
-    parser.add_argument("--only", nargs="+", help="parts of contestants' names; writes no record")
-    parser.add_argument("--budgets", nargs="+", type=int, help="model calls; writes no record")
-    parser.add_argument("--peer", action="append", default=[], help="NAME=FOLDER of another pack")
-    options = parser.parse_args(arguments)
+    options = _parser().parse_args(arguments)
+    recorded = not (options.quick or options.only or options.budgets)
+    options.budgets = options.budgets or (QUICK_BUDGETS if options.quick else BUDGETS)
     with tempfile.TemporaryDirectory() as folder:
-        work = options.work or Path(folder) / "work"
-        contestants = chosen(options.only, options.peer)
-        budgets = tuple(options.budgets or BUDGETS)
-        if options.workers > 1 and len(budgets) > 1:
-            given = [word for peer in options.peer for word in ("--peer", peer)]
-            given += ["--only", *options.only] if options.only else []
-            measure_in_workers(work, options.workers, budgets, given)
-        else:
-            bench = FidelityBench(start_host(Path(folder) / "comfyui"), work, options.shared)
-            measure_missing(bench, contestants, Kept(work / LINES), budgets)
-        rows = rows_of(contestants, Kept(work / LINES).lines, budgets, SEEDS)
-    for row in rows:
-        print(f"{row['budget']:3} {row['calls']:6.1f} {row['lpips']:.5f}  {row['contestant']}")
-    if options.only or options.budgets:
-        return
-    before = RECORDS / "fidelity.json"
-    if before.is_file():
-        old = json.loads(before.read_text(encoding="utf-8"))["results"]
-        print("\n".join(worse(old, rows)) or "nothing is worse than the last record says")
-    path = write_record("fidelity", COMMAND, rows)
-    draw_pareto(rows, RECORDS / "fidelity.png")
-    print(f"wrote {path}")
+        if options.part:
+            do_part(options, Path(folder))
+            return
+        work = (options.work or Path(folder)).resolve()
+        names, left_out = grounds.choose(options.model)
+        print("\n".join([*left_out, f"measuring {', '.join(names)}"]), flush=True)
+        parts = parts_of(names, options, work)
+        left = {name: sum(part.name.split()[0] == name for part in parts) for name in names}
+
+        def ended(part: Task) -> None:
+            name = part.name.split()[0]
+            left[name] -= 1
+            if left[name]:
+                return
+            rows = rows_at(work, name, options)
+            for row in rows:
+                shown = f"{row['budget']:3} {row['calls']:6.1f} {row['lpips']:.5f}"
+                print(f"{name:9} {shown}  {row['contestant']}", flush=True)
+            if recorded:
+                keep_record(work, name, rows)
+
+        run_all(parts, options.workers, ended)

@@ -22,6 +22,10 @@ from scripts.host.inprocess import Host
 logger = logging.getLogger("otcache")
 
 
+ON_OURS = "on OTCache's steps (our re-implementation)"
+"""Ends the name of an estimator that has no steps of its own: tables set them apart by it."""
+
+
 @dataclass(frozen=True)
 class Configured:
     """A model and how to sample it.
@@ -51,8 +55,8 @@ class Bench(Protocol):
         ground: The model that is measured, and the settings that it is sampled with.
         seen: The model on calibration prompts, which settings may be tuned on.
         searches: Graphs of these prompts, and searches there.
-        work: A folder that keeps what was prepared.
-        shared: The same for what workers share.
+        work: A folder that keeps what was prepared, for processes that share it: files are of one
+            budget, or replaced whole.
     """
 
     host: Host
@@ -60,7 +64,6 @@ class Bench(Protocol):
     seen: SampledModel
     searches: SearchBench
     work: Path
-    shared: Path
 
     @property
     def model(self) -> Any:

@@ -8,13 +8,14 @@ steps that OTCache skips, so that only the way to forecast differs.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 from typing import Any
 
 import numpy as np
 from numpy.polynomial import chebyshev
 from numpy.typing import NDArray
 
-from benchmarks.contestants.contestant import Bench, Configured, Contestant
+from benchmarks.contestants.contestant import ON_OURS, Bench, Configured, Contestant
 from benchmarks.contestants.linear import Forecast, Weights, by_forecast, slope
 
 DEGREE = 4
@@ -119,13 +120,15 @@ def _learned(bench: Bench, calls: int) -> Configured:
     return by_forecast(bench, bench.our_steps(calls), learned(gram_of(bench.trajectories)))
 
 
-def _taylor(bench: Bench, calls: int) -> Configured:
-    return by_forecast(bench, bench.our_steps(calls), taylor)
+def _taylor(order: int) -> Contestant:
+    forecast = partial(taylor, order=order)
+    return lambda bench, calls: by_forecast(bench, bench.our_steps(calls), forecast)
 
 
 CONTESTANTS: dict[str, Contestant] = {
-    "Spectrum's Chebyshev ridge (our re-implementation)": _spectrum,
-    "Spectrum's Chebyshev ridge and slope, half each (our re-implementation)": _spectrum_blended,
-    "L2P-like learned weights (our re-implementation)": _learned,
-    "TaylorSeer of order 2 (our re-implementation)": _taylor,
+    f"Spectrum's Chebyshev ridge {ON_OURS}": _spectrum,
+    f"Spectrum's Chebyshev ridge and slope, half each, {ON_OURS}": _spectrum_blended,
+    f"L2P-like learned weights {ON_OURS}": _learned,
+    f"TaylorSeer of order 1 {ON_OURS}": _taylor(1),
+    f"TaylorSeer of order 2 {ON_OURS}": _taylor(2),
 }

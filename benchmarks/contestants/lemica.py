@@ -114,7 +114,7 @@ def edge_costs(bench: Bench) -> Costs:
     Each end has a file of its own and workers take the ends in orders of their own, so that they
     share the work.
     """
-    folder = bench.shared / "lemica"
+    folder = bench.work / "lemica"
     folder.mkdir(parents=True, exist_ok=True)
     steps = len(bench.sigmas) - 1
     measured: dict[tuple[int, int], float] = {}

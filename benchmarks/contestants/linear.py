@@ -3,20 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from benchmarks.contestants.answering import Evaluate, Run, answering
 from benchmarks.contestants.contestant import Bench, Configured
 
 Weights = NDArray[np.float64]
 
 Forecast = Callable[[Sequence[int], int], Weights]
 """(computed steps so far, skipped step) -> a weight for each of these steps' velocities."""
-
-KEY = "linear_forecast"
 
 
 def plan_weights(steps: int, computed_steps: Sequence[int], forecast: Forecast) -> list[Weights]:
@@ -43,46 +41,39 @@ def slope(sigmas: Sequence[float]) -> Forecast:
     return forecast
 
 
-def by_forecast(bench: Bench, computed_steps: Sequence[int], forecast: Forecast) -> Configured:
-    """The model under Euler with the steps between the computed ones forecast."""
-    from comfy.patcher_extension import WrappersMP
+def by_forecast(
+    bench: Bench, computed_steps: Sequence[int], forecast: Forecast, *, of_denoised: bool = False
+) -> Configured:
+    """The model under Euler with the steps between the computed ones forecast.
 
+    Args:
+        bench: Gives the model.
+        computed_steps: Where the model runs.
+        forecast: Weights of what is known.
+        of_denoised: Whether the model's ``denoised`` is forecast, and not its velocity.
+    """
     plan = plan_weights(len(bench.sigmas) - 1, computed_steps, forecast)
-    model = bench.model.clone()
-    model.add_wrapper_with_key(WrappersMP.OUTER_SAMPLE, KEY, _fresh_state)
-    model.add_wrapper_with_key(WrappersMP.PREDICT_NOISE, KEY, _predict(bench, plan))
-    return Configured(model)
-
-
-def _fresh_state(executor: Any, *args: Any, **named: Any) -> Any:
-    """Gives each run a list of its own for the computed velocities."""
-    options = executor.class_obj.model_options["transformer_options"]
-    options[KEY] = []
-    try:
-        return executor(*args, **named)
-    finally:
-        del options[KEY]
-
-
-def _predict(bench: Bench, plan: Sequence[Weights]) -> Callable[..., torch.Tensor]:
-    """The wrapper that runs the model, or forecasts."""
-    step_of_sigma = bench.host.core("run_time.run_plan").step_of_sigma
     core = bench.host.core("run_time.velocity")
 
-    def predict(
-        executor: Any, x: torch.Tensor, timestep: torch.Tensor, options: Any, *rest: Any
-    ) -> torch.Tensor:
-        velocities: list[torch.Tensor] = options["transformer_options"][KEY]
-        sigma = float(timestep[0])
-        weights = plan[step_of_sigma(sigma, bench.sigmas)]
-        if not len(weights):
-            computed: torch.Tensor = executor(x, timestep, options, *rest)
-            velocities.append(core.velocity_from_denoised(x, computed, sigma))
-            return computed
-        velocity = torch.zeros_like(x)
-        for weight, known in zip(weights, velocities, strict=True):
-            velocity.add_(known, alpha=float(weight))
-        denoised: torch.Tensor = core.denoised_from_velocity(x, velocity, sigma)
-        return denoised
+    def new_run() -> Run:
+        known: list[torch.Tensor] = []
 
-    return predict
+        def run(step: int, x: torch.Tensor, evaluate: Evaluate) -> torch.Tensor:
+            sigma = bench.sigmas[step]
+            if not len(plan[step]):
+                denoised = evaluate()
+                known.append(
+                    denoised if of_denoised else core.velocity_from_denoised(x, denoised, sigma)
+                )
+                return denoised
+            estimate = torch.zeros_like(x)
+            for weight, value in zip(plan[step], known, strict=True):
+                estimate.add_(value, alpha=float(weight))
+            if of_denoised:
+                return estimate
+            found: torch.Tensor = core.denoised_from_velocity(x, estimate, sigma)
+            return found
+
+        return run
+
+    return Configured(answering(bench, new_run))

@@ -21,9 +21,11 @@ class JudgingBench(Bench, Protocol):
     """What contestants are made from, and what judges them.
 
     Attributes:
+        name: The model's.
         held_out: The model on prompts that nothing was tuned on.
     """
 
+    name: str
     held_out: SampledModel
 
 
@@ -51,22 +53,20 @@ def key_of(name: str, budget: int) -> str:
 
 
 def measure_missing(
-    bench: JudgingBench,
-    contestants: Mapping[str, Contestant],
-    kept: Kept,
-    budgets: Iterable[int],
+    bench: JudgingBench, contestants: Mapping[str, Contestant], kept: Kept, budget: int
 ) -> None:
-    """Measures what is not kept yet."""
-    for budget in budgets:
-        for name, contestant in contestants.items():
-            key = key_of(name, budget)
-            if key not in kept.lines:
-                start = time.perf_counter()
-                how = contestant(bench, budget)
-                line = None if how is None else measure(bench, how)
-                kept.put(key, line)
-                mean = "left out" if line is None else f"{np.mean(line['lpips']):.5f}"
-                logger.warning("%6.1f s  %-70s %s", time.perf_counter() - start, key, mean)
+    """Measures what is not kept yet at one budget."""
+    for name, contestant in contestants.items():
+        key = key_of(name, budget)
+        if key in kept.lines:
+            continue
+        start = time.perf_counter()
+        how = contestant(bench, budget)
+        line = None if how is None else measure(bench, how)
+        kept.put(key, line)
+        mean = "left out" if line is None else f"{np.mean(line['lpips']):.5f}"
+        seconds = time.perf_counter() - start
+        logger.warning("%6.1f s  %-9s %-70s %s", seconds, bench.name, key, mean)
 
 
 def rows_of(

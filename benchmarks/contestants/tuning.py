@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import json
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from benchmarks.contestants.contestant import Bench, Configured, sample
+from benchmarks.instruments.kept import Kept
 
 PROMPTS = 6
 """Calibration prompts whose mean number of calls is asked for."""
@@ -55,6 +55,11 @@ def bisect(
     return best
 
 
+def first_prompts(bench: Bench) -> list[int]:
+    """The calibration prompts that settings are tuned on."""
+    return list(range(min(PROMPTS, len(bench.seen.texts))))
+
+
 def tune(
     bench: Bench,
     name: str,
@@ -71,27 +76,24 @@ def tune(
         calls: Mean calls asked for.
         configure: The contestant at a setting.
         bounds: Least and greatest setting.
-        prompts: Calibration prompts, the first ``PROMPTS`` by default.
+        prompts: Calibration prompts, ``first_prompts`` by default.
     """
-    indices = range(PROMPTS) if prompts is None else prompts
-    path = bench.work / "tuned.json"
-    kept = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
-    key = f"{name}, {calls} calls"
-    if key not in kept:
+    indices = first_prompts(bench) if prompts is None else prompts
+    kept = Kept(bench.work / f"tuned-{calls}.json")
+    if name not in kept.lines:
 
         def count(setting: float) -> float:
             made = sample(bench.seen, configure(setting), indices)[1]
             return sum(made) / len(made)
 
         found = bisect(count, calls, *bounds, TRIES)
-        kept[key] = [found.setting, found.calls]
-        path.write_text(json.dumps(kept, indent=1), encoding="utf-8")
-    return Tuned(*kept[key])
+        kept.put(name, [found.setting, found.calls])
+    return Tuned(*kept.lines[name])
 
 
 def calibration_loss(bench: Bench, how: Configured) -> float:
     """Mean LPIPS on the prompts that settings are tuned on."""
-    indices = list(range(PROMPTS))
+    indices = first_prompts(bench)
     latents, _ = sample(bench.seen, how, indices)
     pictures = bench.seen.pictures(latents)
     return float(bench.seen.compare(bench.seen.lpips, pictures, indices).mean())

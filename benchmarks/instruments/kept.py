@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +24,6 @@ class Kept:
     def put(self, key: str, line: Any) -> None:
         """Keeps one line."""
         self.lines[key] = line
-        partial = self._path.with_suffix(".partial")
+        partial = self._path.with_suffix(f".{os.getpid()}")
         partial.write_text(json.dumps(self.lines), encoding="utf-8")
         partial.replace(self._path)

@@ -24,6 +24,12 @@ def versions() -> dict[str, str]:
     return found
 
 
+def read_results(name: str) -> Any:
+    """The results of a record, ``None`` where there is no such record."""
+    path = RECORDS / f"{name}.json"
+    return json.loads(path.read_text(encoding="utf-8"))["results"] if path.is_file() else None
+
+
 def write_record(name: str, command: str, results: Any) -> Path:
     """Writes ``records/NAME.json`` and returns its path."""
     record = {

@@ -10,13 +10,14 @@ from benchmarks.models.ground_model import GroundModel
 from scripts.host.find import REPOSITORY
 
 NAME = "demo"
-PRESET = REPOSITORY / "presets" / "otcache-demo.otanchor.json"
-"""The anchor that ships for it."""
+WEIGHTS = REPOSITORY / "demo_model"
+ANCHOR = REPOSITORY / "presets" / "otcache-demo.otanchor.json"
+"""It ships with the pack, and so does its anchor."""
 
 
 def prompts(kind: str) -> list[str]:
     """The bundled prompts, ``"calibration"`` or ``"held_out"``."""
-    text = (REPOSITORY / "demo_model" / "prompts.json").read_text(encoding="utf-8")
+    text = (WEIGHTS / "prompts.json").read_text(encoding="utf-8")
     listed: list[str] = json.loads(text)[kind]
     return listed
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable, Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -174,9 +176,20 @@ class SampledModel:
         decoded: torch.Tensor = self.ground.vae.decode(latents)
         return decoded.reshape(len(latents), -1, *decoded.shape[-3:])
 
+    def keep_references(self, path: Path) -> None:
+        """Takes the full runs' pictures from a file, which is made where there is none."""
+        if path.is_file():
+            self.references = list(torch.load(path, weights_only=True).split(1))
+            return
+        self.full_runs()
+        partial = path.with_suffix(f".{os.getpid()}")
+        torch.save(torch.cat(self.references), partial)
+        partial.replace(path)
+
     def full_runs(self) -> list[Any]:
         """Runs every step on every prompt: keeps the pictures, returns the trajectories."""
         trajectories = []
+        self.references = []
         recorder_of = self.host.core("trajectory").TrajectoryRecorder
         observe = self.host.module("nodes.sampling.host").observe_predictions
         sigmas = self.sigmas()

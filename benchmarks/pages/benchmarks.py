@@ -5,16 +5,12 @@
 
 from __future__ import annotations
 
-import json
 import sys
 from collections.abc import Callable
 from typing import Any
 
-from benchmarks.contestants.forecasters import CONTESTANTS as FORECASTERS
-from benchmarks.contestants.meancache import MEANCACHE
-from benchmarks.contestants.own import ORACLE
-from benchmarks.instruments.numbers import OURS
-from benchmarks.instruments.record import RECORDS
+from benchmarks.instruments.record import read_results
+from benchmarks.pages.ground import losses_table, models, summary_table, uncalibrated_table
 from benchmarks.pages.tables import markdown_table, replace_table, rewrite
 from scripts.host.find import REPOSITORY
 
@@ -23,53 +19,6 @@ MIB = 2**20
 NO_RECORD = "Not measured yet: there is no `records/gpu.json`.\n"
 
 Row = dict[str, Any]
-
-
-def fidelity_table(results: list[Row]) -> str:
-    """LPIPS with its interval, by contestant and model calls; the best of each column in bold."""
-    budgets = sorted({row["budget"] for row in results})
-    found = {(row["contestant"], row["budget"]): row for row in results}
-    rivals = [row for row in results if row["contestant"] != ORACLE]
-    best = {b: min(row["lpips"] for row in rivals if row["budget"] == b) for b in budgets}
-
-    def cell(name: str, budget: int) -> str:
-        row = found.get((name, budget))
-        if row is None:
-            return "-"
-        text = f"{row['lpips']:.4f}"
-        text = f"**{text}**" if row["lpips"] == best[budget] and name != ORACLE else text
-        text += f" ({row['lpips_low']:.4f} to {row['lpips_high']:.4f})"
-        return text if abs(row["calls"] - budget) < 0.5 else f"{text}, {row['calls']:.1f} calls"
-
-    names = dict.fromkeys(row["contestant"] for row in results)
-    columns = ("contestant", *(f"{budget} calls:" for budget in budgets))
-    return markdown_table(columns, [(n, *(cell(n, b) for b in budgets)) for n in names])
-
-
-def lead_table(results: list[Row]) -> str:
-    """How far ours leads MeanCache, the best with steps of its own, the best forecast on ours."""
-    rows = []
-    for budget in sorted({row["budget"] for row in results}):
-        at = [row for row in results if row["budget"] == budget and "ours_over" in row]
-        own = [
-            row
-            for row in at
-            if row["contestant"] not in (ORACLE, MEANCACHE, *FORECASTERS)
-            and not row["contestant"].startswith((OURS, "uniform steps"))
-            and row["calls"] < budget + 0.5
-        ]
-        groups = (
-            [row for row in at if row["contestant"] == MEANCACHE],
-            own,
-            [row for row in at if row["contestant"] in FORECASTERS],
-        )
-        for group in filter(None, groups):
-            rival = min(group, key=lambda row: row["lpips"])
-            ratio, low, high = rival["ours_over"]
-            rows.append(
-                (str(budget), rival["contestant"], f"{ratio:.2f}", f"{low:.2f} to {high:.2f}")
-            )
-    return markdown_table(("calls:", "against", "OTCache's LPIPS over its:", "interval:"), rows)
 
 
 def natural_table(results: Row) -> str:
@@ -163,8 +112,6 @@ def _shape(row: Row) -> str:
 
 
 TABLES: dict[str, tuple[str, Callable[[Any], str]]] = {
-    "fidelity": ("fidelity", fidelity_table),
-    "fidelity-lead": ("fidelity", lead_table),
     "speed-natural": ("speed", natural_table),
     "speed-sizes": ("speed", sizes_table),
     "speed-growth": ("speed", growth_table),
@@ -173,15 +120,21 @@ TABLES: dict[str, tuple[str, Callable[[Any], str]]] = {
 }
 """A table's name: its record, and what writes it."""
 
+GROUND_TABLES: dict[str, Callable[[], str]] = {
+    "ground-summary": summary_table,
+    "ground-losses": losses_table,
+    "ground-uncalibrated": uncalibrated_table,
+    "ground-models": models,
+}
+"""Those over the records of all models of the proving ground."""
+
 
 def with_tables(text: str) -> str:
     """The page's text with every table as its record has it."""
     for name, (record, table) in TABLES.items():
-        path = RECORDS / f"{record}.json"
-        results: Any = {}
-        if path.is_file():
-            results = json.loads(path.read_text(encoding="utf-8"))["results"]
-        text = replace_table(text, name, table(results))
+        text = replace_table(text, name, table(read_results(record) or {}))
+    for name, over_models in GROUND_TABLES.items():
+        text = replace_table(text, name, over_models())
     return text
 
 

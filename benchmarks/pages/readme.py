@@ -16,7 +16,8 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from benchmarks.instruments.record import write_record
+from benchmarks.contestants.contestant import ON_OURS
+from benchmarks.instruments.record import read_results, write_record
 from benchmarks.pages.tables import markdown_table, replace_table, rewrite
 from otcache_core.drawing.contact_sheet import contact_sheet
 from scripts.host.find import REPOSITORY
@@ -24,8 +25,8 @@ from scripts.workflows.demo import PROMPTS
 
 README = REPOSITORY / "README.md"
 RESULTS = REPOSITORY / "docs" / "results.md"
-RECORD = REPOSITORY / "benchmarks" / "records" / "demo.json"
-FIDELITY = REPOSITORY / "benchmarks" / "records" / "fidelity.json"
+FIDELITY = "ground-demo"
+"""The record of the bundled model."""
 PICTURE = REPOSITORY / "docs" / "images" / "demo.png"
 USE = REPOSITORY / "docs" / "images" / "use.png"
 USE_SHOWS = {"full": "every step", "otcache_b10": "OTCache"}
@@ -47,9 +48,7 @@ COMPARED = {
     "LeMiCa's path (our re-implementation)": "LeMiCa",
     "fewer steps: euler": "plain Euler, fewer steps",
     "fewer steps: dpmpp_2m": "plain DPM++ 2M, fewer steps",
-    "Spectrum's Chebyshev ridge and slope, half each (our re-implementation)": (
-        "Spectrum's forecast"
-    ),
+    f"Spectrum's Chebyshev ridge and slope, half each, {ON_OURS}": "Spectrum's forecast",
     "EasyCache (the host's)": "EasyCache",
 }
 """Contestants of the fidelity benchmark that the results page shows."""
@@ -93,16 +92,12 @@ def compare_table(results: list[dict[str, Any]]) -> str:
 
 def readme(text: str) -> str:
     """The README's text with its measured table replaced."""
-    return replace_table(text, "demo", table(_results(RECORD)["runs"]))
+    return replace_table(text, "demo", table(read_results("demo")["runs"]))
 
 
 def results(text: str) -> str:
     """The results page's text with its measured table replaced."""
-    return replace_table(text, "compare", compare_table(_results(FIDELITY)))
-
-
-def _results(record: Path) -> Any:
-    return json.loads(record.read_text(encoding="utf-8"))["results"]
+    return replace_table(text, "compare", compare_table(read_results(FIDELITY)["rows"]))
 
 
 def use_picture(demo: Path, runs: list[dict[str, Any]]) -> Image.Image:

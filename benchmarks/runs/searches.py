@@ -79,15 +79,22 @@ class SearchBench:
         self.model = SampledModel(host, ground, ground.prompts("calibration")[:count])
         self.sigmas = self.model.sigmas()
         work.mkdir(parents=True, exist_ok=True)
-        places = self.core("search.storage")
-        self.storage = places.open_storage(places.sqlite_place(work / "studies.sqlite3"))
         self.full_runs = self.core("calibration.full_runs").FullRuns(work / "full_runs")
-        self.graphs = self.run_of(DEFAULT).graphs
+        self.graphs = self.run_of(DEFAULT, None).graphs
 
     @property
     def count(self) -> int:
         """Calibration prompts."""
         return len(self.model.texts)
+
+    def storage(self, kind: str | int) -> Any:
+        """Where studies of one kind are kept: a file of its own, so that processes never meet.
+
+        Args:
+            kind: Their budget, or another word.
+        """
+        places = self.core("search.storage")
+        return places.open_storage(places.sqlite_place(self.work / f"studies-{kind}.sqlite3"))
 
     def runner(self, prompt: int | None = None, *, memo: bool = True) -> Any:
         """Runs the model on the calibration prompts, or on one alone, as the node does.
@@ -109,12 +116,15 @@ class SearchBench:
         kind = module.HostRunner if memo else Unremembering
         return kind(job, positives, self.model.lpips)
 
-    def run_of(self, variant: Variant, name: str | None = None, prompt: int | None = None) -> Any:
+    def run_of(
+        self, variant: Variant, storage: Any, name: str = "", prompt: int | None = None
+    ) -> Any:
         """The pack's own calibration under way, its stage 1 done.
 
         Args:
             variant: How it searches.
-            name: Of its studies; the variant's by default.
+            storage: Where its studies are kept; None for memory.
+            name: Of its studies.
             prompt: The only prompt that counts, or all.
         """
         calibration = self.core("calibration.run")
@@ -130,7 +140,7 @@ class SearchBench:
             sampling=self.core("documents.anchor").Sampling(sigmas=self.sigmas),
             about={},
             full_runs=full_runs,
-            storage=self.storage,
+            storage=storage,
             study_name=name or variant.name,
             progress=lambda stage, done, total: None,
             stop=lambda: False,
@@ -146,7 +156,8 @@ class SearchBench:
         prompt: int | None = None,
     ) -> Searched:
         """One search at the budget of its starts, on all prompts or on one."""
-        run = self.run_of(variant, name, prompt)
+        storage = self.storage(len(starts[0].computed_steps))
+        run = self.run_of(variant, storage, name, prompt)
         settings = self.core("search.settings").SearchSettings(
             trials=variant.trials,
             patience=variant.patience,

@@ -5,12 +5,15 @@ from itertools import combinations
 
 import numpy as np
 import pytest
+import torch
 from numpy.polynomial import chebyshev
 
 from benchmarks.contestants.forecasters import blended, chebyshev_ridge, gram_of, learned, taylor
+from benchmarks.contestants.fsampler import Adaptive, lagrange, of_noise
 from benchmarks.contestants.lemica import LONGEST, fill_costs, minimax_path
 from benchmarks.contestants.linear import plan_weights, slope
 from benchmarks.contestants.tuning import TOLERANCE, TRIES, Tuned, bisect
+from benchmarks.contestants.vde import Parts, join, onward, own_steps, split
 
 KNOWN = (0, 2, 3, 7, 11, 14)
 
@@ -94,6 +97,74 @@ def test_the_slope_is_a_line_in_sigma():
 def test_weights_are_there_for_skipped_steps_alone():
     plan = plan_weights(6, (0, 2, 5), slope(np.linspace(1, 0, 7)))
     assert [len(weights) for weights in plan] == [0, 1, 0, 2, 2, 0]
+
+
+def test_a_velocity_is_split_along_and_across_its_state():
+    x = torch.tensor([[3.0, 4.0], [0.0, 2.0]])
+    velocity = torch.tensor([[6.0 - 4.0, 8.0 + 3.0], [1.0, -2.0]])  # 2 x and 5 across it; -x and 1
+    parts = split(velocity, x)
+    assert parts.along.flatten().tolist() == pytest.approx([2.0, -1.0])
+    assert parts.across.flatten().tolist() == pytest.approx([1.0, 0.5])
+    assert torch.allclose(parts.direction, torch.tensor([[-0.8, 0.6], [1.0, 0.0]]))
+    assert torch.allclose(join(parts, x), velocity)
+
+
+def test_its_sizes_go_on_along_a_line_and_its_direction_stays():
+    direction = torch.tensor([[0.0, 1.0]])
+    last, before = (Parts(torch.tensor([[a]]), torch.tensor([[b]]), direction * c)
+                    for a, b, c in ((2.0, 0.5, 1), (1.0, 0.7, -1)))  # fmt: skip
+    further = onward(last, before, 2.0)
+    assert (further.along.item(), further.across.item()) == pytest.approx((4.0, 0.1))
+    assert torch.equal(further.direction, direction)
+    assert onward(last, None, 2.0) is last
+
+
+@pytest.mark.parametrize("calls", [8, 12, 20])
+@pytest.mark.parametrize("warm_up", [1, 3, 6])
+def test_its_steps_are_as_many_as_asked_and_end_with_the_last(calls, warm_up):
+    steps = own_steps(calls, warm_up, 50)
+    assert len({*steps}) == calls and sorted(steps) == list(steps)
+    assert steps[:warm_up] == tuple(range(warm_up)) and steps[-1] == 49
+    gaps = np.diff(steps[warm_up - 1 :])
+    assert gaps.max() - gaps.min() <= 1
+
+
+def test_lagrange_is_exact_on_a_polynomial_of_its_degree():
+    values = [t**2 - 3.0 * t for t in KNOWN]
+    assert lagrange(KNOWN, 17, 3) @ values == pytest.approx(17**2 - 51)
+    assert lagrange(KNOWN, 17, 2) @ [5.0 - t for t in KNOWN] == pytest.approx(-12)
+    assert lagrange((4, 5), 6, 2).tolist() == [-1.0, 2.0]  # FSampler's own h2
+    assert lagrange((3, 4, 5), 6, 3) == pytest.approx([1.0, -3.0, 3.0])  # and h3
+    assert lagrange((4,), 9, 3).tolist() == [1.0]
+
+
+def test_noise_is_extrapolated_and_not_the_velocity():
+    sigmas = np.linspace(2, 0, 21)
+    velocity = [-(1.0 + t) / sigmas[t] for t in KNOWN]  # the noise estimate is 1 + t
+    assert of_noise(sigmas, 2)(KNOWN, 17) @ velocity == pytest.approx(-18.0 / sigmas[17])
+
+
+def test_the_adaptive_mode_skips_where_its_two_estimates_agree():
+    sigmas = tuple(np.linspace(1, 0, 11))
+    computed = []
+
+    def run(noise):
+        computed.clear()
+        adaptive = Adaptive(sigmas, 1e-4)
+        x, found = torch.full((1, 4), 2.0), []
+        for step in range(10):
+
+            def evaluate(step=step):
+                computed.append(step)
+                return x + noise(step)
+
+            found.append((adaptive(step, x, evaluate) - x)[0, 0].item())
+        return found
+
+    assert run(lambda step: 1.0 + step) == pytest.approx([1.0 + step for step in range(10)])
+    assert computed == [0, 1, 2, 9]  # history, then a line that holds; the last is protected
+    run(lambda step: float(step % 2))
+    assert computed == list(range(10))
 
 
 @pytest.mark.parametrize("wanted", [8, 12, 20])
