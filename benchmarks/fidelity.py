@@ -17,7 +17,6 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.contestants.everyone import chosen
-from benchmarks.contestants.fsampler import ADAPTIVE
 from benchmarks.contestants.generic import GENERIC
 from benchmarks.contestants.meancache import MEANCACHE
 from benchmarks.contestants.measuring import measure_missing, rows_of
@@ -34,7 +33,7 @@ from scripts.host.inprocess import start_host
 
 BUDGETS = (20, 15, 12, 10, 8)
 QUICK_BUDGETS = (12, 8)
-QUICK_CONTESTANTS = (OURS, GENERIC, MEANCACHE, "fewer steps: euler", VDE_ON_OURS, ADAPTIVE)
+QUICK_CONTESTANTS = (OURS, GENERIC, MEANCACHE, "fewer steps: euler", VDE_ON_OURS)
 
 
 def _extent(options: argparse.Namespace) -> Extent:

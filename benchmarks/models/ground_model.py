@@ -154,10 +154,15 @@ def build_module_vae(module: torch.nn.Module, channels: int, ratio: int, dimensi
         ratio: Pixels of a latent's pixel, along one side.
         dimensions: Of the latent: 2 for pictures, 3 for videos.
     """
+    import comfy.model_patcher
     import comfy.sd
 
     vae = comfy.sd.VAE(sd={"pixel_space_vae": torch.tensor(1.0)})
-    vae.first_stage_model = vae.patcher.model = module.eval()
+    former = vae.patcher
+    vae.first_stage_model = module.eval()
+    vae.patcher = comfy.model_patcher.ModelPatcher(
+        module, load_device=former.load_device, offload_device=former.offload_device
+    )
     vae.latent_channels, vae.latent_dim = channels, dimensions
     vae.downscale_ratio = vae.upscale_ratio = ratio
     return vae

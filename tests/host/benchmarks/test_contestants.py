@@ -15,7 +15,6 @@ from benchmarks.contestants.forecasters import CONTESTANTS as FORECASTERS
 from benchmarks.contestants.grids import CONTESTANTS as GRIDS
 from benchmarks.contestants.lemica import _measure_end
 from benchmarks.contestants.linear import by_forecast, slope
-from benchmarks.contestants.peers import peer_contestants
 from benchmarks.instruments.counting import counted
 from benchmarks.models import demo
 from benchmarks.models.ground_model import GroundModel
@@ -134,8 +133,3 @@ def test_a_host_cache_is_tuned_once_and_says_how(bench, monkeypatch):
     assert made.batch == 1 and "start_percent 0.15" in made.note
     monkeypatch.setattr(tuning, "bisect", None)  # what is kept is not searched for again
     assert contestant(bench, 25).note == made.note
-
-
-def test_unknown_peers_are_refused(tmp_path):
-    with pytest.raises(ValueError, match="a peer must be one of .* but got 'teacache'"):
-        peer_contestants({"teacache": tmp_path})
