@@ -3,8 +3,9 @@
 Its unit is ``denoised - x``. With h2 a line, with h3 a parabola goes through the last computed
 ones, in step indices. Its adaptive mode asks at every step how far the next states of the two lie
 apart, and computes where that is too far; an estimate is shrunk by how much the ones before it,
-judged at computed steps, were too large. The tolerance is tuned to the asked calls; its bound on
-skips in a row is left out, which would not let it reach them.
+judged at computed steps, were too large. Its tolerance is tuned to the asked calls, and of its
+two estimates and two bounds on the skips in a row those are taken that do best on calibration
+prompts: its own bound is lower, and would not let it reach so few calls.
 """
 # Source: FSampler (arXiv 2511.09180).
 
@@ -12,6 +13,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from functools import partial
+from itertools import product
 
 import numpy as np
 import torch
@@ -19,12 +22,16 @@ import torch
 from benchmarks.contestants.answering import Evaluate, answering
 from benchmarks.contestants.contestant import ON_OURS, Bench, Configured, Contestant
 from benchmarks.contestants.linear import Forecast, Weights, by_forecast
-from benchmarks.contestants.tuning import tune
+from benchmarks.contestants.tuning import calibration_loss, tune
+from benchmarks.instruments.kept import Kept
 
 PROTECTED = 2
 """Steps at the beginning that are computed, and the last one."""
 
 TOLERANCES = (1e-6, 1.0)
+SLACK = 2
+"""How much longer than evenly spaced the runs of skips may be, under the lower bound."""
+
 MEMORY = 0.9
 """Weight of the past in the running ratio of estimated to true sizes."""
 
@@ -68,18 +75,21 @@ class Adaptive:
     Args:
         sigmas: Noise levels of the run.
         tolerance: How far the two next states may lie apart, over the size of one.
+        history: Values that a skipped step's own estimate goes through.
+        most_skips: Skipped steps in a row at most.
     """
 
     sigmas: Sequence[float]
     tolerance: float
+    history: int = 3
+    most_skips: int = 1000
     _steps: list[int] = field(default_factory=list)
     _noise: list[torch.Tensor] = field(default_factory=list)
     _too_large: float = 1.0
 
     def __call__(self, step: int, x: torch.Tensor, evaluate: Evaluate) -> torch.Tensor:
-        estimate = self._estimate(step, 3) if len(self._steps) > 2 else None
-        last = len(self.sigmas) - 2
-        if estimate is not None and PROTECTED <= step < last and self._close(step, x, estimate):
+        estimate = self._estimate(step, self.history) if len(self._steps) > 2 else None
+        if estimate is not None and self._may_skip(step) and self._close(step, x):
             return x + estimate / self._too_large
         denoised = evaluate()
         noise = denoised - x
@@ -93,20 +103,39 @@ class Adaptive:
         weights = lagrange(self._steps, step, history)
         return sum(float(w) * e for w, e in zip(weights, self._noise, strict=True))  # type: ignore[return-value]
 
-    def _close(self, step: int, x: torch.Tensor, estimate: torch.Tensor) -> bool:
+    def _may_skip(self, step: int) -> bool:
+        last = len(self.sigmas) - 2
+        return PROTECTED <= step < last and step - self._steps[-1] <= self.most_skips
+
+    def _close(self, step: int, x: torch.Tensor) -> bool:
         # Euler: the next state is x - (sigma' - sigma) / sigma * noise.
         move = (self.sigmas[step] - self.sigmas[step + 1]) / self.sigmas[step]
-        apart = abs(move) * _rms(estimate - self._estimate(step, 2))
-        return apart <= self.tolerance * _rms(x + move * estimate)
+        parabola = self._estimate(step, 3)
+        apart = abs(move) * _rms(parabola - self._estimate(step, 2))
+        return apart <= self.tolerance * _rms(x + move * parabola)
+
+
+def _tuned(bench: Bench, calls: int, history: int, most_skips: int) -> Configured:
+    """The adaptive mode at the tolerance that reaches the asked calls."""
+
+    def configure(tolerance: float) -> Configured:
+        note = f"h{history}, {most_skips} skips in a row at most, tolerance {tolerance:.3g}"
+        run = partial(Adaptive, bench.sigmas, tolerance, history, most_skips)
+        return Configured(answering(bench, run), batch=1, note=note)
+
+    name = f"{ADAPTIVE}, h{history}, {most_skips} skips"
+    return configure(tune(bench, name, calls, configure, TOLERANCES).setting)
 
 
 def _adaptive(bench: Bench, calls: int) -> Configured:
-    def configure(tolerance: float) -> Configured:
-        note = f"tolerance {tolerance:.3g}"
-        model = answering(bench, lambda: Adaptive(bench.sigmas, tolerance))
-        return Configured(model, batch=1, note=note)
-
-    return configure(tune(bench, ADAPTIVE, calls, configure, TOLERANCES).setting)
+    steps = len(bench.sigmas) - 1
+    evenly = -(-steps // calls)
+    tried = [_tuned(bench, calls, *of) for of in product((2, 3), (evenly + SLACK, steps))]
+    kept = Kept(bench.work / f"fsampler-{calls}.json")
+    if "best" not in kept.lines:
+        losses = [calibration_loss(bench, how) for how in tried]
+        kept.put("best", losses.index(min(losses)))
+    return tried[kept.lines["best"]]
 
 
 def _on_our_steps(history: int, *, of_denoised: bool = False) -> Contestant:

@@ -148,9 +148,9 @@ def test_the_adaptive_mode_skips_where_its_two_estimates_agree():
     sigmas = tuple(np.linspace(1, 0, 11))
     computed = []
 
-    def run(noise):
+    def run(noise, **bounds):
         computed.clear()
-        adaptive = Adaptive(sigmas, 1e-4)
+        adaptive = Adaptive(sigmas, 1e-4, **bounds)
         x, found = torch.full((1, 4), 2.0), []
         for step in range(10):
 
@@ -165,6 +165,8 @@ def test_the_adaptive_mode_skips_where_its_two_estimates_agree():
     assert computed == [0, 1, 2, 9]  # history, then a line that holds; the last is protected
     run(lambda step: float(step % 2))
     assert computed == list(range(10))
+    run(lambda step: 1.0 + step, most_skips=2)
+    assert computed == [0, 1, 2, 5, 8, 9]
 
 
 @pytest.mark.parametrize("wanted", [8, 12, 20])
