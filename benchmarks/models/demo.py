@@ -45,7 +45,7 @@ def build(host: Any) -> GroundModel:
         vae=vae,
         latent=latent["samples"],
         cfg=2.5,
-        hard_cfg=8.0,
+        hard_cfg=11.0,
         sampler="euler",
         scheduler="simple",
         shift=None,
