@@ -14,6 +14,7 @@ from typing import Any, Protocol
 import torch
 
 from benchmarks.instruments.counting import counted
+from benchmarks.instruments.equivalents import Work
 from benchmarks.models.ground_model import GroundModel
 from benchmarks.models.sampled import BATCH, STEPS, SampledModel
 from benchmarks.runs.searches import SearchBench
@@ -37,6 +38,7 @@ class Configured:
         sigmas: Own noise levels instead of ``steps`` and the model's scheduler, or ``None``.
         batch: How many prompts may be sampled in one batch; 1 for caches that decide per batch.
         note: What the record says of the settings that were chosen.
+        work: Where a cache that evaluates parts of a forward tells its model-call equivalents.
     """
 
     model: Any
@@ -45,6 +47,7 @@ class Configured:
     sigmas: tuple[float, ...] | None = None
     batch: int = BATCH
     note: str = ""
+    work: Work | None = None
 
 
 class Bench(Protocol):
@@ -102,13 +105,15 @@ def refuse(name: str, calls: int, why: str) -> None:
 
 def sample(
     sampled: SampledModel, how: Configured, indices: Sequence[int]
-) -> tuple[torch.Tensor, list[int]]:
+) -> tuple[torch.Tensor, list[float]]:
     """Samples some prompts.
 
     Returns:
-        The final latents, and for each prompt how often the model really worked.
+        The final latents, and for each prompt how often the model really worked, or the
+        equivalents of that.
     """
-    latents, calls = [], []
+    latents: list[torch.Tensor] = []
+    calls: list[float] = []
     for batch in sampled.batches(indices, how.batch):
         with counted(how.model) as (model, asked):
             latents.append(
@@ -116,5 +121,5 @@ def sample(
                     batch, model, steps=how.steps, sampler=how.sampler, sigmas=how.sigmas,
                 )
             )  # fmt: skip
-        calls += [asked.worked] * len(batch)
+        calls += how.work.equivalents if how.work else [asked.worked] * len(batch)
     return torch.cat(latents), calls

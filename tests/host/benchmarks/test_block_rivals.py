@@ -1,0 +1,283 @@
+"""Caches on the blocks of a FLUX: exact where they skip nothing, counted by hand, free of leaks.
+
+The tiny FLUX has 2 blocks, 6 words and 16 image tokens: one block on one token is 1 / 44 of a call.
+"""
+
+import logging
+from dataclasses import dataclass
+from types import SimpleNamespace
+
+import pytest
+import torch
+
+from benchmarks.contestants import dbcache, dicache, duca, taylorseer, teacache, toca
+from benchmarks.contestants.block_settings import even_steps
+from benchmarks.contestants.blocks import with_block_cache
+from benchmarks.contestants.contestant import sample
+from benchmarks.contestants.dbcache import DBCache
+from benchmarks.contestants.dicache import DiCache
+from benchmarks.contestants.duca import every_second, norm_of_values
+from benchmarks.contestants.taylorseer import Differences, TaylorSeer
+from benchmarks.contestants.teacache import TeaCache, polynomial
+from benchmarks.contestants.toca import (
+    Plan,
+    ToCa,
+    _leaders,
+    attention_received,
+    plans,
+    tokens_of_blocks,
+)
+from benchmarks.contestants.token_blocks import Chosen, Memory, every_token, token_blocks
+from benchmarks.models import demo
+from benchmarks.models.sampled import STEPS, SampledModel
+
+BLOCK_RIVALS = {
+    name: contestant
+    for module in (dbcache, dicache, duca, taylorseer, teacache, toca)
+    for name, contestant in module.CONTESTANTS.items()
+}
+RUN = 10
+EVER = 1e9
+
+NEVER_SKIPPING = {
+    "TeaCache": lambda: TeaCache(0.0, polynomial([1.0, 0.0])),
+    "DiCache": lambda: DiCache(0.0),
+    "DBCache F1B0": lambda: DBCache(0.0, 1, 0),
+    "DBCache F1B1": lambda: DBCache(0.0, 1, 1),
+    "TaylorSeer": lambda: TaylorSeer(range(RUN), 2),
+    "ToCa": lambda: ToCa(Plan(range(RUN), [], 0.0), attention_received),
+    "ToCa, every token chosen anew": lambda: ToCa(
+        Plan([0], range(1, RUN), 1.0), attention_received
+    ),
+}
+
+SKIPPING = {
+    # Foretold changes are 1 a step: 0, 2, 4, 6, 8 are evaluated, and the last step, 9.
+    "TeaCache": (lambda: TeaCache(2.0, polynomial([1.0])), 6.0),
+    # Only the first and the last step.
+    "TeaCache, as seldom as can be": (lambda: TeaCache(EVER, polynomial([1.0])), 2.0),
+    # The first step, and 1 of 2 blocks at 9 others: 1 + 9 / 2.
+    "DiCache": (lambda: DiCache(EVER), 5.5),
+    "DBCache F1B0": (lambda: DBCache(EVER, 1, 0), 5.5),
+    # Nothing lies between the first and the last block.
+    "DBCache F1B1": (lambda: DBCache(EVER, 1, 1), 10.0),
+    "TaylorSeer": (lambda: TaylorSeer([0, 3, 6], 1), 3.0),
+    # 2 steps, and half of the tokens at 8: 2 + 8 / 2.
+    "ToCa": (lambda: ToCa(Plan([0, 5], [*range(1, 5), *range(6, 10)], 0.5), attention_received), 6),
+    # 2 steps, and 11 of 44 tokens in blocks, 6 + 5, at 2, 4, 7 and 9: 2 + 4 / 4.
+    "DuCa": (lambda: ToCa(Plan([0, 5], [2, 4, 7, 9], 0.25), norm_of_values), 3.0),
+}
+
+
+@pytest.mark.parametrize("name", NEVER_SKIPPING)
+def test_a_setting_that_never_skips_is_the_plain_run(tiny_flux, plain, name):
+    model, work = with_block_cache(tiny_flux.model, NEVER_SKIPPING[name])
+    samples = plain(tiny_flux, model, steps=RUN, cfg=2.0)
+    expected = plain(tiny_flux, steps=RUN, cfg=2.0)
+    assert work.equivalents == pytest.approx([RUN])
+    if name.startswith("ToCa, every"):  # attention adds up the same tokens in another order
+        assert torch.allclose(samples, expected, atol=1e-4)
+    else:
+        assert torch.equal(samples, expected)
+
+
+@pytest.mark.parametrize("name", SKIPPING)
+def test_equivalents_are_blocks_times_tokens(tiny_flux, plain, name):
+    make, equivalents = SKIPPING[name]
+    model, work = with_block_cache(tiny_flux.model, make)
+    samples = plain(tiny_flux, model, steps=RUN, cfg=2.0)
+    assert work.equivalents == pytest.approx([equivalents])
+    same = torch.equal(samples, plain(tiny_flux, steps=RUN, cfg=2.0))
+    assert same == (equivalents == RUN)
+
+
+@pytest.mark.parametrize("name", SKIPPING)
+def test_nothing_is_left_for_the_next_run(tiny_flux, plain, state_of, name):
+    before = state_of(tiny_flux.model)
+    model, _ = with_block_cache(tiny_flux.model, SKIPPING[name][0])
+    patched = state_of(model)
+    first = plain(tiny_flux, model, steps=RUN, seed=1)
+    plain(tiny_flux, model, steps=7, seed=2)
+    assert torch.equal(plain(tiny_flux, model, steps=RUN, seed=1), first)
+    assert state_of(model) == patched and state_of(tiny_flux.model) == before
+
+
+class OnlyFirstRow:
+    """Evaluates the first row of a forward alone."""
+
+    def through(self, call, hidden):
+        out = hidden.clone()
+        rows = torch.arange(len(hidden)) == 0
+        out[rows] = call.run(hidden, range(len(call.blocks)), rows)
+        return out
+
+
+def test_prompts_and_conds_are_counted_apart(tiny_flux, plain):
+    model, work = with_block_cache(tiny_flux.model, OnlyFirstRow)
+    two = {"samples": tiny_flux.latent["samples"].repeat(2, 1, 1, 1)}
+    plain(tiny_flux, model, two, steps=RUN, cfg=2.0)
+    # Of the two conds of the first prompt one, of the second prompt's none.
+    assert work.equivalents == pytest.approx([RUN / 2, 0.0])
+
+
+def test_each_row_decides_for_itself(tiny_flux, plain):
+    """A prompt beside another gets what it gets alone."""
+    model, work = with_block_cache(tiny_flux.model, lambda: DBCache(0.25, 1, 0))
+    two = {"samples": tiny_flux.latent["samples"].repeat(2, 1, 1, 1)}
+    both = plain(tiny_flux, model, two, steps=RUN, cfg=2.0)
+    together = work.equivalents
+    alone = plain(tiny_flux, model, steps=RUN, cfg=2.0)
+    assert 5.5 < work.equivalents[0] < RUN
+    assert together[0] == pytest.approx(work.equivalents[0])
+    assert torch.allclose(both[:1], alone, atol=1e-4)
+
+
+class AgreesWithItself:
+    """Evaluates some tokens again, with all others kept from the same input."""
+
+    def through(self, call, hidden):
+        rows = len(hidden)
+        some = Chosen(torch.tensor([[4, 1]] * rows), torch.tensor([[20, 7, 11]] * rows))
+        for block in token_blocks(call):
+            memory = Memory()
+            whole = block.evaluate(call, hidden, memory, every_token(call))
+            again = block.evaluate(call, hidden, memory, some)
+            assert torch.allclose(again, whole, atol=1e-5)
+            assert torch.equal(block.replay(call, hidden, memory.updates), again)
+            memory.updates = [torch.full_like(u, torch.nan) for u in memory.updates]
+            part = block.evaluate(call, hidden, memory, some)
+            evaluated = part.isfinite().all(dim=2)
+            assert [row.nonzero().flatten().tolist() for row in evaluated] == [
+                [1, 4, 7, 11, 20]
+            ] * rows
+            hidden = whole
+        return hidden
+
+
+def test_tokens_are_evaluated_as_the_whole_block_does(tiny_flux, plain):
+    model, _ = with_block_cache(tiny_flux.model, AgreesWithItself)
+    assert torch.equal(plain(tiny_flux, model, steps=2), plain(tiny_flux, steps=2))
+
+
+@dataclass
+class AddingCall:
+    """Two blocks that add a number each, ``adds``, on one row of one number."""
+
+    adds: tuple[float, float]
+    blocks = (None, None)
+
+    def every_row(self):
+        return torch.ones(1, dtype=torch.bool)
+
+    def agreed(self, due):
+        return due
+
+    def run(self, hidden, blocks, rows=None):
+        rows = self.every_row() if rows is None else rows
+        return hidden[rows] + sum(self.adds[i] for i in blocks)
+
+
+def _through(cache, *adds):
+    return cache.through(AddingCall(adds), torch.ones(1, 1, 1)).item()
+
+
+def test_dicache_goes_on_along_the_probe():
+    cache = DiCache(threshold=0.4)
+    assert _through(cache, 1.0, 9.0) == 11.0  # kept: 10 where the probe's residual is 1
+    assert _through(cache, 2.0, 18.0) == 21.0  # the probe, 2, became 3; kept: 20 where it is 2
+    # The probe became 3.4, 0.13 more; its residual is 1.4 times as far along: 10 + 1.4 * 10.
+    assert _through(cache, 2.4, 0.0) == pytest.approx(1.0 + 24.0)
+    # Now 0.13 + 0.2 of change; 1.5 times as far at most.
+    assert _through(cache, 3.08, 0.0) == pytest.approx(1.0 + 25.0)
+    assert _through(cache, 4.0, 5.0) == 10.0  # 0.13 + 0.2 + 0.23 is beyond the threshold
+
+
+def test_dbcache_compares_with_the_last_evaluated_step():
+    cache = DBCache(threshold=0.3, first=1, last=0)
+    assert _through(cache, 1.0, 9.0) == 11.0
+    assert _through(cache, 1.2, 0.0) == pytest.approx(1.0 + 1.2 + 9.0)
+    assert _through(cache, 1.29, 0.0) == pytest.approx(1.0 + 1.29 + 9.0)  # 0.29 from 1, not 0.08
+    assert _through(cache, 1.31, 2.0) == pytest.approx(1.0 + 1.31 + 2.0)
+    assert _through(cache, 1.0, 0.0) == pytest.approx(1.0 + 1.0 + 2.0)  # 0.24 from 1.31
+
+
+@pytest.mark.parametrize(
+    ("order", "forecast"),
+    [(0, 4.0), (1, 4.0 + 3.0 * 2), (2, 4.0 + 3.0 * 2 + 2.0 * 2**2 / 2)],
+)
+def test_forecasts_are_taylor_polynomials_of_differences(order, forecast):
+    differences = Differences(order)
+    for step, value in enumerate((0.0, 1.0, 4.0)):
+        differences.add(step, torch.tensor(value))
+    assert differences.at(4).item() == forecast
+
+
+def test_differences_are_over_the_distance_of_steps():
+    differences = Differences(1)
+    differences.add(0, torch.tensor(1.0))
+    differences.add(2, torch.tensor(5.0))
+    assert differences.at(5).item() == 11.0
+
+
+def test_steps_lie_evenly_after_the_warm_up():
+    assert even_steps(50, 5) == (0, 10, 20, 30, 40)
+    assert even_steps(10, 5, 3) == (0, 1, 2, 4, 7)
+    assert every_second((0, 5), 10) == [2, 4, 7, 9]
+
+
+def test_tokens_of_all_blocks_add_up_to_the_share():
+    assert tokens_of_blocks(0.1, 76, 6) == [8, 8, 8, 8, 7, 7]  # 46 of 456
+
+
+def test_plans_reach_the_equivalents():
+    found = plans(STEPS, 10, lambda full: every_second(full, STEPS))
+    assert [len(plan.full) for plan in found] == [5, 6, 8, 9]
+    assert [plan.equivalents for plan in found] == pytest.approx([10.0] * 4)
+
+
+def test_the_best_of_each_neighbourhood_leads():
+    score = torch.tensor([[1.0, 2.0, 3.0, 4.0, 0.0, 9.0]])
+    # 1 2 | 3
+    # 4 0 | 9
+    assert _leaders(score, (2, 3)).tolist() == [[False, False, False, True, False, True]]
+
+
+def test_attention_received_and_norms_of_values():
+    q = k = torch.tensor([[[[0.0], [0.0]]]])
+    v = torch.tensor([[[[3.0, 4.0], [0.0, 1.0]]]])
+    assert attention_received(q, k, v).tolist() == [[0.5, 0.5]]
+    assert norm_of_values(q, k, v).tolist() == [[5.0, 1.0]]
+
+
+@pytest.fixture(scope="module")
+def bench(host, tmp_path_factory):
+    seen = SampledModel(host, demo.build(host), demo.prompts("calibration")[:2])
+    seen.full_runs()
+    work = tmp_path_factory.mktemp("work")
+    return SimpleNamespace(host=host, seen=seen, model=seen.model, sigmas=seen.sigmas(), work=work)
+
+
+@pytest.mark.parametrize("name", [n for n in BLOCK_RIVALS if n.startswith(("Taylor", "ToCa"))])
+def test_contestants_reach_the_asked_calls(bench, monkeypatch, name):
+    monkeypatch.setattr("benchmarks.contestants.tuning.PROMPTS", 2)
+    how = BLOCK_RIVALS[name](bench, 20)
+    samples, calls = sample(bench.seen, how, [0, 1])
+    assert calls == pytest.approx([20.0, 20.0], abs=0.1)
+    full = bench.seen.sample([0, 1])
+    assert 0 < float((samples - full).square().mean().sqrt()) < 0.1
+
+
+def test_what_probing_alone_uses_up_is_refused(bench, monkeypatch, caplog):
+    monkeypatch.setattr("benchmarks.contestants.tuning.PROMPTS", 2)
+    name = next(n for n in BLOCK_RIVALS if n.startswith("DiCache"))
+    with caplog.at_level(logging.WARNING, "otcache"):
+        assert BLOCK_RIVALS[name](bench, 8) is None
+    # The first step, and 1 of 6 blocks at 49 others.
+    assert "DiCache at 8 calls: left out, it needs 9.2 equivalents" in caplog.text
+
+
+@pytest.mark.parametrize("name", BLOCK_RIVALS)
+def test_other_models_are_refused(tiny_eps, caplog, name):
+    with caplog.at_level(logging.WARNING, "otcache"):
+        assert BLOCK_RIVALS[name](SimpleNamespace(model=tiny_eps.model), 10) is None
+    assert "blocks of the FLUX class" in caplog.text
