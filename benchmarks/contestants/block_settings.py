@@ -9,7 +9,7 @@ from benchmarks.contestants.blocks import BlockCache, is_flux, with_block_cache
 from benchmarks.contestants.contestant import Bench, Configured, Contestant, refuse
 from benchmarks.contestants.tuning import TOLERANCE, calibration_loss, tune
 
-OURS = " (our re-implementation)"
+SUFFIX = " (our re-implementation)"
 
 
 def with_cache(bench: Bench, make: Callable[[], BlockCache], note: str) -> Configured:
@@ -27,7 +27,7 @@ def for_flux(name: str, contestant: Contestant) -> dict[str, Contestant]:
         refuse(name, calls, "it is written for blocks of the FLUX class.")
         return None
 
-    return {name + OURS: guarded}
+    return {name + SUFFIX: guarded}
 
 
 def by_threshold(

@@ -21,7 +21,7 @@ NAME = "DuCa"
 
 def norm_of_values(q: torch.Tensor, k: torch.Tensor, v: torch.Tensor) -> torch.Tensor:
     """Norm of each token's value, averaged over heads, ``(rows, tokens)``."""
-    return v.norm(dim=-1).mean(dim=1)
+    return torch.linalg.vector_norm(v, dim=-1).mean(dim=1)
 
 
 def every_second(full: Collection[int], steps: int) -> list[int]:

@@ -3,7 +3,8 @@
 The relative change of that input from step to step, rescaled by a polynomial to the change of the
 blocks' output that it foretells, adds up until it reaches a threshold: then all blocks are
 evaluated. Until then the last residual of all blocks is added to the new input. The first and the
-last step are evaluated in any case. Reading the modulated input is not counted as work.
+last step are evaluated in any case, and a picture's conds in the same steps. Reading the modulated input
+is not counted as work.
 """
 # Source: TeaCache (arXiv 2411.19108). The polynomial is fitted on full runs of calibration prompts.
 
@@ -15,7 +16,7 @@ from collections.abc import Callable
 import numpy as np
 import torch
 
-from benchmarks.contestants.block_settings import by_threshold, for_flux, with_cache
+from benchmarks.contestants.block_settings import best_of, by_threshold, for_flux, with_cache
 from benchmarks.contestants.blocks import Call, relative_change
 from benchmarks.contestants.contestant import Bench, Configured, sample
 
@@ -32,7 +33,7 @@ def modulated_input(call: Call, hidden: torch.Tensor) -> torch.Tensor:
     block = call.blocks[0]
     modulation, _ = block.img_mod(call.vec)
     found: torch.Tensor = block.img_norm1(hidden[:, call.words :])
-    return found * (1 + modulation.scale) + modulation.shift
+    return torch.addcmul(modulation.shift, found, 1 + modulation.scale)
 
 
 class TeaCache:
@@ -101,7 +102,8 @@ def fitted(bench: Bench) -> list[float]:
         noted: list[tuple[float, float]] = []
         prompts = range(min(PROMPTS, len(bench.seen.texts)))
         sample(bench.seen, with_cache(bench, lambda: Changes(noted), ""), prompts)
-        coefficients = np.polyfit(*np.transpose(noted), DEGREE).tolist()
+        inputs, outputs = np.transpose(noted)
+        coefficients = np.polyfit(inputs, outputs, DEGREE).tolist()
         path.write_text(json.dumps(coefficients), encoding="utf-8")
     found: list[float] = json.loads(path.read_text(encoding="utf-8"))
     return found
@@ -120,11 +122,18 @@ def polynomial(coefficients: list[float]) -> Rescale:
 
 
 def teacache(bench: Bench, calls: int) -> Configured | None:
-    """The bench's model with TeaCache."""
-    rescale = polynomial(fitted(bench))
-    return by_threshold(
-        bench, NAME, calls, lambda threshold: TeaCache(threshold, rescale), THRESHOLDS
-    )
+    """The bench's model with TeaCache, rescaled or not, whichever does better."""
+    rescales = {
+        f"{NAME}, rescaled": polynomial(fitted(bench)),
+        f"{NAME}, not rescaled": polynomial([1.0, 0.0]),
+    }
+    made = [
+        by_threshold(
+            bench, name, calls, lambda threshold, r=rescale: TeaCache(threshold, r), THRESHOLDS
+        )
+        for name, rescale in rescales.items()
+    ]
+    return best_of(bench, [how for how in made if how is not None])
 
 
 CONTESTANTS = for_flux(NAME, teacache)

@@ -12,7 +12,7 @@ import torch
 
 from benchmarks.contestants import dbcache, dicache, duca, taylorseer, teacache, toca
 from benchmarks.contestants.block_settings import even_steps
-from benchmarks.contestants.blocks import with_block_cache
+from benchmarks.contestants.blocks import Call, with_block_cache
 from benchmarks.contestants.contestant import sample
 from benchmarks.contestants.dbcache import DBCache
 from benchmarks.contestants.dicache import DiCache
@@ -38,6 +38,7 @@ BLOCK_RIVALS = {
 }
 RUN = 10
 EVER = 1e9
+PLENTY = 1e15
 
 NEVER_SKIPPING = {
     "TeaCache": lambda: TeaCache(0.0, polynomial([1.0, 0.0])),
@@ -67,6 +68,15 @@ SKIPPING = {
     # 2 steps, and 11 of 44 tokens in blocks, 6 + 5, at 2, 4, 7 and 9: 2 + 4 / 4.
     "DuCa": (lambda: ToCa(Plan([0, 5], [2, 4, 7, 9], 0.25), norm_of_values), 3.0),
 }
+
+
+@pytest.fixture(autouse=True)
+def conds_in_one_forward(host, monkeypatch):
+    """The host splits them where memory is short."""
+    monkeypatch.setattr(
+        "comfy.model_management.get_free_memory",
+        lambda device=None, torch_free_too=False: (PLENTY,) * 2 if torch_free_too else PLENTY,
+    )
 
 
 @pytest.mark.parametrize("name", NEVER_SKIPPING)
@@ -120,9 +130,14 @@ def test_prompts_and_conds_are_counted_apart(tiny_flux, plain):
     assert work.equivalents == pytest.approx([RUN / 2, 0.0])
 
 
-def test_each_row_decides_for_itself(tiny_flux, plain):
-    """A prompt beside another gets what it gets alone."""
-    model, work = with_block_cache(tiny_flux.model, lambda: DBCache(0.25, 1, 0))
+@pytest.mark.parametrize("apart", [False, True])
+def test_each_picture_decides_for_itself(tiny_flux, plain, monkeypatch, apart):
+    """A picture beside another gets what it gets alone, with its conds in one forward or in two."""
+    model, work = with_block_cache(tiny_flux.model, lambda: DBCache(0.7, 1, 0))
+    expected = plain(tiny_flux, model, steps=RUN, cfg=2.0)
+    if apart:
+        needed = lambda *args, **named: PLENTY  # noqa: E731
+        monkeypatch.setattr(tiny_flux.model.model, "memory_required", needed)
     two = {"samples": tiny_flux.latent["samples"].repeat(2, 1, 1, 1)}
     both = plain(tiny_flux, model, two, steps=RUN, cfg=2.0)
     together = work.equivalents
@@ -130,6 +145,20 @@ def test_each_row_decides_for_itself(tiny_flux, plain):
     assert 5.5 < work.equivalents[0] < RUN
     assert together[0] == pytest.approx(work.equivalents[0])
     assert torch.allclose(both[:1], alone, atol=1e-4)
+    assert torch.allclose(alone, expected, atol=1e-4)
+
+
+def test_conds_follow_the_first_one():
+    decided = {}
+    together = _call(conds=2, decided=decided).agreed(torch.tensor([True, False, False, True]))
+    assert together.tolist() == [True, False, True, False]
+    later = _call(conds=1, decided=decided).agreed(torch.tensor([False, True]))
+    assert later.tolist() == [True, False]
+
+
+def _call(**fields):
+    nothing = torch.empty(0)
+    return Call([], 0, 0, (1, 1), nothing, nothing, step=3, steps=RUN, done=nothing, **fields)
 
 
 class AgreesWithItself:
