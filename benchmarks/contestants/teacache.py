@@ -3,8 +3,8 @@
 The relative change of that input from step to step, rescaled by a polynomial to the change of the
 blocks' output that it foretells, adds up until it reaches a threshold: then all blocks are
 evaluated. Until then the last residual of all blocks is added to the new input. The first and the
-last step are evaluated in any case, and a picture's conds in the same steps. Reading the modulated input
-is not counted as work.
+last step are evaluated in any case. A picture's conds agree on the steps. Reading the modulated
+input is not counted as work.
 """
 # Source: TeaCache (arXiv 2411.19108). The polynomial is fitted on full runs of calibration prompts.
 
