@@ -27,15 +27,16 @@ ROOT = Path(__file__).absolute().parent
 
 # Exactly these: a looser specifier lets pip leave a CPU build of the same version for a newer,
 # far larger CUDA build. pip's own settings (an extra index, find-links) choose another build of
-# these versions; nothing here does.
+# these versions; nothing here does. Both have builds for Python 3.10 to 3.13 on Linux, Windows and
+# Apple silicon; for Intel Macs torch has had none since 2.2.
 TORCH = ["torch==2.13.0", "torchvision==0.28.0"]
 HOST_EXTRAS = ["torchsde", "requests"]
 TEST_TOOLS = ["gguf", "hypothesis", "mypy==2.4.1", "playwright", "pytest", "pytest-timeout"]
 # Drivers of the storages that workers share; a user who wants one installs it.
 STORAGE_DRIVERS = ["grpcio", "protobuf", "psycopg2-binary"]
 RUFF = "ruff==0.17.6"
-# They judge the form of .github/, which nothing here can run.
-FORMS = ["check-jsonschema==0.39.0", "zizmor==1.32.0"]
+# They judge the form of .github/, which nothing here can run. The newest that take Python 3.10.
+FORMS = ["check-jsonschema==0.38.2", "zizmor==1.30.1"]
 JUDGES = ["comfy-cli==1.23.0", "comfy-test==0.4.15", "nodesafe==0.6.0"]
 
 # nodesafe takes the name of the LPIPS authors' own package for a misspelt "pip". Everything else
