@@ -78,7 +78,8 @@ def main() -> int:
     found = sizes(parser.parse_args().package)
     said = mistakes(found, tracked(REPOSITORY))
     print(listing(found))
-    print(*said, sep="\n", file=sys.stderr)
+    for line in said:
+        print(line, file=sys.stderr)
     return 1 if said else 0
 
 

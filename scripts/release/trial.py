@@ -109,7 +109,8 @@ def main() -> int:
     with tempfile.TemporaryDirectory(prefix="otcache-", ignore_cleanup_errors=True) as scratch:
         seen = try_pack(pack, Path(scratch) / BASE_NAME)
     print(json.dumps(seen, indent=1))
-    print(*mistakes(seen), sep="\n", file=sys.stderr)
+    for line in mistakes(seen):
+        print(line, file=sys.stderr)
     return 1 if mistakes(seen) else 0
 
 
