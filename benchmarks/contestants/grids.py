@@ -25,7 +25,7 @@ def host_grid(node_id: str, module: str, **settings: Any) -> Contestant:
         if len(levels) != calls + 1:
             refuse(node_id, calls, f"its grid has {len(levels) - 1} steps.")
             return None
-        if levels[0] > 1.001 * highest:
+        if not 0.9 * highest < levels[0] < 1.001 * highest:
             refuse(
                 node_id,
                 calls,

@@ -21,7 +21,7 @@ STANDARD: Mapping[str, Any] = {"size": "standard", "reference_budget": 20}
 TINY: Mapping[str, Any] = {
     "size": "custom", "trials": 2, "patience": 1, "reference_budget": 10, "estimator": "reuse",
 }  # fmt: skip
-"""Exercises the node in seconds, with no gains to fit; says nothing of how good anchors can be."""
+"""Exercises the node in seconds, without gains to fit; good for nothing else."""
 
 
 def provenance(name: str) -> str:
