@@ -23,13 +23,24 @@ from .sampler_rules import (
     MOST_OF_SLOPE,
     asks_once_a_step,
     is_adaptive,
+    reads_conds,
     rule_for,
 )
-from .statistics import NOTHING_TO_SKIP, SAMPLER_ADAPTS, OnFinished, RunStatistics
+from .statistics import (
+    NOTHING_TO_SKIP,
+    SAMPLER_ADAPTS,
+    SAMPLER_READS_CONDS,
+    OnFinished,
+    RunStatistics,
+)
+from .steps import Steps
 
 logger = logging.getLogger("otcache")
 
 WRAPPER_KEY = "otcache"
+
+Callback = Callable[[int, torch.Tensor, torch.Tensor, int], None]
+"""(step, denoised, x, steps) -> what the host shows of a step that the sampler has done."""
 
 
 class CacheWrapper:
@@ -65,23 +76,21 @@ class CacheWrapper:
         latent_image: torch.Tensor,
         sampler: Any,
         sigmas: torch.Tensor,
+        denoise_mask: torch.Tensor | None = None,
+        callback: Callback | None = None,
         *args: Any,
         **kwargs: Any,
     ) -> Any:
         """Runs ``executor`` with caching; wraps ``CFGGuider.outer_sample``."""
+        inputs = (noise, latent_image, sampler, sigmas, denoise_mask)
         levels = tuple(sigmas.tolist())
         guider = executor.class_obj
-        plan = None
-        if len(levels) > 1 and not is_adaptive(sampler):
-            plan = fit_to_run(self.schedule, levels, _highest_level(guider))
+        plan = self._plan(levels, guider, sampler)
         start = time.perf_counter()
-        if plan is None or plan.schedule.is_full:
-            result = executor(noise, latent_image, sampler, sigmas, *args, **kwargs)
-            steps = max(len(levels) - 1, 0)
-            plain = RunStatistics(steps, computed=steps, seconds=time.perf_counter() - start)
-            nothing = SAMPLER_ADAPTS if is_adaptive(sampler) else NOTHING_TO_SKIP
-            plain.note = nothing if plan is None else plan.note or nothing
-            self._report(plain)
+        if isinstance(plan, str):
+            result = executor(*inputs, callback, *args, **kwargs)
+            steps, seconds = max(len(levels) - 1, 0), time.perf_counter() - start
+            self._report(RunStatistics(steps, computed=steps, seconds=seconds, note=plan))
             return result
         run = self._start(plan, levels, guider, sampler)
         options = guider.model_options
@@ -89,12 +98,24 @@ class CacheWrapper:
             WrappersMP.PREDICT_NOISE, WRAPPER_KEY, run.predict, options, is_model_options=True
         )
         try:
-            result = executor(noise, latent_image, sampler, sigmas, *args, **kwargs)
+            result = executor(*inputs, _reporting(run.steps, callback), *args, **kwargs)
+            done = run.finish(start)
         finally:
             _remove_predict_wrapper(options, run.predict)
-            done = run.finish(time.perf_counter() - start)
+            run.free()
         self._report(done)
         return result
+
+    def _plan(self, levels: tuple[float, ...], guider: Any, sampler: Any) -> Plan | str:
+        """How a run is cached, or in words why the plain sampler does it."""
+        if is_adaptive(sampler):
+            return SAMPLER_ADAPTS
+        if reads_conds(sampler):
+            return SAMPLER_READS_CONDS
+        if len(levels) < 2:
+            return NOTHING_TO_SKIP
+        plan = fit_to_run(self.schedule, levels, _highest_level(guider))
+        return plan.note or NOTHING_TO_SKIP if plan.schedule.is_full else plan
 
     def _start(self, plan: Plan, levels: tuple[float, ...], guider: Any, sampler: Any) -> Run:
         """The state of a run, with what there is to say of it beforehand."""
@@ -103,7 +124,7 @@ class CacheWrapper:
             _by_rule(plan.schedule, rule),
             levels,
             stochastic=rule == DENOISED,
-            counted=asks_once_a_step(sampler),
+            reported=asks_once_a_step(sampler),
             model_options=guider.model_options,
             memo=self.memo,
         )
@@ -123,6 +144,17 @@ def _by_rule(schedule: Schedule, rule: str) -> Schedule:
         gains = tuple(min(gain, MOST_OF_SLOPE) for gain in schedule.slope_gain)
         return replace(schedule, estimator="slope", slope_gain=gains)
     return replace(schedule, estimator=rule if rule in ESTIMATORS else "reuse")
+
+
+def _reporting(steps: Steps, callback: Callback | None) -> Callback:
+    """The host's callback, with each step that the sampler reports told to ``steps`` first."""
+
+    def report(step: int, *shown: Any) -> None:
+        steps.done(step)
+        if callback is not None:
+            callback(step, *shown)
+
+    return report
 
 
 def _highest_level(guider: Any) -> float:

@@ -12,9 +12,10 @@ import comfy
 import torch
 
 from ...otcache_core.documents.schedule import Schedule
-from ...otcache_core.run_time.run_plan import step_of_sigma
 from ...otcache_core.run_time.velocity import VelocityCache
+from .evaluations import Evaluation, mark, read
 from .statistics import SAMPLER_READS_CONDS, RunStatistics
+from .steps import Steps
 
 logger = logging.getLogger("otcache")
 
@@ -36,31 +37,6 @@ def _post_cfg_functions(model_options: dict[str, Any]) -> int:
     return len(model_options.get("sampler_post_cfg_function", ()))
 
 
-class _Steps:
-    """Tells the step of each evaluation, without waiting for a GPU where counting will do.
-
-    Reading a noise level from a GPU waits for all work given to it. Where a sampler is known to ask
-    once a step, steps that are likely skipped are counted; the level is read where reading costs
-    nothing (CPU) or where the run waits anyhow (computed steps), and it is what counts.
-    """
-
-    def __init__(self, sigmas: tuple[float, ...], skipped: tuple[bool, ...], count: bool) -> None:
-        self._sigmas, self._skipped, self._count = sigmas, skipped, count
-        self._evaluations = 0
-
-    def locate(self, timestep: torch.Tensor) -> tuple[int, float]:
-        """Step index and noise level of the next evaluation."""
-        counted = self._evaluations
-        self._evaluations += 1
-        self._count = self._count and counted < len(self._skipped)
-        if self._count and timestep.device.type != "cpu" and self._skipped[counted]:
-            return counted, self._sigmas[counted]
-        sigma = float(timestep.reshape(-1)[0])
-        step = step_of_sigma(sigma, self._sigmas)
-        self._count = self._count and step == counted
-        return step, sigma
-
-
 class Run:
     """One sampling run: its plan, its cache and what it did.
 
@@ -68,7 +44,7 @@ class Run:
         schedule: The schedule of this very run.
         sigmas: The run's noise levels.
         stochastic: Whether the sampler adds noise between steps.
-        counted: Whether evaluation i is known to be step i.
+        reported: Whether the sampler is known to ask once a step and to report each one done.
         model_options: The run's options, before the sampler adds to them.
         memo: Stands between the run and the model, or ``None``.
     """
@@ -79,14 +55,15 @@ class Run:
         sigmas: tuple[float, ...],
         *,
         stochastic: bool,
-        counted: bool,
+        reported: bool,
         model_options: dict[str, Any],
         memo: Memo | None = None,
     ) -> None:
         self._memo = memo
         self.cache = VelocityCache(schedule, sigmas, stochastic=stochastic)
         self.statistics = RunStatistics(schedule.steps)
-        self._steps = _Steps(sigmas, tuple(not c for c in schedule.mask), counted)
+        self.steps = Steps(sigmas, reported=reported)
+        self._unread: list[Evaluation] = []
         self._post_cfg_functions = _post_cfg_functions(model_options)
         self._computed: set[int] = set()
         self._skipped: set[int] = set()
@@ -102,7 +79,7 @@ class Run:
         **kwargs: Any,
     ) -> torch.Tensor:
         """Wraps the guided prediction: runs the model, or returns an estimate of it."""
-        step, sigma = self._steps.locate(timestep)
+        step, sigma = self.steps.locate(timestep)
         options = {} if model_options is None else model_options
         if not self._off and _post_cfg_functions(options) > self._post_cfg_functions:
             self._switch_off(SAMPLER_READS_CONDS)
@@ -113,28 +90,43 @@ class Run:
             return self.cache.estimate(step, sigma, x)
 
     def _compute(
-        self, step: int, sigma: float, executor: Predict, x: torch.Tensor, *args: Any, **kwargs: Any
+        self,
+        step: int,
+        sigma: float,
+        executor: Predict,
+        x: torch.Tensor,
+        timestep: torch.Tensor,
+        *args: Any,
+        **kwargs: Any,
     ) -> torch.Tensor:
-        start = time.perf_counter()
+        start = mark(x.device)
         if self._memo is None:
-            denoised = executor(x, *args, **kwargs)
+            denoised = executor(x, timestep, *args, **kwargs)
         else:
-            denoised = self._memo(step, x, lambda: executor(x, *args, **kwargs))
+            denoised = self._memo(step, x, lambda: executor(x, timestep, *args, **kwargs))
+        end = mark(x.device)
         self._computed.add(step)
         self.statistics.evaluations += 1
         if self._off:
             return denoised
-        # One pass and no mask: any NaN or infinity makes the sum one.
-        if not bool(torch.isfinite(denoised.sum(dtype=torch.float32))):
-            self._switch_off(
-                f"The model returned NaN or infinity at step {step}, so every step from there on "
-                "was computed: check the model, its precision and its VAE."
-            )
-        else:
-            with _outside_recording():
-                self.cache.observe(step, sigma, x, denoised)
-        self.statistics.computed_seconds.append(time.perf_counter() - start)
+        with _outside_recording():
+            # Copied, because the sampler may go on writing into it.
+            level = timestep.reshape(-1)[0].clone()
+            total = denoised.sum(dtype=torch.float32)
+            self._unread.append(Evaluation(step, sigma, start, end, total, level))
+            self.cache.observe(step, sigma, x, denoised)
+        # A GPU would stand idle while it is asked; other devices cannot tell their own time.
+        if x.device.type != "cuda":
+            self._read()
         return denoised
+
+    def _read(self) -> None:
+        """Takes up what came of the evaluations since the last time; waits for the device."""
+        evaluations, self._unread = self._unread, []
+        for seconds, wrong in read(evaluations):
+            self.statistics.computed_seconds.append(seconds)
+            if wrong and not self._off:
+                self._switch_off(wrong)
 
     def _switch_off(self, why: str) -> None:
         self._off = True
@@ -142,11 +134,19 @@ class Run:
         self.statistics.add_note(why)
         logger.warning("OTCache: %s", why)
 
-    def finish(self, seconds: float) -> RunStatistics:
-        """Frees the cache and closes the books."""
+    def finish(self, start: float) -> RunStatistics:
+        """Closes the books on a run that began at ``start``; waits for the device.
+
+        The host waits next, when it takes the latent to the CPU.
+        """
+        self._read()
         done = self.statistics
         done.computed = len(self._computed)
         done.skipped = len(self._skipped - self._computed)
-        done.seconds, done.cached_bytes = seconds, self.cache.peak_bytes
-        self.cache.clear()
+        done.seconds, done.cached_bytes = time.perf_counter() - start, self.cache.peak_bytes
         return done
+
+    def free(self) -> None:
+        """Frees all that the run holds on the device."""
+        self._unread.clear()
+        self.cache.clear()

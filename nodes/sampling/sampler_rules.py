@@ -42,16 +42,19 @@ DAMPED_SLOPE_SAMPLERS = frozenset(
 BETWEEN_LEVELS = ("dpm_2", "dpm_fast")
 """Parts of names of samplers that ask between the levels of their steps."""
 
-HOST_SAMPLERS = "comfy.k_diffusion.sampling"
+HOST_SAMPLERS = ("comfy.k_diffusion.sampling", "comfy.extra_samplers.uni_pc")
 ONE_EVALUATION = frozenset(
     "sample_" + name
     for name in (
-        "euler", "euler_ancestral", "dpmpp_2m", "dpmpp_2m_sde", "dpmpp_2m_sde_gpu", "dpmpp_3m_sde",
-        "dpmpp_3m_sde_gpu", "lms", "deis", "ipndm", "ipndm_v", "res_multistep",
-        "res_multistep_ancestral", "gradient_estimation", "er_sde", "lcm", "ddpm", "sa_solver",
+        "euler", "euler_ancestral", "dpmpp_2m", "dpmpp_2m_sde", "dpmpp_2m_sde_gpu",
+        "dpmpp_2m_sde_heun", "dpmpp_2m_sde_heun_gpu", "dpmpp_3m_sde", "dpmpp_3m_sde_gpu", "lms",
+        "deis", "ipndm", "ipndm_v", "res_multistep", "res_multistep_ancestral",
+        "gradient_estimation", "er_sde", "lcm", "ddpm", "sa_solver", "unipc", "unipc_bh2",
     )
 )  # fmt: skip
-"""Functions of the host's samplers that ask the model once a step, at the step's own level."""
+"""Functions of the host's samplers that ask the model once a step, at the step's own level, and
+report the step as done after that.
+"""
 
 CALLS_A_STEP = {
     "sample_" + name: calls
@@ -99,11 +102,11 @@ def is_stochastic(sampler: Any) -> bool:
 
 
 def asks_once_a_step(sampler: Any) -> bool:
-    """Whether evaluation i is known to be step i, so that counting tells the step.
+    """Whether a sampler is known to ask once a step, so that its own report tells the step.
 
     Only the host's own functions are known; a pack's sampler of the same name is not.
     """
-    theirs = getattr(_function(sampler), "__module__", "") != HOST_SAMPLERS
+    theirs = getattr(_function(sampler), "__module__", "") not in HOST_SAMPLERS
     if theirs or _options(sampler).get("s_churn"):
         return False
     return function_name(sampler) in ONE_EVALUATION

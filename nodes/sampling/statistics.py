@@ -32,7 +32,7 @@ class RunStatistics:
         evaluations: Guided predictions by the model; above ``computed`` where a sampler asks more
             than once a step. Not counted (0) where nothing was cached.
         seconds: Wall time of the whole run.
-        computed_seconds: Wall time of each evaluation.
+        computed_seconds: Time of each evaluation, by the clock or by a CUDA device's own.
         cached_bytes: Most memory that the cache held.
         note: Why caching was off or changed, for the user; empty if it was not.
     """
