@@ -80,4 +80,7 @@ def counted(model: Any) -> Iterator[tuple[Any, Calls]]:
 def _last_block(diffusion_model: torch.nn.Module) -> torch.nn.Module:
     """The last of the model's blocks: the end of its last list of modules, or the model itself."""
     lists = [m for m in diffusion_model.children() if isinstance(m, torch.nn.ModuleList) and len(m)]
-    return lists[-1][-1] if lists else diffusion_model
+    block = lists[-1][-1] if lists else diffusion_model
+    while isinstance(block, torch.nn.Sequential):  # a UNet calls its layers, and not it
+        block = block[0]
+    return block
