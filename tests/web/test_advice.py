@@ -77,7 +77,7 @@ def test_its_words_fit_on_the_node(page, sampler):
 def test_chinese_is_given_the_room_that_it_takes(page):
     lines = page.js(
         """async () => {
-            const { linesOf } = await import("/extensions/otcache/panel.js");
+            const { linesOf } = await import("/extensions/otcache/shared/panel.js");
             const node = { size: [270, 100] };
             return ["a".repeat(90), "\\u5b57".repeat(45)].map((text) => linesOf(text, node));
         }"""

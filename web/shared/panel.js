@@ -1,6 +1,7 @@
 // @ts-check
 // Panels on nodes: elements, the stylesheet, and a DOM widget of a fixed least height.
 
+import { app } from "../../../scripts/app.js";
 import { watch } from "./watch.js";
 
 const SVG = "http://www.w3.org/2000/svg";
@@ -60,6 +61,8 @@ function filled(element, attributes, children) {
  * @param {HTMLElement} element
  */
 function replaceStale(node, element) {
+  // The page shows one graph at a time, and ids repeat from graph to graph.
+  if (node.graph !== app.canvas?.graph) return;
   const place = `[data-node-id="${CSS.escape(node.id)}"] [data-panel="${element.dataset.panel}"]`;
   document.querySelector(place)?.replaceWith(element);
 }

@@ -22,8 +22,18 @@ function look() {
 }
 
 /**
- * Calls `update` with the inputs whenever they differ from those of the last call. One update runs
- * at a time; inputs that change meanwhile are taken when it is done, and only their last state.
+ * Whether a node is the one that its graph knows by its id. A node that undo, another workflow or
+ * another tab has replaced keeps `graph`, which may even hold its successor under the same id.
+ * @param {any} node
+ */
+export function isPlaced(node) {
+  return Boolean(node.graph) && node.graph.getNodeById(node.id) === node;
+}
+
+/**
+ * Calls `update` with the inputs whenever they differ from those of the last call, as long as the
+ * node is in its graph. One update runs at a time; inputs that change meanwhile are taken when it
+ * is done, and only their last state.
  * @template T
  * @param {any} node
  * @param {(node: any) => T} inputsOf  plain values
@@ -32,21 +42,20 @@ function look() {
 export function watch(node, inputsOf, update) {
   let seen = "";
   let busy = false;
-  let placed = false;
 
   /** @param {T} inputs */
   async function run(inputs) {
     busy = true;
     try {
-      (await update(inputs))();
+      const draw = await update(inputs);
+      if (isPlaced(node)) draw();
     } finally {
       busy = false;
     }
   }
 
   function check() {
-    if (!node.graph) return !placed; // not on the canvas yet, or no more
-    placed = true;
+    if (!isPlaced(node)) return false;
     if (busy) return true;
     const inputs = inputsOf(node);
     const state = JSON.stringify(inputs);
@@ -56,7 +65,18 @@ export function watch(node, inputsOf, update) {
     return true;
   }
 
-  watchers.add({ check });
-  if (!running) requestAnimationFrame(look);
-  running = true;
+  const watcher = { check };
+  function start() {
+    watchers.add(watcher);
+    if (!running) requestAnimationFrame(look);
+    running = true;
+  }
+
+  // A node is made before it is placed, if it ever is, and may be taken out and placed again.
+  const before = node.onAdded;
+  node.onAdded = function () {
+    before?.apply(this, arguments);
+    start();
+  };
+  if (node.graph) start();
 }
