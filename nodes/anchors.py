@@ -9,13 +9,28 @@ from comfy_api.latest import io
 
 from ..otcache_core.documents.anchor import Anchor
 from ..otcache_core.errors import OTCacheError
+from .library.choice import choose_anchor, other_model
 from .library.description import describe
-from .library.files import AUTOMATIC, anchor_names, choose_anchor, new_anchor_path, store_anchor
+from .library.files import AUTOMATIC, PRESET_PREFIX, anchor_names, new_anchor_path, store_anchor
 from .library.inline import IN_WORKFLOW, anchor_fingerprint, check_anchor, read_anchor
-from .sampling.origin import is_bundled_model, kinds_of, wrong_architecture
+from .library.weights import weights_fingerprint
+from .sampling.origin import kinds_of, wrong_architecture
 from .shared.types import CATEGORY, AnchorType, show_text
 
 logger = logging.getLogger("otcache")
+
+
+NOT_LINKED = object()
+"""Stands for an open input: the hooks below get ``None`` for whatever only the run will bring."""
+
+
+def _doubts(anchor: Anchor, model: Any, *, chosen: bool) -> str:
+    """What to say of an anchor for a model; empty where it suits or there is no model."""
+    if model is None:
+        return ""
+    return wrong_architecture(anchor.architecture, model) or other_model(
+        anchor, weights_fingerprint(model), kinds_of(model)[0], chosen=chosen
+    )
 
 
 class LoadAnchor(io.ComfyNode):
@@ -32,9 +47,10 @@ class LoadAnchor(io.ComfyNode):
             inputs=[
                 io.Combo.Input(
                     "anchor_name",
-                    options=[*anchor_names(), AUTOMATIC, IN_WORKFLOW],
+                    options=[AUTOMATIC, *anchor_names(), IN_WORKFLOW],
+                    default=AUTOMATIC,
                     tooltip="An anchor file in ComfyUI's models/otcache folder, or a preset. "
-                    "automatic takes the one that fits the connected model.",
+                    "automatic takes the one that fits the connected model best.",
                 ),
                 io.Model.Input(
                     "model",
@@ -56,30 +72,32 @@ class LoadAnchor(io.ComfyNode):
         )
 
     @classmethod
-    def validate_inputs(cls, anchor_name: str, inline_anchor: str = "") -> bool | str:
+    def validate_inputs(
+        cls, anchor_name: str | None, inline_anchor: str | None = "", model: Any = NOT_LINKED
+    ) -> bool | str:
+        if anchor_name is None or inline_anchor is None:
+            return True  # linked: only the run can tell
         try:
-            check_anchor(anchor_name, inline_anchor)
+            check_anchor(anchor_name, inline_anchor, has_model=model is not NOT_LINKED)
         except OTCacheError as error:
             return str(error)
         return True
 
     @classmethod
-    def fingerprint_inputs(cls, anchor_name: str, inline_anchor: str = "") -> str:
-        return anchor_fingerprint(anchor_name, inline_anchor)
+    def fingerprint_inputs(
+        cls, anchor_name: str | None, inline_anchor: str | None = "", model: Any = None
+    ) -> str:
+        return anchor_fingerprint(anchor_name or AUTOMATIC, inline_anchor or "")
 
     @classmethod
     def execute(cls, anchor_name: str, model: Any = None, inline_anchor: str = "") -> io.NodeOutput:
-        name = anchor_name
-        if name == AUTOMATIC:
-            if model is None:
-                raise OTCacheError(
-                    "automatic must have a model to choose for but none is connected: connect one, "
-                    "or choose an anchor by name."
-                )
-            name = choose_anchor(kinds_of(model), bundled_model=is_bundled_model(model))
+        check_anchor(anchor_name, inline_anchor, has_model=model is not None)
+        chosen = anchor_name == AUTOMATIC
+        name = choose_anchor(kinds_of(model), weights_fingerprint(model)) if chosen else anchor_name
         anchor = read_anchor(name, inline_anchor)
-        text = describe(anchor) if name == anchor_name else f"{name}\n{describe(anchor)}"
-        warning = "" if model is None else wrong_architecture(anchor.architecture, model)
+        text = f"{name}\n{describe(anchor)}" if chosen else describe(anchor)
+        general = name.startswith(PRESET_PREFIX)
+        warning = _doubts(anchor, model, chosen=chosen and not general)
         if warning:
             logger.warning("OTCache: %s", warning)
             text = f"{warning}\n{text}"

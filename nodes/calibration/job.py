@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import logging
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib import metadata
 from pathlib import Path
 from typing import Any
@@ -21,6 +21,7 @@ from ...otcache_core.drawing.report import render_report
 from ...otcache_core.version import __version__
 from ..library.files import new_anchor_path, store_anchor
 from ..library.lpips import load_lpips
+from ..library.weights import weights_fingerprint
 from ..sampling.host import architecture_of
 from ..shared.types import image_from_picture, show_text
 from .display import Display, cost_text
@@ -74,11 +75,12 @@ def run_calibration(request: CalibrationRequest) -> io.NodeOutput:
     logger.info("OTCache calibration %s: %s", say, cost)
     show_text(f"{say}\n{cost}", node_id)
     end = time.monotonic() + 60 * request.minutes if request.minutes else float("inf")
+    weights = weights_fingerprint(job.model)
     saved = False
 
     def keep(anchor: Anchor) -> None:
         nonlocal saved
-        store_anchor(anchor, path)
+        store_anchor(replace(anchor, weights=weights), path)
         saved = True
 
     try:
@@ -105,6 +107,7 @@ def run_calibration(request: CalibrationRequest) -> io.NodeOutput:
         raise
     finally:
         runner.memo.clear()
+    anchor = replace(anchor, weights=weights)
     store_anchor(anchor, path)
     text = describe(anchor, report, runner, path)
     display.found = report.search  # one that was searched before has had no trials to show

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import contextlib
 import hashlib
 import os
-from collections.abc import Sequence
 from pathlib import Path
 
 import folder_paths
@@ -20,7 +18,6 @@ PRESET_PREFIX = "preset: "
 AUTOMATIC = "automatic"
 """Instead of a name: the anchor that fits the model best."""
 
-BUNDLED = PRESET_PREFIX + "otcache-demo"
 MAX_NAME = 100
 DEVICES = {"con", "prn", "aux", "nul"} | {
     f"{port}{number}" for port in ("com", "lpt") for number in "123456789\u00b9\u00b2\u00b3"
@@ -79,34 +76,6 @@ def _listed(name: str) -> str | None:
 def open_anchor(name: str) -> Anchor:
     """Loads an anchor by name."""
     return load_anchor(find_anchor(name))
-
-
-def choose_anchor(kinds: Sequence[str], *, bundled_model: bool = False) -> str:
-    """The name of the anchor to use for a model.
-
-    Anchors of one's own come before presets, and those of the model's own architecture before those
-    of its kind. The preset for the bundled model is for that model alone.
-
-    Args:
-        kinds: What the model is, the closest first; see ``origin.kinds_of``.
-        bundled_model: Whether it is the model that ships with the pack.
-
-    Raises:
-        OTCacheError: If no anchor fits.
-    """
-    if bundled_model:
-        return BUNDLED
-    found: dict[str, str] = {}
-    for name in anchor_names():
-        with contextlib.suppress(OTCacheError):  # a damaged file is no candidate
-            if name != BUNDLED:
-                found.setdefault(open_anchor(name).architecture, name)
-    for kind in kinds:
-        if kind in found:
-            return found[kind]
-    raise OTCacheError(
-        f"no anchor is for {kinds[0]}: choose one by name, or make one with Calibrate OT Anchor."
-    )
 
 
 def fingerprint(name: str) -> str:

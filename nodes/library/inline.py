@@ -33,10 +33,15 @@ def _uses_inline(name: str, inline: str) -> bool:
     return False
 
 
-def check_anchor(name: str, inline: str) -> None:
+def check_anchor(name: str, inline: str, *, has_model: bool) -> None:
     """Raises `OTCacheError` if there is no such anchor; does not read it."""
     if name != AUTOMATIC:
         _uses_inline(name, inline)
+    elif not has_model:
+        raise OTCacheError(
+            "automatic must have a model to choose for but none is connected: connect the model "
+            "that you sample, or choose an anchor by name."
+        )
 
 
 def read_anchor(name: str, inline: str) -> Anchor:
@@ -55,7 +60,16 @@ def read_anchor(name: str, inline: str) -> Anchor:
 
 
 def anchor_fingerprint(name: str, inline: str) -> str:
-    """Changes when the anchor that will be read changes."""
-    if name != AUTOMATIC and _uses_inline(name, inline):
-        return hashlib.sha256(inline.encode("utf-8", "surrogatepass")).hexdigest()
-    return fingerprint(name)
+    """Changes when the anchor that will be read changes.
+
+    Args:
+        name: As for `read_anchor`, or `AUTOMATIC` for whichever it may be.
+        inline: The workflow's own anchor.
+    """
+    if name == AUTOMATIC:
+        return fingerprint(name) + _digest(inline)
+    return _digest(inline) if _uses_inline(name, inline) else fingerprint(name)
+
+
+def _digest(inline: str) -> str:
+    return hashlib.sha256(inline.encode("utf-8", "surrogatepass")).hexdigest()

@@ -34,11 +34,6 @@ def kinds_of(model: Any) -> tuple[str, ...]:
     return tuple(dict.fromkeys(kinds))
 
 
-def is_bundled_model(model: Any) -> bool:
-    """Whether a model is the one that ships with the pack, which shares FLUX's class."""
-    return type(model.model.latent_format).__name__ == "PixelFormat"
-
-
 def wrong_architecture(architecture: str, model: Any) -> str:
     """What to tell where an anchor was made for another architecture; empty where it was not."""
     kinds = kinds_of(model)

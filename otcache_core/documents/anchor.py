@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import reprlib
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -36,6 +37,7 @@ __all__ = [
 FORMAT = "otcache-anchor"
 VERSION = 1
 SUFFIX = ".otanchor.json"
+MAX_WEIGHTS = 64
 
 
 LookBackTable = tuple[tuple[int, ...], ...]
@@ -63,6 +65,8 @@ class Anchor:
         middle: A third schedule, searched at a budget between the two, or ``None``.
         fitted: Predicted schedules at further budgets whose gains were fitted, the lowest budget
             first. Stage 3 takes gains from them, never steps.
+        weights: Tells the model it was calibrated on from others of its class: a short hash in
+            hexadecimal, or empty where it was not recorded.
 
     Raises:
         OTCacheError: If the schedules do not fit together, or a value is out of range.
@@ -82,6 +86,7 @@ class Anchor:
     versions: Mapping[str, str] = field(default_factory=dict)
     middle: Schedule | None = None
     fitted: tuple[Schedule, ...] = ()
+    weights: str = ""
 
     def __post_init__(self) -> None:
         _check_together(self.searched)
@@ -94,6 +99,7 @@ class Anchor:
         if self.fidelity:
             FidelityCurve(self.fidelity)
         _check_fitted(self.fitted, self.anchor)
+        _check_weights(self.weights)
 
     @property
     def searched(self) -> tuple[tuple[str, Schedule], ...]:
@@ -127,6 +133,8 @@ class Anchor:
         """The anchor as plain JSON values."""
         document: dict[str, Any] = {"format": FORMAT, "version": VERSION}
         document |= {"name": self.name, "architecture": self.architecture, "steps": self.steps}
+        if self.weights:
+            document["weights"] = self.weights
         document["estimator"] = self.estimator
         document["rho"] = self.rho
         for key, schedule in reversed(self.searched):
@@ -212,6 +220,7 @@ class Anchor:
             versions=fields.texts("versions") if "versions" in fields else {},
             middle=schedule(fields.nested("middle")) if "middle" in fields else None,
             fitted=tuple(map(schedule, fields.objects("fitted"))) if "fitted" in fields else (),
+            weights=fields.text("weights", ""),
         )
 
 
@@ -232,6 +241,14 @@ def _check_fitted(fitted: tuple[Schedule, ...], anchor: Schedule) -> None:
         )
     if any(schedule.steps != anchor.steps for schedule in fitted):
         raise OTCacheError(f"`fitted` schedules must have {anchor.steps} steps like the anchor.")
+
+
+def _check_weights(weights: str) -> None:
+    if len(weights) > MAX_WEIGHTS or not set(weights) <= set("0123456789abcdef"):
+        raise OTCacheError(
+            f"`weights` must be at most {MAX_WEIGHTS} hexadecimal digits but got "
+            f"{reprlib.repr(weights)}."
+        )
 
 
 def _check_together(searched: tuple[tuple[str, Schedule], ...]) -> None:

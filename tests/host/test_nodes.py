@@ -192,7 +192,7 @@ def test_an_anchor_added_later_is_listed_and_loads(host, write, anchor):
     write("readme.txt")
     write("other.json")
 
-    *files, automatic, inline = [name for name in _listed(host) if not name.startswith("preset: ")]
+    automatic, *files, inline = [name for name in _listed(host) if not name.startswith("preset: ")]
     assert (automatic, inline) == ("automatic", "in this workflow")
     assert files == ["later.otanchor.json", os.path.join("of a team", "mine.otanchor.json")]
     result = host.run("OTCacheLoadAnchor", anchor_name="later.otanchor.json")

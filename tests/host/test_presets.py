@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -39,29 +40,93 @@ def test_automatic_takes_the_preset_for_the_architecture(host, build, architectu
 
 
 def test_automatic_knows_the_bundled_model(host, demo):
-    result = host.run("OTCacheLoadAnchor", anchor_name="automatic", model=demo.model)
-
-    assert result.outputs[0].name == "otcache-demo"
+    assert _automatic(host, demo.model) == ("otcache-demo", "")
 
 
-def test_automatic_prefers_an_anchor_of_ones_own(host, build):
-    own = host.base / "models" / "otcache" / "mine.otanchor.json"
-    anchor = host.run("OTCacheLoadAnchor", anchor_name="preset: otcache-demo").outputs[0]
-    host.module("nodes.library.files").store_anchor(replace(anchor, name="mine"), own)
-    damaged = own.with_name("a broken one.otanchor.json")
+@pytest.fixture
+def own_anchor(host: Any) -> Iterator[Callable[..., str]]:
+    """`own_anchor("mine", weights=...)`: an anchor for some FLUX among the user's; its name."""
+    folder = host.base / "models" / "otcache"
+    preset = host.run("OTCacheLoadAnchor", anchor_name="preset: otcache-demo").outputs[0]
+    made = []
+
+    def make(name: str, **changes: Any) -> str:
+        made.append(folder / f"{name}.otanchor.json")
+        anchor = replace(preset, **{"name": name, "weights": "", **changes})
+        host.module("nodes.library.files").store_anchor(anchor, made[-1])
+        return made[-1].name
+
+    yield make
+    for path in made:
+        path.unlink()
+
+
+def _weights(host: Any, model: Any) -> str:
+    return str(host.module("nodes.library.weights").weights_fingerprint(model))
+
+
+def _automatic(host: Any, model: Any) -> tuple[str, str]:
+    """The anchor's name, and the warning on the node."""
+    result = host.run("OTCacheLoadAnchor", anchor_name="automatic", model=model)
+    (shown,) = result.ui["otcache"]
+    assert (result.ui["text"][0].splitlines()[0] == shown["warning"]) == bool(shown["warning"])
+    return result.outputs[0].name, shown["warning"]
+
+
+def test_automatic_prefers_an_anchor_of_the_very_model(host, build, own_anchor, demo):
+    model = build("FLUX.1 dev")
+    own_anchor("a toy's", weights=_weights(host, demo.model))
+    own_anchor("an older one's")
+    own_anchor("mine", weights=_weights(host, model))
+    damaged = host.base / "models" / "otcache" / "a broken one.otanchor.json"
     damaged.write_text("{", encoding="utf-8")
-    os.utime(own.parent)
+    os.utime(damaged.parent)
     try:
-        result = host.run("OTCacheLoadAnchor", anchor_name="automatic", model=build("FLUX.1 dev"))
+        assert _automatic(host, model) == ("mine", "")
     finally:
-        own.unlink()
         damaged.unlink()
 
-    assert result.outputs[0].name == "mine"
+
+def test_automatic_takes_no_other_models_anchor_where_there_is_a_preset(
+    host, build, own_anchor, demo
+):
+    own_anchor("a toy's", weights=_weights(host, demo.model))
+    own_anchor("an older one's")
+    generic = host.run("OTCacheLoadAnchor", anchor_name="preset: flow-matching (generic)")
+    assert _automatic(host, build("FLUX.1 dev")) == (generic.outputs[0].name, "")
+
+
+@pytest.mark.parametrize(
+    ("weights", "said"),
+    [("0123456789abcdef", "was made on another Flux"), ("", "does not say on which Flux")],
+)
+def test_without_a_preset_another_models_anchor_comes_with_a_warning(
+    host, build, own_anchor, monkeypatch, weights, said
+):
+    choice = host.module("nodes.library.choice")
+    name = own_anchor("a toy's", weights=weights)
+    monkeypatch.setattr(choice, "anchor_names", lambda: [name])
+    found, warning = _automatic(host, build("FLUX.1 dev"))
+    assert found == "a toy's" and said in warning and "calibrate your own" in warning
+
+
+def test_an_anchor_of_another_model_is_used_by_name_with_a_warning(host, build, own_anchor, demo):
+    name = own_anchor("a toy's", weights=_weights(host, demo.model))
+    warning = "was made on another Flux (other weights, or in another precision)"
+    for model, said in ((build("FLUX.1 dev"), warning), (demo.model, "")):
+        result = host.run("OTCacheLoadAnchor", anchor_name=name, model=model)
+        (shown,) = result.ui["otcache"]
+        assert said in shown["warning"] if said else shown["warning"] == ""
+
+
+def test_an_older_anchor_of_ones_own_choice_is_not_doubted(host, build, own_anchor):
+    name = own_anchor("an older one's")
+    result = host.run("OTCacheLoadAnchor", anchor_name=name, model=build("FLUX.1 dev"))
+    assert result.ui["otcache"][0]["warning"] == ""
 
 
 def test_automatic_without_a_model_says_what_to_do(host):
-    with pytest.raises(ValueError, match="connect one, or choose an anchor"):
+    with pytest.raises(ValueError, match="connect the model that you sample, or choose"):
         host.run("OTCacheLoadAnchor", anchor_name="automatic")
 
 

@@ -74,9 +74,10 @@ def _sparse() -> Anchor:
         _sparse(),
         _with_middle(),
         _with_middle(middle=None),
+        _anchor(weights="26e86f2a1250ceab"),
         _with_middle(fitted=(Schedule(8, (0, 1, 4, 6, 7), slope_gain=(1.0, 0.2, 0.3, 1.0)),)),
     ],
-    ids=["all fields", "few fields", "text", "defaults", "middle", "gains", "fitted"],
+    ids=["all fields", "few fields", "text", "defaults", "middle", "gains", "weights", "fitted"],
 )
 def test_round_trip(anchor: Anchor, tmp_path: Path) -> None:
     path = tmp_path / f"model{SUFFIX}"
@@ -362,6 +363,9 @@ def _drop(key: str) -> Callable[[dict[str, Any]], None]:
         (_set("fidelity", 1, "mean", to=-1), r"fidelity\[1\].mean must be a number from 0"),
         (_set("fidelity", 1, "budget", to=3), r"`fidelity` must .* budgets \[3, 3\]"),
         (_set("provenance", to=5), "provenance must be a text"),
+        (_set("weights", to=7), "weights must be a text"),
+        (_set("weights", to="0" * 65), "`weights` must be at most 64 hexadecimal digits"),
+        (_set("weights", to="<img>"), "`weights` must be at most 64 hexadecimal digits but got"),
         (_set("versions", to=["torch"]), "versions must be an object"),
         (_set("versions", "torch", to=2.9), "versions.torch must be a text .* but got 2.9"),
         (_set("look_back_table", to="11111"), "look_back_table must be a list"),

@@ -149,6 +149,8 @@ def test_from_prompts_to_a_saved_anchor(
     assert (anchor.name, anchor.architecture, anchor.estimator) == ("mine", "Flux", "slope")
     assert anchor.objective.metric == "lpips-alex"
     assert 0.0 < anchor.objective.best <= anchor.objective.warm_start
+    fingerprint = host.module("nodes.library.weights").weights_fingerprint
+    assert anchor.weights == fingerprint(demo_subject.model)
     assert anchor.rho is not None
     assert "Calibrate OT Anchor" in anchor.provenance
     assert {"otcache", "torch", "optuna", "comfyui"} == set(anchor.versions)
