@@ -7,8 +7,9 @@ from dataclasses import replace
 from comfy_api.latest import io
 
 from ..otcache_core.documents.anchor import Anchor
-from ..otcache_core.documents.fidelity import choose_budget, expectation
+from ..otcache_core.documents.fidelity import choose_budget
 from ..otcache_core.drawing.schedule_plot import render_schedule
+from ..otcache_core.expectation import expectation
 from ..otcache_core.transport import (
     DEFAULT_RHO,
     MAX_RHO,
@@ -28,11 +29,10 @@ def caption(anchor: Anchor, prediction: Prediction, origin: str) -> str:
     placed = "as calibrated" if stored else f"rho {prediction.rho:.2f} {origin}"
     if schedule.steps != anchor.steps:
         placed += f", transferred from {anchor.steps} steps"
-    fidelity = expectation(anchor.fidelity, schedule.budget, schedule.steps == anchor.steps)
     return (
         f"{schedule.budget} of {schedule.steps} steps run the model, "
         f"{schedule.steps / schedule.budget:.1f}x fewer model calls, {placed}, "
-        f"{schedule.estimator}, {fidelity}"
+        f"{schedule.estimator}, {expectation(anchor, schedule)}"
     )
 
 
@@ -84,7 +84,7 @@ class PredictSchedule(io.ComfyNode):
                     default=0.0,
                     min=0.0,
                     max=1.0,
-                    step=0.001,
+                    step=0.0001,
                     tooltip="Above 0, the smallest budget whose expected LPIPS is at most this, "
                     "instead of `budget`. Needs an anchor with a fidelity curve.",
                 ),

@@ -7,9 +7,11 @@ from typing import Any
 import numpy as np
 
 from ...otcache_core.documents.anchor import Anchor
-from ...otcache_core.documents.fidelity import FidelityCurve, choose_budget
+from ...otcache_core.documents.fidelity import choose_budget
 from ...otcache_core.documents.fields import Fields
-from ...otcache_core.documents.schedule import MAX_STEPS
+from ...otcache_core.documents.schedule import MAX_STEPS, Schedule
+from ...otcache_core.errors import OTCacheError
+from ...otcache_core.expectation import expected_loss
 from ...otcache_core.transport import (
     MAX_RHO,
     MIN_RHO,
@@ -23,11 +25,12 @@ from .advice import Planned, notes_on
 CURVE_POINTS = 101
 
 
-def _expected(anchor: Anchor, budget: int) -> dict[str, Any] | None:
-    """The loss to expect at a budget, where the anchor has measured it."""
-    if not anchor.fidelity:
+def _expected(anchor: Anchor, schedule: Schedule) -> dict[str, Any] | None:
+    """The loss to expect of a schedule, where the anchor has measured it."""
+    expected = expected_loss(anchor, schedule)
+    if expected is None:
         return None
-    typical, mean = FidelityCurve(anchor.fidelity).expected(budget)
+    typical, mean = expected
     metric = anchor.objective.metric if anchor.objective is not None else "lpips"
     return {"metric": metric, "typical": typical, "mean": mean}
 
@@ -49,31 +52,49 @@ def view_of(anchor: Anchor, fields: Fields) -> dict[str, Any]:
         anchor: The anchor at the node's input.
         fields: ``budget``, ``steps``, ``rho`` and ``anchor_rho`` as the node has them.
 
+    Returns:
+        What the sliders may say, under ``allowed``, and the prediction; or, in place of it, under
+        ``refused`` why there is none for these values and what to do.
+
     Raises:
-        OTCacheError: If a value is of the wrong type or out of range.
+        OTCacheError: If a value is of the wrong type or out of any range.
     """
     steps = fields.integer("steps", 1, MAX_STEPS)
     slider_budget = fields.integer("budget", 1, MAX_STEPS)
     target = fields.number("target_lpips", 0.0, 1.0) if "target_lpips" in fields else 0.0
-    budget = choose_budget(anchor.fidelity, slider_budget, target)
     slider = fields.number("rho", MIN_RHO, MAX_RHO)
     rho, from_anchor = choose_rho(anchor, slider, fields.flag("anchor_rho"))
-    prediction = predict_schedule(anchor, budget, steps=steps, rho=rho)
+    allowed = {
+        "lowest": min(anchor.anchor.budget, steps), "highest": steps,
+        "budget": target == 0.0, "rho": not from_anchor,
+    }  # fmt: skip
+    try:
+        budget = choose_budget(anchor.fidelity, slider_budget, target)
+        prediction = predict_schedule(anchor, budget, steps=steps, rho=rho)
+    except OTCacheError as error:
+        return {"allowed": allowed, "refused": str(error)}
+    return {
+        **_drawn(anchor, prediction),
+        "allowed": allowed,
+        "by_target": target or None,
+        "rho_from_anchor": from_anchor,
+        "notes": notes_on(steps, prediction.schedule.budget, Planned(steps=steps)),
+    }
+
+
+def _drawn(anchor: Anchor, prediction: Prediction) -> dict[str, Any]:
     schedule = prediction.schedule
     return {
         "steps": schedule.steps,
-        "by_target": target if budget != slider_budget else None,
         "budget": schedule.budget,
         "computed_steps": list(schedule.computed_steps),
         "look_back": list(schedule.look_back),
         "estimator": schedule.estimator,
         "sigmas": None if schedule.sigmas is None else list(schedule.sigmas),
         "rho": round(prediction.rho, 4),
-        "rho_from_anchor": from_anchor,
         "as_calibrated": schedule in (anchor.anchor, anchor.reference),
         "speedup": schedule.steps / schedule.budget,
-        "expected": _expected(anchor, schedule.budget),
-        "notes": notes_on(steps, schedule.budget, Planned(steps=steps)),
+        "expected": _expected(anchor, schedule),
         "curves": _curves(anchor, prediction),
-        "anchor": {"name": anchor.name, "steps": anchor.steps, "lowest": anchor.anchor.budget},
+        "anchor": {"name": anchor.name, "steps": anchor.steps},
     }

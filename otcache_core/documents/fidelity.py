@@ -126,13 +126,3 @@ def choose_budget(points: tuple[FidelityPoint, ...], budget: int, target: float)
             "set the target to 0 and choose a budget, or calibrate an anchor."
         )
     return FidelityCurve(points).budget_for(target)
-
-
-def expectation(points: tuple[FidelityPoint, ...], budget: int, same_steps: bool) -> str:
-    """What loss to expect, in words, or why it is not known."""
-    if not points:
-        return "expected LPIPS not measured"
-    if not same_steps:
-        return "expected LPIPS not known for this step count"
-    typical, mean = FidelityCurve(points).expected(budget)
-    return f"expected LPIPS {typical:.4f} (mean {mean:.4f})"

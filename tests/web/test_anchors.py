@@ -37,6 +37,36 @@ def test_a_missing_anchor_is_a_message_on_the_node_before_anything_is_queued(pag
     page.screenshot(artefacts / f"missing_{page.renderer}.png")
 
 
+def test_automatic_is_the_default_and_asks_for_a_model(page):
+    load = page.add("OTCacheLoadAnchor", (300, 200))
+    predict = page.add("OTCachePredictSchedule", (700, 160))
+    page.link(load, 0, predict, "anchor")
+    assert page.widget(load, "anchor_name") == "automatic"
+    page.wait_for(load, "anchors", "connect the model that you sample")
+    page.wait_for(predict, "schedule", "connect the model that you sample")
+    page.link(page.add("OTCacheDemoModel", (20, 200)), 0, load, "model")
+    page.wait_for(load, "anchors", "automatic chooses the anchor by the connected model")
+
+
+def test_the_anchor_in_the_workflow_is_not_shown_as_text(page):
+    load = page.add("OTCacheLoadAnchor", (300, 200), anchor_name=PRESET)
+    page.wait_for(load, "anchors", "anchor at 8 calls")
+    _click(page, load, "Keep in workflow")
+    page.wait_for(load, "anchors", "it runs where the file is missing")
+    shown = """() => [...document.querySelectorAll("input, textarea")]
+        .filter((e) => e.value.includes("otcache-anchor") && e.checkVisibility()).length"""
+    assert page.js(shown) == 0
+    page.note_state()
+    page.set_widget(load, "anchor_name", "automatic")
+    page.note_state()
+    page.command("Comfy.Undo")
+    page.wait_for(load, "anchors", "it runs where the file is missing")
+    assert page.js(shown) == 0
+    page.open_workflow(page.workflow())
+    page.wait_for(load, "anchors", "it runs where the file is missing")
+    assert page.js(shown) == 0
+
+
 def test_a_workflow_carries_its_anchor_to_where_the_file_is_missing(
     page, install_anchor, comfy, anchor_text
 ):

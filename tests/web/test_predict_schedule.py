@@ -149,13 +149,85 @@ def test_the_keyboard_reaches_every_step(graph):
     assert page.js("(id) => app.graph.getNodeById(Number(id)).pos[0]", predict) == 520
 
 
-def test_a_budget_out_of_range_says_what_to_do(graph):
+def test_a_budget_that_steps_leave_behind_says_what_to_do(graph):
     page, _, predict = graph
-    page.set_widget(predict, "budget", 3)
-    panel = page.wait_for(predict, "schedule", "`budget` must be at least 8 for this anchor")
-    assert _cells(panel) == (0, 0)
-    page.set_widget(predict, "budget", 50)
-    page.wait_for(predict, "schedule", "All 50 steps run the model: nothing is saved")
+    page.set_widget(predict, "budget", 30)
+    page.wait_for(predict, "schedule", "30 of 50 model calls")
+    page.set_widget(predict, "steps", 20)
+    panel = page.wait_for(predict, "schedule", "`budget` must be at most `steps` = 20 but got 30")
+    assert _cells(panel) == (0, 0) and page.widget(predict, "budget") == 30
+    page.set_widget(predict, "budget", 20)
+    page.wait_for(predict, "schedule", "All 20 steps run the model: nothing is saved")
+
+
+def test_a_budget_below_the_anchors_says_what_to_do(page):
+    load = page.add("OTCacheLoadAnchor", (180, 200), anchor_name=PRESET)
+    predict = page.add("OTCachePredictSchedule", (520, 160), budget=3)
+    page.link(load, 0, predict, "anchor")
+    page.wait_for(predict, "schedule", "`budget` must be at least 8 for this anchor")
+    assert page.widget(predict, "budget") == 3
+
+
+def test_the_budget_slider_ends_where_anchor_and_steps_do(graph):
+    page, _, predict = graph
+    answers = []
+    page.page.on("response", lambda answer: answers.append((answer.status, answer.url)))
+    for share, budget in ((-0.1, 8), (1.1, 50)):
+        page.drag_slider(predict, "budget", share)
+        page.page.wait_for_timeout(500)
+        assert page.widget(predict, "budget") == budget
+        page.wait_for(predict, "schedule", f"{budget} of 50 model calls")
+    page.set_widget(predict, "steps", 30)
+    page.set_widget(predict, "budget", 12)
+    page.wait_for(predict, "schedule", "12 of 30 model calls")
+    page.drag_slider(predict, "budget", 1.1)
+    page.wait_for(predict, "schedule", "30 of 30 model calls")
+
+    assert {status for status, url in answers if "/otcache/" in url} == {200}
+
+
+def test_sliders_that_have_no_say_are_greyed(graph, install_anchor):
+    page, load, predict = graph
+
+    def greyed(name):
+        return page.js(
+            """([id, name]) => Boolean(app.graph.getNodeById(Number(id)).widgets
+                .find((w) => w.name === name).disabled)""",
+            [predict, name],
+        )
+
+    assert greyed("rho") and not greyed("budget")
+    page.set_widget(predict, "anchor_rho", False)
+    page.wait_for(predict, "schedule", "rho 1.30 from the slider")
+    assert not greyed("rho")
+    page.set_widget(predict, "budget", 33)
+    page.set_widget(predict, "target_lpips", 0.0006)
+    page.wait_for(predict, "schedule", "budget by target 0.0006")
+    assert greyed("budget")
+    page.set_widget(predict, "target_lpips", 0.0)
+    page.wait_for(predict, "schedule", "33 of 50 model calls")
+    assert not greyed("budget")
+
+
+@pytest.mark.parametrize("kind", ["OTCacheSampler", "OTCacheApply", "OTCacheSigmas"])
+def test_steps_of_a_sampler_that_differ_are_said_on_the_schedule_too(graph, kind):
+    page, _, predict = graph
+    taker = page.add(kind, (900, 80))
+    counted = taker
+    page.link(predict, 0, taker, "schedule")
+    if kind == "OTCacheApply":
+        counted = page.add("KSampler", (1200, 80))
+        page.link(taker, 0, counted, "model")
+    elif kind == "OTCacheSigmas":
+        counted = page.add("BasicScheduler", (1200, 80))
+        page.link(counted, 0, taker, "sigmas")
+    page.set_widget(counted, "steps", 20)
+    said = "The schedule is for 50 steps, the sampler has 20"
+    page.wait_for(predict, "schedule", said)
+    page.wait_for_panel(taker, "result", said)
+    page.set_widget(counted, "steps", 50)
+    page.page.wait_for_timeout(300)
+    assert said not in page.panel(predict, "schedule").inner_text()
 
 
 def test_without_an_anchor_it_says_what_to_connect(page):
@@ -180,6 +252,19 @@ def test_a_target_loss_picks_the_budget(graph, install_anchor):
     page.set_widget(predict, "target_lpips", 0.01)
     panel = page.wait_for(predict, "schedule", "16 of 50 model calls")
     assert "budget by target 0.01" in panel.inner_text()
+    assert "it is a guess" not in panel.inner_text()
+    page.set_widget(predict, "steps", 40)
+    page.wait_for(predict, "schedule", "The target was measured at 50 steps")
+
+
+@pytest.mark.parametrize("changes", [{"anchor_rho": False, "rho": 2.0}, {"steps": 40}])
+def test_no_loss_is_promised_where_none_was_measured(graph, changes):
+    page, _, predict = graph
+    assert "expected LPIPS" in page.panel(predict, "schedule").inner_text()
+    for name, value in changes.items():
+        page.set_widget(predict, name, value)
+    said = "10 of 40" if "steps" in changes else "rho 2.00 from the slider"
+    assert "expected" not in page.wait_for(predict, "schedule", said).inner_text()
 
 
 def test_it_follows_reroutes_bypassed_nodes_and_constants(graph):

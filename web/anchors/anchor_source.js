@@ -23,6 +23,7 @@ export function anchorOf(node) {
     const text = String(widgetOf(source, INLINE)?.value ?? "");
     const name = String(valueOf(source, "anchor_name") ?? "");
     if (name === AUTOMATIC) {
+      if (!originOf(source, "model")) return { name, missing: say("automatic_no_model") };
       const chosen = source.properties?.[CHOSEN];
       return chosen ? { name: String(chosen) } : { name, missing: say("automatic_first") };
     }

@@ -4,7 +4,7 @@
 import { app } from "../../../scripts/app.js";
 import { AUTOMATIC, CHOSEN, IN_WORKFLOW, INLINE } from "./anchor_source.js";
 import { ask } from "../shared/ask.js";
-import { setWidget, valueOf, widgetOf } from "../shared/graph_links.js";
+import { originOf, setWidget, valueOf, widgetOf } from "../shared/graph_links.js";
 import { addPanel, html, linesOf, makeRoom } from "../shared/panel.js";
 import { watch } from "../shared/watch.js";
 import { say } from "../shared/words.js";
@@ -22,10 +22,12 @@ const lastRuns = new WeakMap();
 /** @param {any} node */
 function inputsOf(node) {
   const name = String(valueOf(node, "anchor_name") ?? "");
-  const chosen = name === AUTOMATIC ? String(node.properties?.[CHOSEN] ?? "") : name;
+  const automatic = name === AUTOMATIC;
+  const hasModel = !automatic || Boolean(originOf(node, "model"));
+  const chosen = !automatic ? name : hasModel ? String(node.properties?.[CHOSEN] ?? "") : "";
   const run = lastRuns.get(node);
   const warning = run && run.name === chosen ? run.warning : "";
-  return { name, chosen, warning, carried: String(widgetOf(node, INLINE)?.value ?? "") };
+  return { name, chosen, hasModel, warning, carried: String(widgetOf(node, INLINE)?.value ?? "") };
 }
 
 /**
@@ -33,11 +35,11 @@ function inputsOf(node) {
  * @param {ReturnType<typeof inputsOf>} inputs
  * @returns {Promise<State>}
  */
-async function stateOf({ name, chosen, warning, carried }) {
+async function stateOf({ name, chosen, hasModel, warning, carried }) {
   /** @type {State} */
   const state = { warning };
   if (!chosen) {
-    state.warning = say("automatic_first");
+    state.warning = say(hasModel ? "automatic_first" : "automatic_no_model");
   } else if (name !== IN_WORKFLOW) {
     const { answer, error } = await ask("anchors", { query: { name: chosen } });
     Object.assign(state, error ? { error } : { file: answer });

@@ -14,7 +14,7 @@ const MAX_HOPS = 50;
  * @param {any} node
  * @returns {Run}
  */
-export function ownRun(node) {
+function ownRun(node) {
   const [begin, end] = [valueOf(node, "start_at_step"), valueOf(node, "end_at_step")];
   const steps = valueOf(node, "steps");
   return {
@@ -54,6 +54,20 @@ function runOf(node) {
   return takes(node, "sigmas") && takes(node, "sampler") ? customRun(node) : undefined;
 }
 
+/**
+ * The run whose noise levels OTCache Sigmas thins.
+ * @param {any} node
+ * @returns {Run}
+ */
+function levelsRun(node) {
+  const scheduler = originOf(node, "sigmas")?.node;
+  return {
+    steps: scheduler && valueOf(scheduler, "steps"),
+    denoise: scheduler && valueOf(scheduler, "denoise"),
+    part: false,
+  };
+}
+
 /** Whether a node brings a schedule of its own, which replaces the one before it. @param {any} node */
 function reschedules(node) {
   return String(node.comfyClass).startsWith("OTCache") && Boolean(originOf(node, "schedule"));
@@ -65,7 +79,7 @@ function reschedules(node) {
  * @param {number} [hops]
  * @returns {Run[]}
  */
-export function runsFrom(node, hops = 0) {
+function runsFrom(node, hops = 0) {
   if (hops > MAX_HOPS) return [];
   const found = followersOf(node, PASSED_ON).flatMap((/** @type {any} */ next) => {
     if (next.mode === NEVER) return [];
@@ -75,4 +89,36 @@ export function runsFrom(node, hops = 0) {
     return run ? [run] : runsFrom(next, hops + 1);
   });
   return found.slice(0, MAX_RUNS);
+}
+
+/** @type {Record<string, (node: any) => Run[]>} */
+const RUNS = {
+  OTCacheSampler: (node) => [ownRun(node)],
+  OTCacheApply: (node) => runsFrom(node),
+  OTCacheSigmas: (node) => [levelsRun(node)],
+};
+
+/** Whether a node takes a schedule to its runs. @param {any} node */
+export const takesSchedule = (node) => node.comfyClass in RUNS;
+
+/** The runs that a node takes its schedule to. @param {any} node */
+export const runsOf = (node) => RUNS[node.comfyClass]?.(node) ?? [];
+
+/**
+ * The runs that the schedule of a node goes to.
+ * @param {any} node  a Predict Cache Schedule
+ */
+export function runsOfSchedule(node) {
+  const takers = followersOf(node, new Set(["OT_SCHEDULE"]));
+  return takers.filter(({ mode }) => mode !== NEVER && mode !== BYPASSED).flatMap(runsOf);
+}
+
+/**
+ * The step count of a run that is not the schedule's, if there is one. A run that begins below the
+ * highest noise level has fewer steps by rights.
+ * @param {Run[]} runs
+ * @param {number} steps of the schedule
+ */
+export function otherSteps(runs, steps) {
+  return runs.find((run) => run.steps && run.steps !== steps && !((run.denoise ?? 1) < 1))?.steps;
 }

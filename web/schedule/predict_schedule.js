@@ -6,8 +6,10 @@ import { anchorOf } from "../anchors/anchor_source.js";
 import { ask } from "../shared/ask.js";
 import { valueOf, widgetOf } from "../shared/graph_links.js";
 import { addPanel, makeRoom } from "../shared/panel.js";
+import { otherSteps, runsOfSchedule } from "../sampling/planned_runs.js";
 import { noteSchedule } from "./schedule_source.js";
 import { createScheduleView } from "./schedule_view.js";
+import { limitSliders, returnBudget } from "./slider_limits.js";
 import { watch } from "../shared/watch.js";
 import { say } from "../shared/words.js";
 
@@ -27,6 +29,8 @@ function inputsOf(node) {
     values[name] = value ?? widgetOf(node, name)?.value;
     if (value === undefined) remarks.push(say("linked", { name, value: values[name] }));
   }
+  const other = otherSteps(runsOfSchedule(node), values.steps);
+  if (other) remarks.push(say("rule_other_steps", { schedule_steps: values.steps, steps: other }));
   return { anchor: anchorOf(node), values, remark: remarks.join(" ") };
 }
 
@@ -53,8 +57,11 @@ app.registerExtension({
       }
       const { answer, error } = await predict(inputs);
       return () => {
-        noteSchedule(node, answer);
-        if (error) view.fail(error);
+        const refused = error ?? answer.refused;
+        noteSchedule(node, refused ? undefined : answer);
+        if (answer) limitSliders(node, answer.allowed);
+        if (answer && returnBudget(node, inputs.values, inputs.anchor, answer.allowed)) return;
+        if (refused) view.fail(refused);
         else view.show(answer, inputs.remark);
       };
     });

@@ -14,7 +14,7 @@ const CURVES = ["reference", "anchor", "prediction"]; // the last one lies on to
  *   as_calibrated: boolean, speedup: number, by_target: number | null,
  *   notes: import("../shared/words.js").Note[],
  *   expected: { metric: string, typical: number, mean: number } | null,
- *   curves: { budget: number, steps: number[] }[] }} View
+ *   curves: { budget: number, steps: number[] }[], anchor: { steps: number } }} View
  */
 
 /**
@@ -111,7 +111,8 @@ export function createScheduleView() {
       speedup.textContent = full ? "" : say("faster", { speedup: view.speedup.toFixed(1) });
       expected.textContent = loss(view);
       how.textContent = details(view);
-      note.textContent = [remark, ...sayNotes(view.notes)].filter(Boolean).join(" ");
+      const guess = view.by_target && !view.expected ? say("target_guess", view.anchor) : "";
+      note.textContent = [remark, guess, ...sayNotes(view.notes)].filter(Boolean).join(" ");
       for (const [part, height] of /** @type {const} */ ([[curves, 1], [strip, 1]])) {
         part.setAttribute("viewBox", `0 0 ${view.steps} ${height}`);
       }
