@@ -15,7 +15,8 @@ from .library.files import AUTOMATIC, PRESET_PREFIX, anchor_names, new_anchor_pa
 from .library.inline import IN_WORKFLOW, anchor_fingerprint, check_anchor, read_anchor
 from .library.weights import weights_fingerprint
 from .sampling.origin import kinds_of, wrong_architecture
-from .shared.types import CATEGORY, AnchorType, show_text
+from .shared.news import HIDDEN, place_of, result
+from .shared.types import CATEGORY, AnchorType
 
 logger = logging.getLogger("otcache")
 
@@ -68,7 +69,7 @@ class LoadAnchor(io.ComfyNode):
                 ),
             ],
             outputs=[AnchorType.Output("anchor", display_name="anchor")],
-            hidden=[io.Hidden.unique_id],
+            hidden=HIDDEN,
         )
 
     @classmethod
@@ -101,9 +102,8 @@ class LoadAnchor(io.ComfyNode):
         if warning:
             logger.warning("OTCache: %s", warning)
             text = f"{warning}\n{text}"
-        show_text(text, cls.hidden.unique_id)
-        ui = {"text": (text,), "otcache": [{"name": name, "warning": warning}]}
-        return io.NodeOutput(anchor, ui=ui)
+        report = {"name": name, "warning": warning}
+        return io.NodeOutput(anchor, ui=result(text, place_of(cls.hidden), report))
 
 
 class SaveAnchor(io.ComfyNode):
@@ -130,7 +130,7 @@ class SaveAnchor(io.ComfyNode):
                 ),
             ],
             outputs=[],
-            hidden=[io.Hidden.unique_id],
+            hidden=HIDDEN,
             is_output_node=True,
         )
 
@@ -139,6 +139,4 @@ class SaveAnchor(io.ComfyNode):
         path = new_anchor_path(filename, overwrite=overwrite)
         store_anchor(anchor, path)
         text = f"saved as {path.name}"
-        show_text(text, cls.hidden.unique_id)
-        ui: dict[str, Any] = {"text": (text,), "otcache": [{"saved": path.name}]}
-        return io.NodeOutput(ui=ui)
+        return io.NodeOutput(ui=result(text, place_of(cls.hidden), {"saved": path.name}))

@@ -16,7 +16,7 @@ from ..otcache_core.search.proposals import PROPOSERS
 from .calibration.job import CalibrationRequest, run_calibration
 from .calibration.runner import Job
 from .calibration.sizes import MAX_PROMPTS, SIZES, search_of_size
-from .calibration.state import workflow_id
+from .shared.news import HIDDEN, place_of
 from .shared.types import CATEGORY, AnchorType
 
 NEEDS = ("Calibrate OT Anchor", "lpips", "torchvision", "optuna", "cmaes")
@@ -147,7 +147,7 @@ class CalibrateAnchor(io.ComfyNode):
                 io.Image.Output("report", display_name="report"),
                 io.String.Output("report_json", display_name="report_json"),
             ],
-            hidden=[io.Hidden.unique_id, io.Hidden.prompt, io.Hidden.extra_pnginfo],
+            hidden=[*HIDDEN, io.Hidden.prompt],
         )
 
     @classmethod
@@ -185,8 +185,7 @@ class CalibrateAnchor(io.ComfyNode):
             name=one["name"],
             memo=one.get("memo", PLACES[0]),
             minutes=one.get("minutes", 0),
-            node_id=cls.hidden.unique_id if cls.hidden else None,
+            shown_on=place_of(cls.hidden),
             prompt=cls.hidden.prompt if cls.hidden else None,
-            workflow=workflow_id(cls.hidden.extra_pnginfo) if cls.hidden else "",
         )
         return run_calibration(request)

@@ -11,7 +11,8 @@ from comfy_api.latest import io, ui
 from ..otcache_core.measures.perceptual import psnr, ssim
 from ..otcache_core.packages import missing_packages, require_packages
 from .library.lpips import load_lpips
-from .shared.types import CATEGORY, show_text
+from .shared.news import HIDDEN, place_of, result
+from .shared.types import CATEGORY
 
 NETS = ["alex", "squeeze", "vgg"]
 NEEDS = ("Compare Images", "lpips", "torchvision")
@@ -64,7 +65,7 @@ class CompareImages(io.ComfyNode):
                 io.Float.Output("psnr", display_name="psnr"),
                 io.Image.Output("difference", display_name="difference"),
             ],
-            hidden=[io.Hidden.unique_id],
+            hidden=HIDDEN,
             is_output_node=True,
         )
 
@@ -91,11 +92,11 @@ class CompareImages(io.ComfyNode):
             f"LPIPS {mean['lpips']:.4f} ({net}, lower is closer)\n"
             f"SSIM {mean['ssim']:.4f}\nPSNR {mean['psnr']:.2f} dB"
         )
-        show_text(text, cls.hidden.unique_id)
         values: dict[str, Any] = {
             name: [finite_or_none(value) for value in values] for name, values in per_image.items()
         }
-        if cls.hidden.unique_id is not None:
+        place = place_of(cls.hidden)
+        if place.node is not None:
             values["pair"] = [save_first(image), save_first(reference)]
-        shown = {"text": (text,), "otcache": [values]}
+        shown = result(text, place, values)
         return io.NodeOutput(mean["lpips"], mean["ssim"], mean["psnr"], difference, ui=shown)

@@ -12,7 +12,8 @@ import nodes as comfy_nodes
 
 from ..otcache_core.documents.schedule import Schedule
 from .sampling.host import RunStatistics, apply_schedule, has_schedule
-from .shared.types import CATEGORY, ScheduleType, show_text
+from .shared.news import HIDDEN, place_of, result, show_text
+from .shared.types import CATEGORY, ScheduleType
 
 
 def report(done: RunStatistics) -> dict[str, Any]:
@@ -86,7 +87,7 @@ class Sampler(io.ComfyNode):
                 io.Latent.Output("latent", display_name="latent"),
                 io.String.Output("statistics", display_name="statistics"),
             ],
-            hidden=[io.Hidden.unique_id],
+            hidden=HIDDEN,
         )
 
     @classmethod
@@ -118,8 +119,7 @@ class Sampler(io.ComfyNode):
             finished[-1].note = ""  # nothing was asked to be skipped
         unseen = "statistics are on Apply OTCache" if cached is model else "nothing was sampled"
         text = finished[-1].summary() if finished else unseen
-        show_text(text, cls.hidden.unique_id)
-        ui = {"text": (text,), "otcache": [report(done) for done in finished]}
+        ui = result(text, place_of(cls.hidden), *map(report, finished))
         return io.NodeOutput(latent, text, ui=ui)
 
 
@@ -139,14 +139,14 @@ class ApplySchedule(io.ComfyNode):
                 ScheduleType.Input("schedule", tooltip="From Predict Cache Schedule."),
             ],
             outputs=[io.Model.Output("cached_model", display_name="cached_model")],
-            hidden=[io.Hidden.unique_id],
+            hidden=HIDDEN,
         )
 
     @classmethod
     def execute(cls, model: Any, schedule: Schedule) -> io.NodeOutput:
-        node_id = cls.hidden.unique_id
+        place = place_of(cls.hidden)
 
         def show(done: RunStatistics) -> None:
-            show_text(done.summary(), node_id, report(done))
+            show_text(done.summary(), place, report(done))
 
         return io.NodeOutput(apply_schedule(model, schedule, show))

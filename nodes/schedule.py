@@ -19,7 +19,8 @@ from ..otcache_core.transport import (
     predict_schedule,
 )
 from .sampling.origin import origin_of
-from .shared.types import CATEGORY, AnchorType, ScheduleType, image_from_picture, show_text
+from .shared.news import HIDDEN, place_of, result
+from .shared.types import CATEGORY, AnchorType, ScheduleType, image_from_picture
 
 
 def caption(anchor: Anchor, prediction: Prediction, origin: str) -> str:
@@ -93,7 +94,7 @@ class PredictSchedule(io.ComfyNode):
                 ScheduleType.Output("schedule", display_name="schedule"),
                 io.Image.Output("picture", display_name="picture"),
             ],
-            hidden=[io.Hidden.unique_id],
+            hidden=HIDDEN,
         )
 
     @classmethod
@@ -118,9 +119,8 @@ class PredictSchedule(io.ComfyNode):
             curves={name: curve.tolist() for name, curve in prediction.curves.items()},
             caption=text,
         )
-        show_text(text, cls.hidden.unique_id)
         return io.NodeOutput(
             replace(schedule, origin=origin_of(anchor.architecture, anchor.sampling)),
             image_from_picture(picture),
-            ui={"text": (text,), "otcache": [schedule.to_document()]},
+            ui=result(text, place_of(cls.hidden), schedule.to_document()),
         )

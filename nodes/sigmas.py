@@ -8,7 +8,8 @@ from comfy_api.latest import io
 from ..otcache_core.documents.schedule import Schedule
 from ..otcache_core.errors import OTCacheError
 from ..otcache_core.run_time.run_plan import fit_to_run
-from .shared.types import CATEGORY, ScheduleType, show_text
+from .shared.news import HIDDEN, place_of, result
+from .shared.types import CATEGORY, ScheduleType
 
 
 class Sigmas(io.ComfyNode):
@@ -27,7 +28,7 @@ class Sigmas(io.ComfyNode):
                 ScheduleType.Input("schedule", tooltip="From Predict Cache Schedule."),
             ],
             outputs=[io.Sigmas.Output("kept_sigmas", display_name="kept_sigmas")],
-            hidden=[io.Hidden.unique_id],
+            hidden=HIDDEN,
         )
 
     @classmethod
@@ -41,5 +42,4 @@ class Sigmas(io.ComfyNode):
         kept = sigmas[[*plan.schedule.computed_steps, len(sigmas) - 1]]
         text = f"{plan.schedule.budget} of {len(sigmas) - 1} steps kept"
         text = f"{text}\n{plan.note}" if plan.note else text
-        show_text(text, cls.hidden.unique_id)
-        return io.NodeOutput(kept, ui={"text": (text,)})
+        return io.NodeOutput(kept, ui=result(text, place_of(cls.hidden)))

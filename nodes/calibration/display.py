@@ -15,7 +15,7 @@ from ...otcache_core.calibration.cost import Cost, calibration_cost, paper_calls
 from ...otcache_core.calibration.full_runs import FullRuns
 from ...otcache_core.drawing.report import search_plot
 from ...otcache_core.search.trials import SearchResult
-from ..shared.types import show_text
+from ..shared.news import NodePlace, show_text
 from .runner import HostRunner
 from .state import publish
 
@@ -35,8 +35,8 @@ class Display:
     """Progress bar, preview picture, text and chart on the node while a calibration runs.
 
     Args:
-        node_id: The node.
-        workflow: The id of its workflow, or empty.
+        place: The node.
+        plan: What it will cost, and whether it goes on with an earlier one.
         settings: What is calibrated.
         runner: Runs the model; counts its calls.
         full_runs: The full runs' pictures.
@@ -44,16 +44,16 @@ class Display:
 
     def __init__(
         self,
-        node_id: str | None,
-        workflow: str,
+        place: NodePlace,
+        plan: str,
         settings: Settings,
         runner: HostRunner,
         full_runs: FullRuns,
     ) -> None:
-        self.node_id, self.workflow, self.settings = node_id, workflow, settings
+        self.place, self.plan, self.settings = place, plan, settings
         self.runner, self.full_runs = runner, full_runs
         self.cost = calibration_cost(settings, runner.prompts)
-        self.bar = comfy.utils.ProgressBar(1000, node_id=node_id)
+        self.bar = comfy.utils.ProgressBar(1000, node_id=place.node)
         self.preview: tuple[str, Image.Image, int] | None = None
         self.found: SearchResult | None = None
         self.stage: tuple[str, int, int] = ("full runs", 0, runner.prompts)
@@ -98,8 +98,12 @@ class Display:
         share = 1.0 if finished else self.share_done()
         self.bar.update_absolute(int(1000 * share), 1000, self.preview)
         text = text or self._text()
-        show_text(text, self.node_id)
-        publish(self.workflow, self.node_id, self._state(text, finished))
+        show_text(text, self.place)
+        publish(self.place, self._state(text, finished=finished))
+
+    def stopped(self, kept: str) -> None:
+        """Says that it has ended early, and what is kept of it."""
+        publish(self.place, self._state(kept, stopped=True))
 
     def _text(self) -> str:
         stage, done, total = self.stage
@@ -115,12 +119,13 @@ class Display:
                 text += f", warm start {found.warm_start_loss:.4f}"
         return text
 
-    def _state(self, text: str, finished: bool) -> dict[str, Any]:
+    def _state(self, text: str, *, finished: bool = False, stopped: bool = False) -> dict[str, Any]:
         stage, done, total = self.stage
         found = self.found
-        left = self.seconds_left()
+        left = None if finished or stopped else self.seconds_left()
         return {
-            "stage": stage, "done": done, "total": total, "text": text, "finished": finished,
+            "stage": stage, "done": done, "total": total, "text": text, "plan": self.plan,
+            "finished": finished, "stopped": stopped,
             "steps": self.settings.steps, "prompts": self.runner.prompts,
             "metric": self.settings.metric,
             "trials": [] if found is None else [_trial(t) for t in found.trials],
@@ -128,7 +133,7 @@ class Display:
             "best": None if found is None else found.best_loss,
             "best_steps": [] if found is None else list(found.best.computed_steps),
             "model_calls": self.runner.model_calls, "calls_saved": self.runner.memo.saved,
-            "seconds_left": None if left is None or finished else round(left, 1),
+            "seconds_left": None if left is None else round(left, 1),
         }  # fmt: skip
 
     def _picture(self, found: SearchResult) -> Image.Image:

@@ -14,6 +14,7 @@ import torch
 from comfy_api.latest import io
 
 from ...otcache_core.calibration.calibrate import Settings, calibrate
+from ...otcache_core.calibration.cost import calibration_cost
 from ...otcache_core.calibration.full_runs import FullRuns
 from ...otcache_core.calibration.memo import Place, PrefixMemo
 from ...otcache_core.documents.anchor import Anchor, Sampling
@@ -23,7 +24,8 @@ from ..library.files import new_anchor_path, store_anchor
 from ..library.lpips import load_lpips
 from ..library.weights import weights_fingerprint
 from ..sampling.host import architecture_of
-from ..shared.types import image_from_picture, show_text
+from ..shared.news import NodePlace, result
+from ..shared.types import image_from_picture
 from .display import Display, cost_text
 from .fingerprint import fingerprint
 from .report import describe, report_document
@@ -47,8 +49,7 @@ class CalibrationRequest:
         name: The anchor's name.
         memo: Where shared model results are kept.
         minutes: Time limit, 0 for none.
-        node_id, prompt: The node, and what was queued with it.
-        workflow: The id of the page's workflow, or empty.
+        shown_on, prompt: The node, and what was queued with it.
     """
 
     job: Job
@@ -57,23 +58,22 @@ class CalibrationRequest:
     name: str
     memo: Place
     minutes: int
-    node_id: str | None
+    shown_on: NodePlace
     prompt: Any
-    workflow: str = ""
 
 
 def run_calibration(request: CalibrationRequest) -> io.NodeOutput:
     """Runs the calibration; the best anchor so far is on disk whatever ends it."""
-    job, settings, node_id = request.job, request.settings, request.node_id
+    job, settings = request.job, request.settings
     runner = HostRunner(job, request.positive, load_lpips(), PrefixMemo(request.memo))
     place = open_place(_fingerprint(request))
     path = _anchor_path(place, request.name)
     full_runs = FullRuns(place.folder)
-    display = Display(node_id, request.workflow, settings, runner, full_runs)
-    say = f"goes on where it stopped, in {place.described}" if place.resumed else "starts"
-    cost = cost_text(display.cost, runner.prompts, settings.anchor_budget)
-    logger.info("OTCache calibration %s: %s", say, cost)
-    show_text(f"{say}\n{cost}", node_id)
+    cost = calibration_cost(settings, runner.prompts)
+    plan = _plan(place, cost_text(cost, runner.prompts, settings.anchor_budget))
+    logger.info("OTCache calibration %s", plan.replace("\n", ": "))
+    display = Display(request.shown_on, plan, settings, runner, full_runs)
+    display.show()
     end = time.monotonic() + 60 * request.minutes if request.minutes else float("inf")
     weights = weights_fingerprint(job.model)
     saved = False
@@ -104,6 +104,7 @@ def run_calibration(request: CalibrationRequest) -> io.NodeOutput:
     except BaseException:
         kept = f"its best anchor is {path.name}" if saved else "no anchor was found yet"
         logger.warning("OTCache calibration ended early, %s; queue it again to go on", kept)
+        display.stopped(kept)
         raise
     finally:
         runner.memo.clear()
@@ -115,8 +116,13 @@ def run_calibration(request: CalibrationRequest) -> io.NodeOutput:
     document = report_document(anchor, report, runner)
     (place.folder / "report.json").write_text(document, encoding="utf-8")
     picture = render_report(anchor, report.search, "\n".join(text.splitlines()[:2]))
-    ui = {"text": (text,), "otcache": [{"saved": path.name}]}
+    ui = result(text, request.shown_on, {"saved": path.name})
     return io.NodeOutput(anchor, image_from_picture(picture), document, ui=ui)
+
+
+def _plan(place: StudyPlace, cost: str) -> str:
+    begin = f"goes on where it stopped, in {place.described}" if place.resumed else "starts"
+    return f"{begin}\n{cost}"
 
 
 def _fingerprint(request: CalibrationRequest) -> str:
@@ -130,7 +136,7 @@ def _fingerprint(request: CalibrationRequest) -> str:
         search.proposer, search.polish, search.p_threshold, len(request.positive),
     )  # fmt: skip
     conditioning = [request.positive, job.negative]
-    return fingerprint(job.model, matters, request.prompt, request.node_id, conditioning)
+    return fingerprint(job.model, matters, request.prompt, request.shown_on.node, conditioning)
 
 
 def _anchor_path(place: StudyPlace, name: str) -> Path:

@@ -6,33 +6,19 @@ import sys
 from collections import OrderedDict
 from typing import Any
 
+from ..shared.news import NodePlace
+
 EVENT = "otcache.calibration"
 MAX_KEPT = 16
-MAX_ID = 100
 
-Place = tuple[str, str]
-"""A workflow's id and a node's: node ids alone repeat from workflow to workflow."""
-
-_latest: OrderedDict[Place, dict[str, Any]] = OrderedDict()
+_latest: OrderedDict[NodePlace, dict[str, Any]] = OrderedDict()
 
 
-def workflow_id(extra_pnginfo: Any) -> str:
-    """The id of the workflow that a run came from, or empty where it came from no page.
-
-    Args:
-        extra_pnginfo: What the page sent along with the run; untrusted.
-    """
-    workflow = extra_pnginfo.get("workflow") if isinstance(extra_pnginfo, dict) else None
-    found = workflow.get("id") if isinstance(workflow, dict) else None
-    return found if isinstance(found, str) and len(found) <= MAX_ID else ""
-
-
-def publish(workflow: str, node_id: str | None, state: dict[str, Any]) -> None:
+def publish(place: NodePlace, state: dict[str, Any]) -> None:
     """Sends one calibration's state to the page and keeps it as the node's latest.
 
     Args:
-        workflow: The id of its workflow, or empty.
-        node_id: The Calibrate node.
+        place: The Calibrate node.
         state: Plain JSON values:
 
             - ``stage``, ``done``, ``total``: the stage's name, its units done and in all;
@@ -42,12 +28,13 @@ def publish(workflow: str, node_id: str | None, state: dict[str, Any]) -> None:
             - ``warm_start``, ``best``: losses, or null as long as there are none;
             - ``best_steps``: computed steps of the best candidate, or empty;
             - ``model_calls``, ``calls_saved``: guided predictions made and those not needed;
-            - ``seconds_left``: estimate, or null; ``finished``: whether it has ended;
+            - ``seconds_left``: estimate, or null; ``finished``, ``stopped``: whether it has come
+              to its end, or was ended before;
+            - ``plan``: what it will cost, and whether it goes on with an earlier one;
             - ``text``: one line for people.
     """
-    if node_id is None:
+    if place.node is None:
         return
-    place = (workflow, node_id)
     _latest[place] = state
     _latest.move_to_end(place)
     while len(_latest) > MAX_KEPT:
@@ -56,9 +43,9 @@ def publish(workflow: str, node_id: str | None, state: dict[str, Any]) -> None:
     module: Any = sys.modules.get("server")
     server = getattr(getattr(module, "PromptServer", None), "instance", None)
     if server is not None:
-        server.send_sync(EVENT, {"workflow": workflow, "node": node_id, **state})
+        server.send_sync(EVENT, {"workflow": place.workflow, "node": place.node, **state})
 
 
-def latest(workflow: str, node_id: str) -> dict[str, Any] | None:
+def latest(place: NodePlace) -> dict[str, Any] | None:
     """The latest state of a node's calibration in this process, or ``None``."""
-    return _latest.get((workflow, node_id))
+    return _latest.get(place)

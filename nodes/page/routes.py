@@ -21,6 +21,7 @@ from ..calibration.state import latest
 from ..library.description import describe
 from ..library.files import new_anchor_path, open_anchor, store_anchor
 from ..library.inline import read_anchor
+from ..shared.news import NodePlace
 from .advice import advice_on
 from .prediction_view import view_of
 
@@ -106,7 +107,7 @@ async def _advice(request: web.Request) -> Answer:
 
 async def _calibration(request: web.Request) -> Answer:
     """Where a calibration stands, by workflow and node; null if this process knows of none."""
-    return {"state": latest(_query(request, "workflow"), _query(request, "node"))}
+    return {"state": latest(NodePlace(_query(request, "workflow"), _query(request, "node")))}
 
 
 ROUTES: dict[str, tuple[tuple[str, ...], Question]] = {

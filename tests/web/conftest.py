@@ -33,7 +33,9 @@ NODE_CLASS_MAPPINGS = {}
 @PromptServer.instance.routes.post("/publish_calibration")
 async def publish(request):
     names = [n for n in sys.modules if n.endswith("nodes.calibration.state")]
-    sys.modules[names[0]].publish(*await request.json())
+    state = sys.modules[names[0]]
+    workflow, node, values = await request.json()
+    state.publish(state.NodePlace(workflow, node), values)
     return web.json_response({})
 """
 

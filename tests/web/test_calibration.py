@@ -31,7 +31,8 @@ STATE = {
     "stage": "anchor search", "done": 6, "total": 200, "steps": 50, "prompts": 4,
     "metric": "lpips-alex", "trials": TRIALS, "warm_start": 0.0350, "best": 0.0280,
     "best_steps": [0, 3, 9, 20, 42, 49], "model_calls": 1234, "calls_saved": 56,
-    "seconds_left": 300.0, "finished": False, "text": "searching",
+    "seconds_left": 300.0, "finished": False, "stopped": False, "text": "searching",
+    "plan": "starts\nabout 4,000 model calls for 4 prompts",
 }  # fmt: skip
 
 
@@ -55,6 +56,7 @@ def test_a_search_is_drawn_while_it_runs(page, publish, artefacts):
     text = panel.inner_text()
 
     assert "about 5 min left" in text
+    assert "about 4,000 model calls for 4 prompts" in text  # what it costs
     bar = panel.get_by_role("progressbar", name="anchor search: 6 of 200")
     assert (bar.get_attribute("max"), bar.evaluate("(e) => e.value")) == ("200", 6)
     assert "best 0.0280" in text and "warm start 0.0350" in text
@@ -92,6 +94,16 @@ def test_a_search_before_its_first_trial_is_drawn(page, publish):
     publish(page, node, stage="full runs", done=1, total=4, seconds_left=None, **early)
     panel = page.wait_for_panel(node, "calibration", "full runs: 1 of 4")
     assert panel.locator(".otcache-computed").count() == 0
+
+
+def test_after_a_cancel_no_time_is_left(page, publish):
+    node = page.add("OTCacheCalibrateAnchor", (300, 120))
+    publish(page, node)
+    page.wait_for_panel(node, "calibration", "about 5 min left")
+    publish(page, node, stopped=True, seconds_left=None)
+    panel = page.wait_for(node, "calibration", "Stopped at anchor search, 6 of 200")
+    assert "left" not in panel.inner_text()
+    assert "queue the same workflow again and it goes on" in panel.inner_text()
 
 
 def test_it_is_there_after_a_reload_in_mid_search(page, publish):

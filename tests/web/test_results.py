@@ -53,11 +53,60 @@ def test_after_a_reload_a_result_that_comfyui_has_kept_is_said_to_be_kept(page):
     _finish(page, decode)
     page.wait_for_panel(sampler, "result", "12 computed, 8 skipped")
     saved = page.workflow()
-    page.clear()
+    page.load()
     page.open_workflow(saved)
     page.wait_for(sampler, "result", "Not run yet.")
     page.run()
     page.wait_for(sampler, "result", "ComfyUI has kept the result of an earlier run")
+
+
+def test_a_result_is_there_after_undo_and_after_another_tab(page):
+    model, sampler, decode = _sampling(page, budget=13)
+    compare = page.add("OTCacheCompareImages", (1120, 400))
+    page.link(decode, 0, compare, "image")
+    page.link(decode, 0, compare, "reference")
+    _finish(page, decode)
+    said = "13 computed, 7 skipped of 20 steps"
+    page.wait_for_panel(sampler, "result", said)
+    page.note_state()
+    page.set_widget(model, "batch_size", 2)
+    page.note_state()
+    page.command("Comfy.Undo")
+    page.wait_for_panel(sampler, "result", said)
+    page.command("Workspace.PreviousOpenedWorkflow")
+    page.page.wait_for_timeout(600)
+    page.command("Workspace.NextOpenedWorkflow")
+    page.wait_for_panel(sampler, "result", said)
+    page.wait_for_panel(compare, "result", "LPIPS 0.0000")
+    page.wait_for_panel(compare, "compare", "reference")
+
+
+def test_a_result_is_not_shown_in_another_workflow(page):
+    _, sampler, decode = _sampling(page, budget=14)
+    page.link(decode, 0, page.add("PreviewImage", (1120, 80)), "images")
+    page.js("() => app.queuePrompt(0, 1)")
+    page.command("Comfy.NewBlankWorkflow")
+    # The same ids, of the same kinds, in another workflow.
+    _, namesake, _ = _sampling(page, budget=14)
+    assert namesake == sampler
+    page.page.wait_for_function(
+        "() => fetch('/api/queue').then((r) => r.json())"
+        ".then((q) => !q.queue_running.length && !q.queue_pending.length)"
+    )
+    page.page.wait_for_timeout(500)
+    assert "Not run yet." in page.panel(namesake, "result").inner_text()
+    page.command("Workspace.PreviousOpenedWorkflow")
+    page.wait_for_panel(sampler, "result", "14 computed, 6 skipped of 20 steps")
+
+
+def test_a_note_goes_with_the_settings_that_it_is_of(page):
+    _, sampler, decode = _sampling(page, budget=19, steps=19)
+    _finish(page, decode)
+    panel = page.wait_for_panel(sampler, "result", "computed, 0 skipped")
+    assert panel.locator(".otcache-note").inner_text() != ""
+    page.set_widget(sampler, "sampler_name", "heun")
+    panel = page.wait_for(sampler, "result", "heun calls the model 2 times")
+    assert panel.locator(".otcache-note").inner_text() == ""
 
 
 def test_a_run_that_cannot_gain_says_so_apart(page):
@@ -120,6 +169,7 @@ def test_compare_images_lays_one_over_the_other(page, artefacts):
     page.page.keyboard.press("Home")
     border = "(e) => e.style.getPropertyValue('--border')"
     assert panel.locator(".otcache-after").evaluate(border) == "0%"
+    page.page.wait_for_timeout(300)  # until the panel has its place below the text
     box = panel.locator(".otcache-pair").bounding_box()
     page.page.mouse.move(box["x"] + 0.75 * box["width"], box["y"] + 20)
     assert panel.locator(".otcache-after").evaluate(border) in ("74%", "75%", "76%")

@@ -6,6 +6,7 @@ import { AUTOMATIC, CHOSEN, IN_WORKFLOW, INLINE } from "./anchor_source.js";
 import { ask } from "../shared/ask.js";
 import { originOf, setWidget, valueOf, widgetOf } from "../shared/graph_links.js";
 import { addPanel, html, linesOf, makeRoom } from "../shared/panel.js";
+import { onResult } from "../shared/results.js";
 import { watch } from "../shared/watch.js";
 import { say } from "../shared/words.js";
 
@@ -133,14 +134,11 @@ app.registerExtension({
       widget.options = { ...widget.options, hidden: true };
     }
     const draw = createPanel(node);
-    const before = node.onExecuted;
-    node.onExecuted = function (/** @type {any} */ output) {
-      before?.apply(this, arguments);
-      const run = output?.otcache?.[0];
-      if (!run) return;
-      lastRuns.set(node, { name: String(run.name), warning: String(run.warning ?? "") });
-      node.properties[CHOSEN] = String(run.name);
-    };
+    onResult(node, ({ report }) => {
+      if (!report?.name) return;
+      lastRuns.set(node, { name: String(report.name), warning: String(report.warning ?? "") });
+      node.properties[CHOSEN] = String(report.name);
+    });
     watch(node, inputsOf, async (inputs) => {
       const state = await stateOf(inputs);
       return () => draw(state);

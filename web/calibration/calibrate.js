@@ -9,6 +9,7 @@ import { ask } from "../shared/ask.js";
 import { createCalibrationView } from "./calibration_view.js";
 import { executionId, findNode, workflowId } from "../shared/graph_links.js";
 import { addPanel, linesOf, makeRoom } from "../shared/panel.js";
+import { onResult } from "../shared/results.js";
 import { watch } from "../shared/watch.js";
 
 const KIND = "OTCacheCalibrateAnchor";
@@ -51,12 +52,9 @@ app.registerExtension({
   /** @param {any} node */
   nodeCreated(node) {
     if (node.comfyClass !== KIND) return;
-    const before = node.onExecuted;
-    node.onExecuted = function (/** @type {any} */ output) {
-      before?.apply(this, arguments);
-      const saved = output?.otcache?.[0]?.saved;
-      if (typeof saved === "string") node.properties[SAVED] = saved;
-    };
+    onResult(node, ({ report }) => {
+      if (typeof report?.saved === "string") node.properties[SAVED] = report.saved;
+    });
     watch(node, placeOf, async (place) => {
       const { answer } = await ask("calibration", { query: place });
       // What has come as an event meanwhile is newer.

@@ -13,7 +13,7 @@ const MARK = 0.03; // half a cross's height, as a share of the plot's
  * @typedef {{ stage: string, done: number, total: number, steps: number, prompts: number,
  *   metric: string, trials: Trial[], warm_start: number | null, best: number | null,
  *   best_steps: number[], model_calls: number, calls_saved: number, seconds_left: number | null,
- *   finished: boolean, text: string }} State  see nodes/calibration/state.py
+ *   finished: boolean, stopped: boolean, plan: string, text: string }} State  see nodes/calibration/state.py
  */
 
 /** @param {number} value */
@@ -86,12 +86,13 @@ export function createCalibrationView() {
   const best = html("div", { class: "otcache-best otcache-faint" });
   const trial = html("div", { class: "otcache-step" });
   const calls = html("div", { class: "otcache-faint" });
+  const plan = html("div", { class: "otcache-text otcache-faint" });
   const text = html("div", { class: "otcache-text" });
   const axis = html("span", { class: "otcache-axis otcache-faint" });
   plot.append(axis, curves);
   const head = html("div", { class: "otcache-row" }, stage, left);
   const element = html("div", { class: "otcache-calibration" });
-  element.append(head, bar, losses, plot, trial, best, strip, calls, text);
+  element.append(head, bar, losses, plot, trial, best, strip, calls, plan, text);
   /** @type {State | null} */
   let state = null;
 
@@ -116,13 +117,13 @@ export function createCalibrationView() {
   return {
     element,
     /** What is told below the chart. */
-    text: () => text.textContent ?? "",
+    text: () => [plan.textContent, text.textContent].filter(Boolean).join("\n"),
     /** @param {State} next */
     show(next) {
       state = next;
-      stage.textContent = next.finished ? say("calibrated") : say("stage", next);
+      stage.textContent = say(next.finished ? "calibrated" : next.stopped ? "stopped" : "stage", next);
       bar.setAttribute("aria-label", stage.textContent);
-      left.textContent = next.finished ? "" : timeLeft(next.seconds_left);
+      left.textContent = next.finished || next.stopped ? "" : timeLeft(next.seconds_left);
       bar.max = Math.max(next.total, 1);
       bar.value = next.finished ? bar.max : next.done;
       losses.replaceChildren();
@@ -138,7 +139,9 @@ export function createCalibrationView() {
       strip.setAttribute("aria-label", next.best_steps.join(" "));
       strip.replaceChildren(...(next.best_steps.length ? drawStrip(next.steps, next.best_steps) : []));
       calls.textContent = say("calls_made", next);
-      text.textContent = next.finished ? next.text : ""; // until then the panel says it itself
+      plan.textContent = next.finished ? "" : next.plan;
+      // Until the end the panel says it itself.
+      text.textContent = next.finished ? next.text : next.stopped ? say("go_on") : "";
       inspector.setCount(next.trials.length);
     },
   };

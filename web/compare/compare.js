@@ -4,6 +4,7 @@
 import { app } from "../../../scripts/app.js";
 import { api } from "../../../scripts/api.js";
 import { addPanel, html, makeRoom } from "../shared/panel.js";
+import { onResult } from "../shared/results.js";
 import { say } from "../shared/words.js";
 
 const HEIGHT = 230;
@@ -49,13 +50,11 @@ app.registerExtension({
     if (node.comfyClass !== "OTCacheCompareImages") return;
     /** @type {ReturnType<typeof createPanel> | undefined} */
     let draw;
-    const before = node.onExecuted;
-    node.onExecuted = function (/** @type {any} */ output) {
-      before?.apply(this, arguments);
-      const pair = output?.otcache?.[0]?.pair;
+    onResult(node, ({ report }) => {
+      const pair = report?.pair;
       if (!Array.isArray(pair) || pair.length !== 2) return;
       draw ??= createPanel(node);
       draw(pair);
-    };
+    });
   },
 });

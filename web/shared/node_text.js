@@ -7,6 +7,7 @@ import { app } from "../../../scripts/app.js";
 import { api } from "../../../scripts/api.js";
 import { findNode } from "./graph_links.js";
 import { addPanel, html, linesOf, makeRoom, svg } from "./panel.js";
+import { onResult } from "./results.js";
 import { say } from "./words.js";
 
 const LINE = 15;
@@ -22,7 +23,6 @@ const SAID_BY_THEMSELVES = new Set([
 /**
  * @typedef {{ steps: number, computed: number, skipped: number, evaluations: number,
  *   note: string }} Report  of nodes/sampler.py
- * @typedef {{ node: string, text: string, report?: Report }} TextEvent
  */
 
 /** @param {any} node */
@@ -64,10 +64,12 @@ function createPanel(node) {
   let height = LINE + FRAME;
   let advised = "";
   let settled = ""; // the advice that a run was made with: its own note tells the outcome
+  let noted = ""; // that note: once the advice is another one, it is of settings that are gone
   addPanel(node, "otcache_text", element, () => height);
 
   function fit() {
     advice.textContent = advised === settled ? "" : advised;
+    note.textContent = advised === settled ? noted : "";
     const lines = [advice, body, note].reduce((sum, part) => sum + linesOf(part.textContent ?? "", node), 0);
     height = FRAME + (bar.firstChild ? BAR : 0) + LINE * Math.min(Math.max(lines, 1), MAX_LINES);
     makeRoom(node);
@@ -78,7 +80,7 @@ function createPanel(node) {
     show(text, report) {
       const steps = report?.steps ? report : undefined;
       bar.replaceChildren(...(steps ? [drawBar(steps)] : []));
-      note.textContent = steps ? notesOf(steps) : "";
+      noted = steps ? notesOf(steps) : "";
       // The note is the text's end: it is not said twice.
       const own = steps?.note && text.endsWith(steps.note) ? text.slice(0, -steps.note.length) : text;
       body.textContent = own.trimEnd();
@@ -121,11 +123,10 @@ export function advise(node, text) {
 
 /**
  * @param {any} node
- * @param {unknown} text
+ * @param {string} text
  * @param {Report} [report]
  */
 function show(node, text, report) {
-  if (!hasText(node) || typeof text !== "string" || !text) return;
   panelOf(node).show(text, report);
 }
 
@@ -133,9 +134,6 @@ app.registerExtension({
   name: "otcache.nodeText",
 
   setup() {
-    api.addEventListener("otcache.text", (/** @type {CustomEvent<TextEvent>} */ { detail }) => {
-      show(findNode(detail.node), detail.text, detail.report);
-    });
     // ComfyUI runs no node again whose result it still has, and then tells no more of it.
     api.addEventListener("execution_cached", (/** @type {CustomEvent<any>} */ { detail }) => {
       for (const id of detail?.nodes ?? []) panels.get(findNode(id))?.keep();
@@ -147,12 +145,6 @@ app.registerExtension({
     if (!hasText(node)) return;
     // While a sampler shows previews, Nodes 2.0 does not see the widgets that are added.
     if (node.comfyClass === "OTCacheSampler") show(node, say("not_run"));
-    const before = node.onExecuted;
-    node.onExecuted = function (/** @type {any} */ output) {
-      before?.apply(this, arguments);
-      const text = output?.text;
-      const report = output?.otcache?.at?.(-1);
-      show(node, Array.isArray(text) ? text.join("\n") : text, report?.computed ? report : undefined);
-    };
+    onResult(node, ({ text, report }) => show(node, text, report?.computed ? report : undefined));
   },
 });

@@ -48,6 +48,8 @@ export const ENGLISH = {
   remove_help: "Takes the anchor's JSON out of the workflow; the file stays where it is.",
   too_large: "{name} must have at most {bytes} bytes to be an anchor.",
   stage: "{stage}: {done} of {total}",
+  stopped: "Stopped at {stage}, {done} of {total}",
+  go_on: "Nothing is lost: queue the same workflow again and it goes on.",
   calibrated: "Calibrated",
   seconds_left: "about {seconds} s left",
   minutes_left: "about {minutes} min left",

@@ -48,6 +48,8 @@ export const CHINESE = {
   remove_help: "从工作流中移除锚点的 JSON；文件保持不变。",
   too_large: "{name} 作为锚点最多只能有 {bytes} 字节。",
   stage: "{stage}：第 {done} 个，共 {total} 个",
+  stopped: "已停在 {stage}：第 {done} 个，共 {total} 个",
+  go_on: "没有丢失任何结果：再次运行同一工作流即可继续。",
   calibrated: "已校准",
   seconds_left: "约剩 {seconds} 秒",
   minutes_left: "约剩 {minutes} 分钟",

@@ -336,16 +336,19 @@ def test_states_on_the_way_are_those_of_the_run(host, tiny_flux, demo_vae):
 
 def test_the_state_is_kept_by_workflow_and_node(host):
     state = host.module("nodes.calibration.state")
-    state.publish("one", "7", {"done": 1})
-    state.publish("two", "7", {"done": 2})
-    state.publish("one", None, {"done": 3})  # outside of a workflow there is no node to show it on
+    place = state.NodePlace
+    state.publish(place("one", "7"), {"done": 1})
+    state.publish(place("two", "7"), {"done": 2})
+    state.publish(
+        place("one", None), {"done": 3}
+    )  # outside of a workflow there is no node to show it on
 
-    assert state.latest("one", "7") == {"done": 1}
-    assert state.latest("two", "7") == {"done": 2}
-    assert state.latest("", "7") is None
+    assert state.latest(place("one", "7")) == {"done": 1}
+    assert state.latest(place("two", "7")) == {"done": 2}
+    assert state.latest(place("", "7")) is None
     for number in range(state.MAX_KEPT):
-        state.publish("many", str(number), {})
-    assert state.latest("one", "7") is None  # the oldest goes
+        state.publish(place("many", str(number)), {})
+    assert state.latest(place("one", "7")) is None  # the oldest goes
 
 
 @pytest.mark.parametrize(
@@ -360,4 +363,4 @@ def test_the_state_is_kept_by_workflow_and_node(host):
     ],
 )
 def test_the_workflow_of_a_run_is_read_from_what_the_page_sends(host, sent, expected):
-    assert host.module("nodes.calibration.state").workflow_id(sent) == expected
+    assert host.module("nodes.shared.news").workflow_id(sent) == expected

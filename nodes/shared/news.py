@@ -1,0 +1,68 @@
+"""How a node says something on itself: at once while it runs, and as its result."""
+
+from __future__ import annotations
+
+import sys
+from dataclasses import dataclass
+from typing import Any
+
+from comfy_api.latest import io
+
+MAX_ID = 100
+
+HIDDEN = [io.Hidden.unique_id, io.Hidden.extra_pnginfo]
+"""The hidden inputs of a node that says something: node ids alone repeat from tab to tab."""
+
+
+@dataclass(frozen=True)
+class NodePlace:
+    """A node on the page.
+
+    Attributes:
+        workflow: The workflow's id, or empty where a run came from no page.
+        node: The node's id, or ``None`` outside of a server.
+    """
+
+    workflow: str = ""
+    node: str | None = None
+
+
+def place_of(hidden: Any) -> NodePlace:
+    """Where a node is, from its hidden inputs ``HIDDEN``."""
+    if hidden is None:
+        return NodePlace()
+    return NodePlace(workflow_id(hidden.extra_pnginfo), hidden.unique_id)
+
+
+def workflow_id(extra_pnginfo: Any) -> str:
+    """The id of the workflow that a run came from, or empty where it came from no page.
+
+    Args:
+        extra_pnginfo: What the page sent along with the run; untrusted.
+    """
+    workflow = extra_pnginfo.get("workflow") if isinstance(extra_pnginfo, dict) else None
+    found = workflow.get("id") if isinstance(workflow, dict) else None
+    return found if isinstance(found, str) and len(found) <= MAX_ID else ""
+
+
+def show_text(text: str, place: NodePlace, report: dict[str, Any] | None = None) -> None:
+    """Shows a text and what goes with it on a node at once; see ``web/shared/results.js``."""
+    # Looked up, not imported: outside a running server there is nobody to show it to.
+    module: Any = sys.modules.get("server")
+    server = getattr(getattr(module, "PromptServer", None), "instance", None)
+    if server is not None and place.node is not None:
+        news = {"workflow": place.workflow, "node": place.node, "text": text, "report": report}
+        server.send_sync("otcache.text", news)
+
+
+def result(text: str, place: NodePlace, *reports: dict[str, Any]) -> dict[str, Any]:
+    """Shows a node's result, and returns it as the host keeps it, for the page and for scripts.
+
+    Args:
+        text: For people.
+        place: The node.
+        reports: Plain values; the last one is shown.
+    """
+    show_text(text, place, reports[-1] if reports else None)
+    kept: dict[str, Any] = {"text": (text,), "otcache_workflow": (place.workflow,)}
+    return kept | {"otcache": list(reports)} if reports else kept
