@@ -123,6 +123,9 @@ class Sampler(io.ComfyNode):
         return io.NodeOutput(latent, text, ui=ui)
 
 
+NO_SCHEDULE = "No schedule is connected: every step runs the model."
+
+
 class ApplySchedule(io.ComfyNode):
     """A MODEL that samples by a schedule in any sampler node."""
 
@@ -136,15 +139,23 @@ class ApplySchedule(io.ComfyNode):
             "sampler node. Statistics show here after each run.",
             inputs=[
                 io.Model.Input("model", tooltip="Any model; it is not altered."),
-                ScheduleType.Input("schedule", tooltip="From Predict Cache Schedule."),
+                ScheduleType.Input(
+                    "schedule",
+                    optional=True,
+                    tooltip="From Predict Cache Schedule; left open or bypassed, every step runs "
+                    "the model.",
+                ),
             ],
             outputs=[io.Model.Output("cached_model", display_name="cached_model")],
             hidden=HIDDEN,
         )
 
     @classmethod
-    def execute(cls, model: Any, schedule: Schedule) -> io.NodeOutput:
+    def execute(cls, model: Any, schedule: Schedule | None = None) -> io.NodeOutput:
         place = place_of(cls.hidden)
+        if schedule is None:
+            show_text(NO_SCHEDULE, place)
+            return io.NodeOutput(model)
 
         def show(done: RunStatistics) -> None:
             show_text(done.summary(), place, report(done))

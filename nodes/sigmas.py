@@ -25,14 +25,22 @@ class Sigmas(io.ComfyNode):
             "sampler takes the large steps itself. Do not apply the schedule to the model as well.",
             inputs=[
                 io.Sigmas.Input("sigmas", tooltip="Noise levels of the full run."),
-                ScheduleType.Input("schedule", tooltip="From Predict Cache Schedule."),
+                ScheduleType.Input(
+                    "schedule",
+                    optional=True,
+                    tooltip="From Predict Cache Schedule; left open or bypassed, all levels are "
+                    "kept.",
+                ),
             ],
             outputs=[io.Sigmas.Output("kept_sigmas", display_name="kept_sigmas")],
             hidden=HIDDEN,
         )
 
     @classmethod
-    def execute(cls, sigmas: torch.Tensor, schedule: Schedule) -> io.NodeOutput:
+    def execute(cls, sigmas: torch.Tensor, schedule: Schedule | None = None) -> io.NodeOutput:
+        place = place_of(cls.hidden)
+        if schedule is None:
+            return io.NodeOutput(sigmas, ui=result("No schedule: all levels kept.", place))
         if len(sigmas) < 2:
             raise OTCacheError(
                 f"`sigmas` must hold at least 2 levels but has {len(sigmas)}: connect the output "
@@ -42,4 +50,4 @@ class Sigmas(io.ComfyNode):
         kept = sigmas[[*plan.schedule.computed_steps, len(sigmas) - 1]]
         text = f"{plan.schedule.budget} of {len(sigmas) - 1} steps kept"
         text = f"{text}\n{plan.note}" if plan.note else text
-        return io.NodeOutput(kept, ui=result(text, place_of(cls.hidden)))
+        return io.NodeOutput(kept, ui=result(text, place))

@@ -166,7 +166,8 @@ def test_only_these_inputs_may_be_left_open(host):
         if item.optional
     }
     load = {("OTCacheLoadAnchor", name) for name in ("model", "inline_anchor")}
-    assert optional == {("OTCacheSampler", "schedule"), *load}
+    takers = {(f"OTCache{name}", "schedule") for name in ("Sampler", "Apply", "Sigmas")}
+    assert optional == {*takers, *load}
 
 
 def test_the_sampler_takes_what_ksampler_takes(host):
@@ -408,6 +409,14 @@ def test_the_sampler_says_what_it_did(host, tiny_flux, uniform):
     assert "faster than all steps" in result.outputs[1] and "cache 2 KiB" in result.outputs[1]
     assert done["speedup"] > 1.0
     assert done["seconds"] > 0.0
+
+
+@pytest.mark.parametrize(
+    ("node_id", "name"), [("OTCacheApply", "model"), ("OTCacheSigmas", "sigmas")]
+)
+def test_without_a_schedule_everything_is_handed_on_as_it_is(host, tiny_flux, node_id, name):
+    given = tiny_flux.model if name == "model" else torch.linspace(1.0, 0.0, 21)
+    assert host.run(node_id, **{name: given}).outputs[0] is given
 
 
 # Compare Images

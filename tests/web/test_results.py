@@ -150,6 +150,40 @@ def test_apply_shows_the_same_once_its_model_was_sampled(page):
     assert panel.locator(".otcache-computed").get_attribute("width") == "9"
 
 
+def test_bypassing_the_schedule_alone_leaves_plain_sampling(page, comfy):
+    model, sampler, decode = _sampling(page, budget=8)
+    predict = page.js(
+        "() => String(app.graph.nodes.find((n) => n.comfyClass === 'OTCachePredictSchedule').id)"
+    )
+    apply = page.add("OTCacheApply", (420, 840))
+    # Each renderer's own, for ComfyUI tells nothing of results that it has kept.
+    levels = page.add("BasicScheduler", (760, 1000), steps=20 + len(page.renderer))
+    sigmas = page.add("OTCacheSigmas", (1120, 640))
+    page.link(model, 0, apply, "model")
+    page.link(predict, 0, apply, "schedule")
+    page.link(apply, 0, levels, "model")
+    page.link(levels, 0, sigmas, "sigmas")
+    page.link(predict, 0, sigmas, "schedule")
+    custom = page.add("SamplerCustom", (1480, 80), noise_seed=3, cfg=1.0)
+    text = page.js("() => String(app.graph.nodes.find((n) => n.type === 'CLIPTextEncode').id)")
+    select = page.add("KSamplerSelect", (1480, 500))
+    for source, slot, name in (
+        (apply, 0, "model"), (text, 0, "positive"), (text, 0, "negative"), (select, 0, "sampler"),
+        (sigmas, 0, "sigmas"), (model, 3, "latent_image"),
+    ):  # fmt: skip
+        page.link(source, slot, custom, name)
+    second = page.add("VAEDecode", (1480, 700))
+    page.link(custom, 0, second, "samples")
+    page.link(model, 2, second, "vae")
+    page.link(second, 0, page.add("PreviewImage", (1480, 800)), "images")
+    page.js("(id) => { app.graph.getNodeById(Number(id)).mode = 4; }", predict)
+    _finish(page, decode)
+    (entry,) = comfy.get_json("/history?max_items=1").values()
+    assert entry["status"]["status_str"] == "success"
+    page.wait_for_panel(sampler, "result", "20 computed, 0 skipped of 20 steps")
+    page.wait_for_panel(sigmas, "result", "all levels kept")
+
+
 def test_compare_images_lays_one_over_the_other(page, artefacts):
     model, _, decode = _sampling(page, budget=8)
     compare = page.add("OTCacheCompareImages", (1120, 80))
