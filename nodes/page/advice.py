@@ -11,7 +11,7 @@ from ...otcache_core.documents.fields import Fields
 from ...otcache_core.documents.schedule import MAX_STEPS
 from ...otcache_core.errors import OTCacheError
 from ...otcache_core.run_time.run_plan import LEAST_STEPS, WORTH_STEPS
-from ..sampling.sampler_rules import calls_a_step, is_adaptive, reads_conds
+from ..sampling.sampler_rules import calls_a_step, is_adaptive, is_stochastic, reads_conds
 
 RULES = (
     "all_steps",
@@ -21,6 +21,7 @@ RULES = (
     "adaptive",
     "reads_conds",
     "several_calls",
+    "adds_noise",
 )
 """Every rule; ``web/words_*.js`` has its words, under the name with ``rule_`` before it."""
 
@@ -76,6 +77,7 @@ def _sampler_rules(sampler_name: str | None) -> tuple[list[str], int]:
         "adaptive": is_adaptive(sampler),
         "reads_conds": reads_conds(sampler),
         "several_calls": calls > 1,
+        "adds_noise": is_stochastic(sampler),
     }
     return [rule for rule, applies in found.items() if applies], calls
 
@@ -83,7 +85,7 @@ def _sampler_rules(sampler_name: str | None) -> tuple[list[str], int]:
 def notes_on(schedule_steps: int, budget: int, run: Planned) -> list[Note]:
     """The rules that a run meets, the ones that leave nothing to gain alone."""
     of_sampler, calls = _sampler_rules(run.sampler_name)
-    rules = [rule for rule in of_sampler if rule != "several_calls"]
+    rules = [rule for rule in of_sampler if rule in ("adaptive", "reads_conds")]
     if not rules:
         rules = _step_rules(schedule_steps, budget, run) + of_sampler
     values = {

@@ -252,6 +252,26 @@ class ComfyPage:
             self.page.mouse.move(begin + (left + share * width - begin) * part, top)
         self.page.mouse.up()
 
+    def drag_corner(self, node: str, right: int, down: int) -> None:
+        """Drags the lower right corner of a node, where both renderers have their handle."""
+        x, y = self.js(
+            """(id) => {
+                const node = app.graph.getNodeById(Number(id));
+                const own = app.canvas.canvas.getBoundingClientRect();
+                return [own.left + node.pos[0] + node.size[0],
+                    own.top + node.pos[1] + node.size[1]];
+            }""",
+            node,
+        )
+        if self.renderer == "nodes2":
+            outer = self.page.locator(f'[data-node-id="{node}"]').bounding_box()
+            x, y = outer["x"] + outer["width"], outer["y"] + outer["height"]
+        self.page.mouse.move(x - 3, y - 3)
+        self.page.mouse.down()
+        for part in (0.4, 1.0):
+            self.page.mouse.move(x + part * right, y + part * down, steps=4)
+        self.page.mouse.up()
+
     def workflow(self) -> str:
         """The open workflow as its file would be."""
         return str(self.js("() => JSON.stringify(app.graph.serialize())"))

@@ -49,6 +49,7 @@ def test_a_run_that_can_gain_has_no_advice(page, sampler):
         ("steps", 30, "The schedule is for 50 steps, the sampler has 30"),
         ("sampler_name", "dpm_adaptive", "dpm_adaptive chooses its own steps"),
         ("sampler_name", "euler_cfg_pp", "euler_cfg_pp (CFG++) needs the model at each step"),
+        ("sampler_name", "euler_ancestral", "euler_ancestral adds noise between steps"),
         ("sampler_name", "heun", "heun calls the model 2 times at each computed step"),
     ],
 )
@@ -146,6 +147,17 @@ def test_apply_advises_on_the_sampler_behind_it(page, apply, artefacts):
     page.set_widget(sampler, "sampler_name", "dpm_adaptive")
     page.wait_for(apply, "result", "dpm_adaptive chooses its own steps")
     page.set_widget(sampler, "sampler_name", "euler")
+    _no_advice(page, apply)
+
+
+@pytest.mark.parametrize("before", [True, False])
+def test_another_cache_on_the_same_model_is_said(page, apply, before):
+    cache = page.add("EasyCache", (560, 300))
+    sampler = page.add("KSampler", (860, 80), steps=50)
+    page.link(cache if before else apply, 0, apply if before else cache, "model")
+    page.link(apply if before else cache, 0, sampler, "model")
+    page.wait_for_panel(apply, "result", '"EasyCache" skips steps of the same model')
+    page.js("(id) => { app.graph.getNodeById(Number(id)).mode = 4; }", cache)
     _no_advice(page, apply)
 
 

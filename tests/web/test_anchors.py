@@ -102,6 +102,19 @@ def test_a_workflow_carries_its_anchor_to_where_the_file_is_missing(
     assert page.widget(load, "inline_anchor") == ""
 
 
+def test_a_new_anchor_is_listed_at_once(page, install_anchor):
+    load = page.add("OTCacheLoadAnchor", (300, 200), anchor_name=PRESET)
+    save = page.add("OTCacheSaveAnchor", (700, 200), filename=f"new on {page.renderer}")
+    page.link(load, 0, save, "anchor")
+    page.run()
+    page.wait_for_panel(save, "result", "saved as")
+    listed = """(id) => app.graph.getNodeById(Number(id)).widgets
+        .find((w) => w.name === "anchor_name").options.values"""
+    name = f"new on {page.renderer}.otanchor.json"
+    assert page.js(listed, load).count(name) == 1
+    assert name in page.js(listed, page.add("OTCacheLoadAnchor", (300, 500)))
+
+
 def test_a_file_that_differs_from_the_workflows_anchor_is_said_to(page, install_anchor):
     install_anchor("mine")
     load = page.add("OTCacheLoadAnchor", (300, 200), anchor_name=PRESET)

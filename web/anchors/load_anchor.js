@@ -2,17 +2,18 @@
 // Load OT Anchor tells what it will load, and keeps an anchor in the workflow or saves one from it.
 
 import { app } from "../../../scripts/app.js";
+import { api } from "../../../scripts/api.js";
 import { AUTOMATIC, CHOSEN, IN_WORKFLOW, INLINE } from "./anchor_source.js";
 import { ask } from "../shared/ask.js";
-import { originOf, setWidget, valueOf, widgetOf } from "../shared/graph_links.js";
-import { addPanel, html, linesOf, makeRoom } from "../shared/panel.js";
+import { everyNode, originOf, setWidget, valueOf, widgetOf } from "../shared/graph_links.js";
+import { addPanel, html, linesOf, makeRoom, rowsOf } from "../shared/panel.js";
 import { onResult } from "../shared/results.js";
 import { watch } from "../shared/watch.js";
 import { say } from "../shared/words.js";
 
 const LINE = 15;
 const FRAME = 14; // padding above and below
-const BUTTONS = 26;
+const BUTTONS = 26; // a row of them
 
 /** @typedef {{ anchor: any, text: string }} Shown  an anchor as the server shows it */
 /** @typedef {{ file?: Shown, carried?: Shown, error?: string, warning?: string }} State */
@@ -65,9 +66,18 @@ function carriedNote({ file, carried, error }) {
 
 /** @param {any} node @param {string} saved */
 function choose(node, saved) {
-  const values = widgetOf(node, "anchor_name")?.options?.values;
-  if (Array.isArray(values) && !values.includes(saved)) values.unshift(saved);
+  list(saved);
   setWidget(node, "anchor_name", saved);
+}
+
+/** Lists a new anchor, as a refresh of the node definitions would. @param {string} saved */
+function list(saved) {
+  const kind = globalThis.LiteGraph.registered_node_types.OTCacheLoadAnchor?.nodeData;
+  const nodes = everyNode().filter((node) => node.comfyClass === "OTCacheLoadAnchor");
+  const lists = nodes.map((node) => widgetOf(node, "anchor_name")?.options?.values);
+  for (const names of [kind?.input?.required?.anchor_name?.[1]?.options, ...lists]) {
+    if (Array.isArray(names) && !names.includes(saved)) names.push(saved);
+  }
 }
 
 /** A name for a file, from the anchor's own. @param {any} anchor */
@@ -81,8 +91,14 @@ function createPanel(node) {
   const note = html("div", { class: "otcache-note", role: "status" });
   const buttons = html("div", { class: "otcache-buttons" });
   const element = html("div", { class: "otcache-anchors" }, text, note, buttons);
-  let height = LINE + FRAME;
-  addPanel(node, "otcache_anchors", element, () => height);
+
+  function height() {
+    const words = [...buttons.children].map((offer) => offer.textContent ?? "");
+    const lines = linesOf(text.textContent ?? "", node) + linesOf(note.textContent ?? "", node);
+    return FRAME + LINE * Math.max(lines, 1) + BUTTONS * rowsOf(words, node);
+  }
+
+  addPanel(node, "otcache_anchors", element, height);
 
   /** @param {string} word @param {() => void} act */
   function button(word, act) {
@@ -114,7 +130,6 @@ function createPanel(node) {
     if (carried) offers.push(button("remove", () => setWidget(node, INLINE, "")));
     buttons.replaceChildren(...offers);
     element.dataset.state = file || carried ? "shown" : "failed";
-    height = FRAME + LINE * (linesOf(text.textContent, node) + linesOf(said, node)) + (offers.length ? BUTTONS : 0);
     makeRoom(node);
   }
   return draw;
@@ -122,6 +137,13 @@ function createPanel(node) {
 
 app.registerExtension({
   name: "otcache.loadAnchor",
+
+  setup() {
+    api.addEventListener("otcache.text", (/** @type {CustomEvent<any>} */ { detail }) => {
+      const saved = detail.report?.saved; // by Calibrate or Save OT Anchor, of whatever workflow
+      if (typeof saved === "string") list(saved);
+    });
+  },
 
   /** @param {any} node */
   nodeCreated(node) {

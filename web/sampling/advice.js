@@ -4,10 +4,11 @@
 import { app } from "../../../scripts/app.js";
 import { ask } from "../shared/ask.js";
 import { advise } from "../shared/node_text.js";
+import { otherCache } from "./other_caches.js";
 import { runsOf, takesSchedule } from "./planned_runs.js";
 import { scheduleOf } from "../schedule/schedule_source.js";
 import { watch } from "../shared/watch.js";
-import { sayNotes } from "../shared/words.js";
+import { say, sayNotes } from "../shared/words.js";
 
 app.registerExtension({
   name: "otcache.advice",
@@ -17,11 +18,13 @@ app.registerExtension({
     if (!takesSchedule(node)) return;
     const inputsOf = () => {
       const schedule = scheduleOf(node);
-      return schedule ? { schedule, runs: runsOf(node) } : {};
+      return schedule ? { schedule, runs: runsOf(node), other: otherCache(node) } : {};
     };
     watch(node, inputsOf, async (inputs) => {
-      const { answer } = inputs.schedule ? await ask("advice", { body: inputs }) : {};
-      return () => advise(node, sayNotes(answer?.notes ?? []).join("\n"));
+      const { schedule, runs, other } = inputs;
+      const { answer } = schedule ? await ask("advice", { body: { schedule, runs } }) : {};
+      const beside = other ? [say("beside_cache", { title: other })] : [];
+      return () => advise(node, [...beside, ...sayNotes(answer?.notes ?? [])].join("\n"));
     });
   },
 });

@@ -5,7 +5,7 @@ import { app } from "../../../scripts/app.js";
 import { anchorOf } from "../anchors/anchor_source.js";
 import { ask } from "../shared/ask.js";
 import { valueOf, widgetOf } from "../shared/graph_links.js";
-import { addPanel, makeRoom } from "../shared/panel.js";
+import { addPanel, linesOf, makeRoom } from "../shared/panel.js";
 import { otherSteps, runsOfSchedule } from "../sampling/planned_runs.js";
 import { noteSchedule } from "./schedule_source.js";
 import { createScheduleView } from "./schedule_view.js";
@@ -13,7 +13,9 @@ import { limitSliders, returnBudget } from "./slider_limits.js";
 import { watch } from "../shared/watch.js";
 import { say } from "../shared/words.js";
 
-const HEIGHT = 228;
+const HEIGHT = 228; // with a line or two to say
+const LINE = 15;
+const SAID = 2;
 const NUMBERS = ["budget", "steps", "rho", "anchor_rho", "target_lpips"];
 
 /**
@@ -47,13 +49,17 @@ app.registerExtension({
   nodeCreated(node) {
     if (node.comfyClass !== "OTCachePredictSchedule") return;
     const view = createScheduleView();
-    addPanel(node, "otcache_schedule", view.element, () => HEIGHT);
+    const more = () => LINE * Math.max(0, linesOf(view.said(), node) - SAID);
+    addPanel(node, "otcache_schedule", view.element, () => HEIGHT + more());
     makeRoom(node);
     watch(node, inputsOf, async (inputs) => {
       const { missing } = inputs.anchor;
       if (missing) {
         noteSchedule(node);
-        return () => view.fail(missing);
+        return () => {
+          view.fail(missing);
+          makeRoom(node);
+        };
       }
       const { answer, error } = await predict(inputs);
       return () => {
@@ -63,6 +69,7 @@ app.registerExtension({
         if (answer && returnBudget(node, inputs.values, inputs.anchor, answer.allowed)) return;
         if (refused) view.fail(refused);
         else view.show(answer, inputs.remark);
+        makeRoom(node);
       };
     });
   },

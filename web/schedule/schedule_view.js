@@ -103,6 +103,8 @@ export function createScheduleView() {
 
   return {
     element,
+    /** What it says above the curves. */
+    said: () => note.textContent ?? "",
     /** @param {View} next @param {string} [remark] */
     show(next, remark = "") {
       view = next;

@@ -16,6 +16,16 @@ function root() {
   return app.rootGraph ?? app.graph;
 }
 
+/**
+ * Every node of the open workflow, those in subgraphs included.
+ * @param {any} [graph]
+ * @returns {any[]}
+ */
+export function everyNode(graph = root()) {
+  const nodes = graph?.nodes ?? [];
+  return nodes.flatMap((/** @type {any} */ node) => [node, ...(node.subgraph ? everyNode(node.subgraph) : [])]);
+}
+
 /** Tells the open workflow from others; a copy saved under another name keeps it. */
 export function workflowId() {
   return String(root().id ?? "");

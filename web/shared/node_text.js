@@ -61,17 +61,20 @@ function createPanel(node) {
   const body = html("div", { class: "otcache-text" });
   const note = html("div", { class: "otcache-note" });
   const element = html("div", { class: "otcache-result", role: "status" }, advice, bar, body, note);
-  let height = LINE + FRAME;
   let advised = "";
   let settled = ""; // the advice that a run was made with: its own note tells the outcome
   let noted = ""; // that note: once the advice is another one, it is of settings that are gone
-  addPanel(node, "otcache_text", element, () => height);
+
+  function height() {
+    const lines = [advice, body, note].reduce((sum, part) => sum + linesOf(part.textContent ?? "", node), 0);
+    return FRAME + (bar.firstChild ? BAR : 0) + LINE * Math.min(Math.max(lines, 1), MAX_LINES);
+  }
+
+  addPanel(node, "otcache_text", element, height);
 
   function fit() {
     advice.textContent = advised === settled ? "" : advised;
     note.textContent = advised === settled ? noted : "";
-    const lines = [advice, body, note].reduce((sum, part) => sum + linesOf(part.textContent ?? "", node), 0);
-    height = FRAME + (bar.firstChild ? BAR : 0) + LINE * Math.min(Math.max(lines, 1), MAX_LINES);
     makeRoom(node);
   }
 

@@ -7,7 +7,9 @@ import { watch } from "./watch.js";
 const SVG = "http://www.w3.org/2000/svg";
 const CHARACTER = 5.2; // pixels, about
 const EDGES = 30; // pixels beside a panel's text
+const BUTTON = 22; // pixels beside a button's word
 const DEFAULT_WIDTH = 270;
+const ROUNDING = 1; // pixels by which a renderer may change a height that it was given
 const MARGIN = 6; // what the front end leaves free around a DOM widget, inside its height
 
 const SHEET = new URL("./otcache.css", import.meta.url).href;
@@ -82,6 +84,7 @@ export function addPanel(node, name, element, height) {
   const widget = node.addDOMWidget(name, name, element, {
     serialize: false,
     hideOnZoom: false,
+    hideInPanel: true, // a list of settings is no place for it
     margin: MARGIN,
     getMinHeight: withMargin,
     getValue: () => "",
@@ -98,6 +101,23 @@ function widthOf(line) {
   return line.length + [...line].filter((character) => character >= "\u2e80").length;
 }
 
+/** The pixels that a panel's text has from edge to edge. @param {any} node */
+const widthFor = (node) => Math.max((node.size?.[0] || DEFAULT_WIDTH) - EDGES, 10 * CHARACTER);
+
+/**
+ * How many rows buttons take on a node, about.
+ * @param {string[]} words on the buttons
+ * @param {any} node
+ */
+export function rowsOf(words, node) {
+  let [rows, used] = [0, Infinity];
+  for (const width of words.map((word) => widthOf(word) * CHARACTER + BUTTON)) {
+    if (used + width > widthFor(node)) [rows, used] = [rows + 1, 0];
+    used += width;
+  }
+  return rows;
+}
+
 /**
  * How many lines a text takes on a node, about.
  * @param {string} text
@@ -105,17 +125,25 @@ function widthOf(line) {
  */
 export function linesOf(text, node) {
   if (!text) return 0;
-  const fit = (Math.max(node.size?.[0] ?? 0, DEFAULT_WIDTH) - EDGES) / CHARACTER;
+  const fit = widthFor(node) / CHARACTER;
   return text.split("\n").reduce((sum, line) => sum + Math.max(1, Math.ceil(widthOf(line) / fit)), 0);
 }
 
+/** @type {WeakMap<object, { own: number, given: number }>} a node's height, and with the room */
+const rooms = new WeakMap();
+
 /**
- * Gives a node the room that its widgets ask for; never takes any away.
+ * Gives a node the room that its widgets ask for, and takes back what it gave once they ask for less;
+ * a height that the user has set since stays.
  * @param {any} node
  */
 export function makeRoom(node) {
-  const [width, height] = node.computeSize();
-  if (node.size[0] >= width && node.size[1] >= height) return;
-  node.setSize([Math.max(node.size[0], width), Math.max(node.size[1], height)]);
+  const [width, needed] = node.computeSize();
+  const room = rooms.get(node);
+  const own = room && Math.abs(room.given - node.size[1]) <= ROUNDING ? room.own : node.size[1];
+  const given = Math.max(own, needed);
+  rooms.set(node, { own, given });
+  if (node.size[0] >= width && node.size[1] === given) return;
+  node.setSize([Math.max(node.size[0], width), given]);
   node.setDirtyCanvas?.(true, true);
 }

@@ -16,6 +16,8 @@ export const ENGLISH = {
   rule_adaptive: "{sampler} chooses its own steps, and each one runs the model: choose another sampler.",
   rule_reads_conds: "{sampler} (CFG++) needs the model at each step: choose another sampler.",
   rule_several_calls: "{sampler} calls the model {calls} times at each computed step: euler calls once.",
+  rule_adds_noise: "{sampler} adds noise between steps, and skipped steps are estimated less exactly: euler is closer to the full run.",
+  beside_cache: "\"{title}\" skips steps of the same model by a rule of its own: bypass one of the two.",
   expected: "expected {metric} {typical} (mean {mean})",
   target_guess: "The target was measured at {steps} steps with the anchor's rho: for these settings it is a guess.",
   by_target: "budget by target {target}",

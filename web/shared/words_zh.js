@@ -16,6 +16,8 @@ export const CHINESE = {
   rule_adaptive: "{sampler} 自行选择步，因此每一步都运行模型：请换用其他采样器。",
   rule_reads_conds: "{sampler}（CFG++）在每一步都需要模型：请换用其他采样器。",
   rule_several_calls: "{sampler} 在每个计算步调用模型 {calls} 次：euler 只调用一次。",
+  rule_adds_noise: "{sampler} 在各步之间加入噪声，跳过的步估计得不够准确：euler 更接近完整运行。",
+  beside_cache: "“{title}”按自己的规则跳过同一模型的步：请绕过两者之一。",
   expected: "预计 {metric} {typical}（平均 {mean}）",
   target_guess: "该目标是在 {steps} 步、使用锚点 rho 时测得的：对当前设置只是估计。",
   by_target: "预算由目标 {target} 决定",

@@ -1,0 +1,123 @@
+"""Panels have the room that they need on their nodes, and give it back."""
+
+from __future__ import annotations
+
+import pytest
+
+pytestmark = [pytest.mark.web, pytest.mark.slow]
+
+PRESET = "preset: otcache-demo"
+LINES = (
+    "No schedule of this kind was ever calibrated with so many words in one line of its text.\n"
+    "Another line that is somewhat longer than a narrow node is wide, as they often are."
+)
+LEAST_CONTRAST = 3.0  # WCAG 2.2, 1.4.11, for what is no text
+
+# Pixels of a panel that cannot be seen on its node: below what clips it, or off its own edge.
+HIDDEN = """(panel) => {
+    const inside = panel.scrollHeight - panel.clientHeight;
+    const last = Math.max(...[...panel.children].map((e) => e.getBoundingClientRect().bottom));
+    return Math.round(Math.max(inside, last - panel.getBoundingClientRect().bottom));
+}"""
+CONTRAST = """(panel) => {
+    const paint = (colour) => {
+        const canvas = new OffscreenCanvas(1, 1).getContext("2d");
+        canvas.fillStyle = colour;
+        canvas.fillRect(0, 0, 1, 1);
+        return [...canvas.getImageData(0, 0, 1, 1).data].slice(0, 3);
+    };
+    const linear = (byte) => {
+        const c = byte / 255;
+        return c <= 0.04045 ? c / 12.92 : ((c + 0.055) / 1.055) ** 2.4;
+    };
+    const light = (colour) => {
+        const [r, g, b] = paint(colour).map(linear);
+        return 0.2126 * r + 0.7152 * g + 0.0722 * b + 0.05;
+    };
+    const ground = light(getComputedStyle(panel).backgroundColor);
+    return ["reference", "anchor", "prediction"].map((name) => {
+        const ink = light(getComputedStyle(panel.querySelector(`path.otcache-${name}`)).stroke);
+        return Math.max(ink, ground) / Math.min(ink, ground);
+    });
+}"""
+
+
+def _height(page, node):
+    return page.js("(id) => Math.round(app.graph.getNodeById(Number(id)).size[1])", node)
+
+
+def _tell(page, node, text):
+    """What a run of the node would tell."""
+    page.js(
+        """([id, text]) => app.graph.getNodeById(Number(id)).onExecuted({ text: [text] })""",
+        [node, text],
+    )
+
+
+@pytest.mark.parametrize("width", [210, 400])
+def test_a_text_fits_on_a_node_of_any_width(page, width):
+    apply = page.add("OTCacheApply", (400, 100))
+    page.js("([id, w]) => app.graph.getNodeById(Number(id)).setSize([w, 60])", [apply, width])
+    _tell(page, apply, LINES)
+    panel = page.wait_for_panel(apply, "result", "as they often are")
+    page.page.wait_for_timeout(500)
+    assert panel.evaluate(HIDDEN) <= 1
+
+
+def test_all_buttons_of_load_are_seen(page, artefacts):
+    load = page.add("OTCacheLoadAnchor", (300, 100), anchor_name=PRESET)
+    page.wait_for(load, "anchors", "anchor at 8 calls")
+    page.panel(load, "anchors").get_by_role("button", name="Keep in workflow").click()
+    page.wait_for(load, "anchors", "it runs where the file is missing")
+    page.set_widget(load, "anchor_name", "preset: qwen-image")
+    panel = page.wait_for(load, "anchors", "carries another anchor under this name")
+    page.page.wait_for_timeout(500)
+    page.screenshot(artefacts / f"buttons_{page.renderer}.png")
+    assert panel.get_by_role("button").count() == 3
+    assert panel.evaluate(HIDDEN) <= 1
+
+
+def test_room_that_is_no_longer_needed_is_given_back(page):
+    load = page.add("OTCacheLoadAnchor", (300, 100), anchor_name=PRESET)
+    page.wait_for(load, "anchors", "anchor at 8 calls")
+    page.page.wait_for_timeout(500)
+    before = _height(page, load)
+    page.panel(load, "anchors").get_by_role("button", name="Keep in workflow").click()
+    page.wait_for(load, "anchors", "it runs where the file is missing")
+    page.set_widget(load, "anchor_name", "preset: qwen-image")
+    page.wait_for(load, "anchors", "carries another anchor under this name")
+    page.page.wait_for_timeout(500)
+    assert _height(page, load) > before
+    page.set_widget(load, "anchor_name", PRESET)
+    page.panel(load, "anchors").get_by_role("button", name="Remove from workflow").click()
+    page.wait_for(load, "anchors", "Keep in workflow")
+    page.page.wait_for_timeout(500)
+    assert _height(page, load) == before
+
+
+def test_a_height_that_the_user_has_set_stays(page):
+    load = page.add("OTCacheLoadAnchor", (300, 100), anchor_name=PRESET)
+    page.wait_for(load, "anchors", "anchor at 8 calls")
+    page.drag_corner(load, 30, 250)
+    page.page.wait_for_timeout(300)
+    tall = _height(page, load)
+    assert tall > 400
+    page.set_widget(load, "anchor_name", "preset: qwen-image")
+    page.wait_for(load, "anchors", "Qwen")
+    page.page.wait_for_timeout(300)
+    assert _height(page, load) >= tall - 1
+
+
+@pytest.mark.parametrize("theme", ["dark", "light"])
+def test_curves_stand_out_in_each_theme(page, theme):
+    load = page.add("OTCacheLoadAnchor", (80, 100), anchor_name=PRESET)
+    predict = page.add("OTCachePredictSchedule", (480, 100))
+    page.link(load, 0, predict, "anchor")
+    panel = page.wait_for(predict, "schedule", "10 of 50 model calls")
+    use = "(theme) => app.extensionManager.setting.set('Comfy.ColorPalette', theme)"
+    page.js(use, theme)
+    page.page.wait_for_timeout(500)
+    try:
+        assert min(panel.evaluate(CONTRAST)) >= LEAST_CONTRAST
+    finally:
+        page.js(use, "dark")
