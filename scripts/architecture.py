@@ -22,8 +22,17 @@ REST = "*"
 ORDER: dict[str, tuple[str, ...]] = {
     "otcache_core": (
         *("errors", "version", "packages", "whole_file"),
-        *("documents", "gaps", "projection", "transport", "run_time", "trajectory", "graph"),
-        *("measures", "search", "estimate", "calibration", "drawing", "__init__"),
+        *("documents", "gaps", "projection", "transport", "expectation", "run_time"),
+        *(
+            "trajectory",
+            "graph",
+            "measures",
+            "search",
+            "estimate",
+            "calibration",
+            "drawing",
+            "__init__",
+        ),
     ),
     "demo_model": (REST,),
     "nodes": ("shared", "sampling", "library", "calibration", "page", REST, "__init__"),
