@@ -92,7 +92,8 @@ def gpu_table(results: Row) -> str:
     cells = []
     for saved in results.values():
         added = saved["memory"]["extra"] / MIB
-        waits = sum(sum(saved["waits"][kind].values()) for kind in ("skipped", "computed"))
+        waits = saved["waits"]
+        most = f"{waits['computed'][1]} computed, {waits['skipped'][1]} skipped"
         plain = f"{saved['plain']['seconds']:.2f}"
         cells.append((saved["about"]["model"], "50", plain, *["-"] * 7))
         for row in saved["table"]:
@@ -102,7 +103,7 @@ def gpu_table(results: Row) -> str:
                 f"{row['share_of_ideal']:.3f}", f"{row['whole_speedup']:.2f}x",
                 "-" if paper is None else f"{paper:.2f}x",
                 f"{saved['steps']['skipped_device_ms']:.3f} ms",
-                f"{waits} in {saved['waits']['steps']} steps", f"{added:.1f} MiB",
+                f"{most}, {waits['after']} a run", f"{added:.1f} MiB",
             ))  # fmt: skip
     return markdown_table(columns, cells)
 

@@ -7,53 +7,36 @@ from __future__ import annotations
 
 import sys
 import tempfile
-from collections.abc import Sequence
 from pathlib import Path
 
-from benchmarks.architectures import even_schedule
+from benchmarks.instruments.waits import RunWaits, summary
 from benchmarks.models.tiny import ARCHITECTURES
 from benchmarks.pages.tables import markdown_table, replace_table, rewrite
-from benchmarks.runs.waits import RunWaits, Waits, waits_of_run
+from benchmarks.runs.stand_in_waits import waits_of_run
 from scripts.host.find import REPOSITORY
 from scripts.host.inprocess import Host, start_host
 
 PAGE = REPOSITORY / "docs" / "method.md"
 SAMPLERS = ("euler", "dpmpp_2m", "uni_pc", "dpmpp_2m_sde", "heun", "dpmpp_sde")
 """Samplers that the page shows: four that report each step, and two that ask between levels."""
-STEPS, BUDGET = 12, 4
+STEPS, COMPUTED = 12, (0, 4, 7, 11)
 
 
 def measured(host: Host, sampler: str) -> tuple[RunWaits, RunWaits]:
     """A plain run and a cached one."""
     apply_schedule = host.module("nodes.sampling.host").apply_schedule
-    schedule = even_schedule(host, STEPS, BUDGET)
+    schedule = host.core("documents.schedule").Schedule(STEPS, COMPUTED)
     flux = next(a for a in ARCHITECTURES if a.name == "FLUX.1 dev").build()
-    plain = waits_of_run(flux, sampler, STEPS)
-    cached = waits_of_run(
+    plain, _ = waits_of_run(flux, sampler, STEPS)
+    cached, _ = waits_of_run(
         flux, sampler, STEPS, lambda model: apply_schedule(model, schedule, quiet=True)
     )
     return plain, cached
 
 
-def _span(counts: Sequence[int]) -> str:
-    low, high = min(counts), max(counts)
+def _text(counts: tuple[int, int] | int) -> str:
+    low, high = counts if isinstance(counts, tuple) else (counts, counts)
     return str(low) if low == high else f"{low} to {high}"
-
-
-def row(sampler: str, plain: RunWaits, cached: RunWaits) -> tuple[str, ...]:
-    """One sampler's row: the plain sampler's waits, and what the pack adds to them."""
-    pairs = list(zip(cached.evaluations, plain.evaluations, cached.computed, strict=True))
-
-    def added(computed: bool) -> str:
-        return _span([(ours - theirs).total() for ours, theirs, c in pairs if c is computed])
-
-    def more(ours: Waits, theirs: Waits) -> str:
-        return str((ours - theirs).total())
-
-    return (
-        f"`{sampler}`", _span([waits.total() for waits in plain.evaluations]), added(True),
-        added(False), more(cached.before, plain.before), more(cached.after, plain.after),
-    )  # fmt: skip
 
 
 def table(host: Host) -> str:
@@ -62,7 +45,12 @@ def table(host: Host) -> str:
         "sampler", "plain, an evaluation:", "added, computed:", "added, skipped:",
         "added before the run:", "added at its end:",
     )  # fmt: skip
-    return markdown_table(columns, [row(name, *measured(host, name)) for name in SAMPLERS])
+    rows = []
+    for name in SAMPLERS:
+        found = summary(*measured(host, name))
+        kinds = ("plain", "computed", "skipped", "before", "after")
+        rows.append((f"`{name}`", *(_text(found[kind]) for kind in kinds)))
+    return markdown_table(columns, rows)
 
 
 def main() -> int:

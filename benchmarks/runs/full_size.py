@@ -4,36 +4,28 @@ from __future__ import annotations
 
 import statistics
 import time
-from collections import Counter
 from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
 import torch
-from torch.profiler import ProfilerActivity, profile, record_function
 
 from benchmarks.instruments.step_clock import (
     Apply,
     StepClock,
     median_ms,
-    surround,
     unchanged,
 )
+from benchmarks.instruments.waits import summary
 from benchmarks.models.full_size import FullSize
 from benchmarks.runs.timed import peak_bytes
+from benchmarks.runs.traced_waits import traced_waits
 from scripts.host.inprocess import Host
 
 STEPS = 50
 SHORT_STEPS, SHORT_COMPUTED = 12, (0, 3, 6, 8, 11)
 """A run for the profiler, whose traces grow with every step."""
 CLOCKED_BUDGET = 10
-
-WAITS = (
-    "cudaStreamSynchronize", "cudaDeviceSynchronize", "cudaEventSynchronize",
-    "aten::_local_scalar_dense",
-)  # fmt: skip
-"""Events of torch's profiler in which the program waits for the device; ``.item()`` is the last."""
-PREDICTION, HOST_PREDICTION = "guided prediction", "the host's guided prediction"
 
 Row = dict[str, Any]
 
@@ -198,62 +190,21 @@ class FullRuns:
         self.sample(apply, steps=SHORT_STEPS)
 
     def waits(self) -> Row:
-        """Waits for the device in short runs, and which of them the pack adds.
+        """Waits for the device in short runs, those of the model's own forward left out.
 
         Returns:
-            ``plain`` and ``cached``: all waits of a run by name; ``skipped`` and ``computed``: the
-            pack's own in all skipped and all computed steps of the cached run.
+            The least and the most of an evaluation of the ``plain`` run, and of what the pack adds
+            to ``computed`` and to ``skipped`` ones; what it adds ``before`` the first and ``after``
+            the sampler is done; each evaluation of both runs by the names of its waits.
         """
-        plain = self._profile(unchanged)
-        cached = self._profile(self._pack(self.short_schedule(), []))
+        plain, cached = (
+            traced_waits(self.parts.model, apply, lambda model: self._short(lambda _: model))
+            for apply in (unchanged, self._pack(self.short_schedule(), []))
+        )
         return {
             "steps": SHORT_STEPS,
-            "computed_steps": len(SHORT_COMPUTED),
-            "plain": plain["run"],
-            "cached": cached["run"],
-            "skipped": cached["skipped"],
-            "computed": cached["computed"],
+            "computed_steps": cached.computed.count(True),
+            **summary(plain, cached),
+            "plain_evaluations": [dict(waits) for waits in plain.evaluations],
+            "cached_evaluations": [dict(waits) for waits in cached.evaluations],
         }
-
-    def _profile(self, apply: Apply) -> dict[str, dict[str, int]]:
-        from comfy.patcher_extension import WrappersMP
-
-        def named(name: str) -> Any:
-            def wrapper(executor: Any, *args: Any, **kwargs: Any) -> Any:
-                with record_function(name):
-                    return executor(*args, **kwargs)
-
-            return {WrappersMP.PREDICT_NOISE: wrapper}
-
-        activities = [ProfilerActivity.CPU]
-        if torch.cuda.is_available():
-            activities.append(ProfilerActivity.CUDA)
-        watched = surround(self.parts.model, apply, named(PREDICTION), named(HOST_PREDICTION))
-        with profile(activities=activities) as profiler:
-            self._short(lambda model: watched)
-        return count_waits(profiler.events())
-
-
-def count_waits(events: Any) -> dict[str, dict[str, int]]:
-    """Counts ``WAITS`` among a profiler's events.
-
-    Returns:
-        Counts by name: ``run`` of all; ``skipped`` and ``computed`` of those in a guided prediction
-        but not in the host's own, where that is missing and where it is there.
-    """
-    cpu = torch.autograd.DeviceType.CPU
-    events = [event for event in events if event.device_type == cpu]
-    predictions = [e.time_range for e in events if e.name == PREDICTION]
-    hosts = [e.time_range for e in events if e.name == HOST_PREDICTION]
-    found: dict[str, Counter[str]] = {k: Counter() for k in ("run", "skipped", "computed")}
-    for event in (e for e in events if e.name in WAITS):
-        found["run"][event.name] += 1
-        within = [p for p in predictions if _holds(p, event.time_range)]
-        if within and not any(_holds(h, event.time_range) for h in hosts):
-            computed = any(_holds(within[0], h) for h in hosts)
-            found["computed" if computed else "skipped"][event.name] += 1
-    return {kind: dict(counts) for kind, counts in found.items()}
-
-
-def _holds(outer: Any, inner: Any) -> bool:
-    return bool(outer.start <= inner.start and inner.end <= outer.end)

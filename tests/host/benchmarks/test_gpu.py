@@ -12,8 +12,10 @@ import torch
 
 from benchmarks import gpu
 from benchmarks.instruments import record as records
+from benchmarks.instruments.waits import RunWaits, summary
 from benchmarks.models.full_size import MODELS
-from benchmarks.runs.full_size import HOST_PREDICTION, PREDICTION, SHORT_COMPUTED, count_waits
+from benchmarks.runs.full_size import SHORT_COMPUTED, SHORT_STEPS
+from benchmarks.runs.traced_waits import FORWARD, PREDICTION, SAMPLER, read_trace
 
 pytestmark = pytest.mark.host
 
@@ -42,6 +44,8 @@ def test_every_part_runs_on_a_small_model(host, key, capsys):
     assert list(saved) == parts
     assert [saved[name]["computed"] for name in budgets] == list(gpu.BUDGETS)
     assert saved["waits"]["computed_steps"] == len(SHORT_COMPUTED)
+    assert len(saved["waits"]["plain_evaluations"]) == SHORT_STEPS
+    assert saved["waits"]["skipped"] == (0, 0)  # euler's reports tell the steps
     assert saved["memory"]["held"] >= small.latent_bytes
     assert saved["decode"]["shape"][-1] == 3
     assert f"{small.name} at {small.resolution}" in capsys.readouterr().out
@@ -121,18 +125,32 @@ def _event(name: str, start: float, end: float) -> Any:
 
 
 def test_waits_are_told_apart_by_where_they_are():
-    wait = "cudaStreamSynchronize"
+    wait, read = "cudaStreamSynchronize", "aten::_local_scalar_dense"
     events = [
-        _event(PREDICTION, 0, 10), _event(HOST_PREDICTION, 2, 8),
-        _event(wait, 1, 1.5),  # the pack's, before the host
-        _event(wait, 3, 4),  # the host's own
-        _event(wait, 9, 9.5),  # the pack's, after it
-        _event(PREDICTION, 20, 30), _event("aten::_local_scalar_dense", 21, 22),  # skipped
-        _event(wait, 40, 41),  # the sampler's
+        _event(wait, 0, 0.5),
+        _event(SAMPLER, 1, 50),
+        _event(PREDICTION, 2, 10), _event(FORWARD, 4, 8),
+        _event(read, 2.5, 3.5), _event(wait, 3, 3.4),  # a number is read, and with it one wait
+        _event(wait, 5, 6),  # the model's own
+        _event(wait, 9, 9.5),
+        _event(wait, 12, 13),  # the sampler's, after the prediction
+        _event(PREDICTION, 20, 30),  # skipped
+        _event(read, 31, 32),
+        _event(wait, 51, 52),
     ]  # fmt: skip
 
-    assert count_waits(events) == {
-        "run": {wait: 4, "aten::_local_scalar_dense": 1},
-        "skipped": {"aten::_local_scalar_dense": 1},
-        "computed": {wait: 2},
-    }
+    found = read_trace(events[::-1])
+
+    assert found.computed == (True, False)
+    assert found.evaluations == ({read: 1, wait: 2}, {read: 1})
+    assert (found.before, found.after) == ({wait: 1}, {wait: 1})
+
+
+def test_what_is_added_is_told_by_kind_of_step():
+    plain = RunWaits.of(["a", "b", "b"], [0, 1, 2, 3], [True, True, True])
+    cached = RunWaits.of(["x", "a", "c", "b", "y"], [1, 3, 4, 4], [True, False, False])
+
+    assert cached.added_to(plain) == [{"c": 1}, {}, {"b": -1}]
+    assert summary(plain, cached) == {
+        "plain": (1, 1), "computed": (1, 1), "skipped": (-1, 0), "before": 1, "after": 1,
+    }  # fmt: skip

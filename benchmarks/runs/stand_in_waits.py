@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
-from dataclasses import dataclass
-from itertools import pairwise
 from typing import Any
 from unittest.mock import patch
 
@@ -12,29 +9,7 @@ import torch
 
 from benchmarks.instruments.stand_in_device import DEVICE, StandInDevice, on_device, on_host
 from benchmarks.instruments.step_clock import Apply, unchanged
-
-Waits = Counter[str]
-
-
-@dataclass(frozen=True)
-class RunWaits:
-    """What a sampling run waits for, by where it is.
-
-    An evaluation reaches from its guided prediction to the next one, so that what the sampler
-    itself waits for is in it. What the model's forward waits for is left out.
-
-    Attributes:
-        before, after: What is before the first evaluation, and after the sampler is done.
-        evaluations: Each evaluation's.
-        computed: Of each evaluation, whether the model ran.
-        latent: What was sampled.
-    """
-
-    before: Waits
-    evaluations: tuple[Waits, ...]
-    after: Waits
-    computed: tuple[bool, ...]
-    latent: torch.Tensor
+from benchmarks.instruments.waits import RunWaits
 
 
 class _Watch:
@@ -77,17 +52,6 @@ class _Watch:
             denoised = executor(*args, **kwargs)
         return on_device(denoised)
 
-    def waits(self, latent: torch.Tensor) -> RunWaits:
-        """What was waited for in the run that gave ``latent``."""
-        found, begins = self.device.waits, self.begins
-        return RunWaits(
-            Counter(found[: begins[0]]),
-            tuple(Counter(found[begin:end]) for begin, end in pairwise(begins)),
-            Counter(found[begins[-1] :]),
-            tuple(self.computed),
-            latent,
-        )
-
 
 def _much_memory(device: Any = None, torch_free_too: bool = False) -> Any:
     free = 1 << 40
@@ -96,7 +60,7 @@ def _much_memory(device: Any = None, torch_free_too: bool = False) -> Any:
 
 def waits_of_run(
     parts: Any, sampler: str, steps: int, apply: Apply = unchanged, cfg: float = 1.0
-) -> RunWaits:
+) -> tuple[RunWaits, torch.Tensor]:
     """Samples on the GPU that is not there, with seed 1 on 'simple' noise levels, and counts.
 
     Args:
@@ -105,10 +69,14 @@ def waits_of_run(
         steps: Of the run.
         apply: What is done to the model first, such as applying a schedule.
         cfg: Guidance scale.
+
+    Returns:
+        What was waited for, and the latent.
     """
     import comfy.model_management as management
     import comfy.sample
 
+    management.unload_all_models()  # from a real GPU, where there is one
     device = StandInDevice()
     tables = parts.model.get_model_object("model_sampling")._buffers
     watch = _Watch(device, tables)
@@ -123,8 +91,8 @@ def waits_of_run(
         device,
     ):
         noise = comfy.sample.prepare_noise(latent, 1)
-        sampled = comfy.sample.sample(
+        sampled: torch.Tensor = comfy.sample.sample(
             model, noise, steps, cfg, sampler, "simple", parts.positive, parts.negative, latent,
             seed=1, disable_pbar=True,
         )  # fmt: skip
-    return watch.waits(sampled)
+    return RunWaits.of(device.waits, watch.begins, watch.computed), sampled
