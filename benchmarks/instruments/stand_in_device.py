@@ -99,7 +99,7 @@ class StandInDevice(TorchFunctionMode):
     def __enter__(self) -> StandInDevice:
         for place, name, part in (
             (torch.cuda, "Event", lambda **_: _Event(self.waits)),
-            (torch.cuda, "current_stream", lambda *_: None),
+            (torch.cuda, "current_stream", lambda *_: _Stream()),
             (torch, "Generator", _Generator),
         ):
             self._entered.enter_context(patch.object(place, name, part))
@@ -165,13 +165,22 @@ def _for_cpu(value: Any) -> Any:
     return tree_map(lambda leaf: CPU if _is_device(leaf) else leaf, value)
 
 
+class _Stream:
+    """The one stream of the device."""
+
+    def record_event(self, event: _Event) -> _Event:
+        """Puts a mark where the device's work is now."""
+        event.record(self)
+        return event
+
+
 class _Event:
     """A mark in the device's work, told by the wall clock; passed once something was waited for."""
 
     def __init__(self, waits: list[str]) -> None:
         self._waits, self._before, self._time = waits, 0, 0.0
 
-    def record(self, stream: Any) -> None:
+    def record(self, stream: _Stream) -> None:
         self._before, self._time = len(self._waits), time.perf_counter()
 
     def elapsed_time(self, end: _Event) -> float:

@@ -22,9 +22,7 @@ def mark(device: torch.device) -> Any:
     """A point in time, or on a CUDA device in the work given to it, which it comes to later."""
     if device.type != "cuda":
         return time.perf_counter()
-    event = torch.cuda.Event(enable_timing=True)
-    event.record(torch.cuda.current_stream(device))
-    return event
+    return torch.cuda.current_stream(device).record_event(torch.cuda.Event(enable_timing=True))
 
 
 def _seconds(start: Any, end: Any) -> float:

@@ -92,7 +92,7 @@ def test_time_is_told_only_after_the_device_has_come_to_it() -> None:
         start, end = (torch.cuda.Event(enable_timing=True) for _ in range(2))
         x = torch.ones(1, device=DEVICE)
         start.record(torch.cuda.current_stream())
-        end.record(torch.cuda.current_stream())
+        assert torch.cuda.current_stream().record_event(end) is end
         with pytest.raises(RuntimeError, match="wait for it first"):
             start.elapsed_time(end)
         x.item()
