@@ -32,6 +32,11 @@ def known() -> list[str]:
     return [name for name in modules if name == getattr(_module(name), "NAME", None)]
 
 
+def usual() -> list[str]:
+    """Names of the grounds that are measured unless some are asked for, the hard ones first."""
+    return [*(name + HARD for name in ALWAYS_HARD), *known()]
+
+
 def _weights(name: str) -> list[Path]:
     folder: Path = getattr(_module(name), "WEIGHTS", FOLDER / name.removesuffix(HARD))
     return sorted(folder.glob("*.safetensors"))
@@ -52,8 +57,7 @@ def choose(asked: Sequence[str]) -> tuple[list[str], list[str]]:
             raise SystemExit(f"--model must be one of {', '.join(listed)} but got {name!r}.")
         if not _weights(name):
             raise SystemExit(f"{name} must have its weights in {_folder(name)} but has none.")
-    hard = [name + HARD for name in ALWAYS_HARD]
-    every = list(asked) or [*hard, *listed]
+    every = list(asked) or usual()
     absent = [name for name in every if not _weights(name)]
     return (
         [name for name in every if name not in absent],

@@ -10,6 +10,7 @@ from benchmarks.contestants.generic import GENERIC
 from benchmarks.contestants.own import ORACLE
 from benchmarks.instruments.numbers import Row
 from benchmarks.instruments.record import RECORDS, read_results
+from benchmarks.models import grounds
 from benchmarks.pages.fidelity import budgets_of, fidelity_table, lead_table, leaders
 from benchmarks.pages.tables import markdown_table
 
@@ -29,6 +30,11 @@ def records() -> dict[str, Record]:
     names = [path.stem for path in RECORDS.glob("ground-*.json")]
     found = {name.removeprefix("ground-"): read_results(name) for name in sorted(names)}
     return dict(sorted(found.items(), key=lambda item: -_plain(item[1]["rows"], PLAIN_CALLS)))
+
+
+def unmeasured() -> list[str]:
+    """Models without a record, weights here or not."""
+    return [name for name in grounds.usual() if name not in records()]
 
 
 def _ratios(record: Record, budget: int) -> tuple[float | None, float | None]:
@@ -54,6 +60,8 @@ def summary_table() -> str:
         plain = f"{_plain(record['rows'], PLAIN_CALLS):.4f}"
         rows.append((f"`{name}`", plain, *(_pair(cells[b][name]) for b in budgets)))
     columns = {b: [*zip(*cells[b].values(), strict=True)] for b in budgets}
+
+    rows += [(f"`{name}`", "no record yet", *["-"] * len(budgets)) for name in unmeasured()]
 
     def over_models(title: str, of: Any) -> tuple[str, ...]:
         known = {b: [[r for r in column if r] for column in columns[b]] for b in budgets}

@@ -19,7 +19,7 @@ KEPT = RECORDS / "anchors"
 SUFFIX = ".otanchor.json"
 STANDARD: Mapping[str, Any] = {"size": "standard", "reference_budget": 20}
 TINY: Mapping[str, Any] = {
-    "size": "custom", "trials": 2, "patience": 1, "reference_budget": 10, "estimator": "reuse",
+    "size": "custom", "trials": 2, "patience": 1, "reference_budget": 9, "estimator": "reuse",
 }  # fmt: skip
 """Exercises the node in seconds, without gains to fit; good for nothing else."""
 

@@ -35,6 +35,7 @@ HARD = _rows(15, {
 def records(monkeypatch: pytest.MonkeyPatch) -> None:
     found = {"ground-easy": {"rows": EASY}, "ground-hard": {"rows": HARD}}
     monkeypatch.setattr(ground, "read_results", found.__getitem__)
+    monkeypatch.setattr(ground.grounds, "usual", lambda: ["easy", "later"])
     paths = [type("Path", (), {"stem": name})() for name in found]
     monkeypatch.setattr(ground, "RECORDS", type("Folder", (), {"glob": lambda self, _: paths})())
 
@@ -55,6 +56,7 @@ def test_the_summary_has_the_hardest_model_first_and_means_over_models(records: 
     assert lines == [
         "| `hard` | 0.2000 | 0.80 / 0.50 |",
         "| `easy` | 0.0400 | 0.50 / 0.25 |",
+        "| `later` | no record yet | - |",
         "| geometric mean |  | 0.63 / 0.35 |",
         "| worst |  | 0.80 / 0.50 |",
     ]
