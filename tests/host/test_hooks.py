@@ -7,6 +7,7 @@ for changed each time.
 from __future__ import annotations
 
 import asyncio
+import inspect
 import itertools
 from collections.abc import Iterator
 from typing import Any
@@ -70,22 +71,29 @@ def _default(item: Any) -> Any:
     return first if default is None else default
 
 
-def _prompts(cls: Any) -> Iterator[dict[str, Any]]:
-    """The node with each of its inputs linked, set, or left out where it may be."""
-    choices = []
-    for item in cls.GET_SCHEMA().inputs:
-        ways: list[Any] = [["source", 0]]
-        if _default(item) is not None:
-            ways.append(_default(item))
-        if item.optional:
-            ways.append(None)
-        choices.append([(item.id, way) for way in ways])
-    for ways in itertools.product(*choices):
-        inputs = {name: way for name, way in ways if way is not None}
-        yield {
-            "node": {"class_type": cls.GET_SCHEMA().node_id, "inputs": inputs},
-            "source": {"class_type": "AnySource", "inputs": {}},
-        }
+def _ways(item: Any) -> list[tuple[str, Any]]:
+    """An input linked, set where it has a widget, and left out where it may be."""
+    ways: list[Any] = [["source", 0]]
+    if _default(item) is not None:
+        ways.append(_default(item))
+    if item.optional:
+        ways.append(None)
+    return [(item.id, way) for way in ways]
+
+
+def _prompts(cls: Any, hook: str) -> Iterator[dict[str, Any]]:
+    """The node with its inputs in each way; those that the hook does not name all in one way."""
+    named = inspect.signature(getattr(cls, hook)).parameters
+    inputs = cls.GET_SCHEMA().inputs
+    apart = [_ways(item) for item in inputs if item.id in named or item.optional]
+    together = [_ways(item) for item in inputs if not (item.id in named or item.optional)]
+    for rest in ([ways[0] for ways in together], [ways[-1] for ways in together]):
+        for chosen in itertools.product(*apart):
+            given = {name: way for name, way in (*rest, *chosen) if way is not None}
+            yield {
+                "node": {"class_type": cls.GET_SCHEMA().node_id, "inputs": given},
+                "source": {"class_type": "AnySource", "inputs": {}},
+            }
 
 
 def test_load_ot_anchor_has_both_hooks(host):
@@ -102,7 +110,7 @@ def test_an_unchanged_node_is_the_same_whatever_is_linked(host):
         return asyncio.run(cache.get("node"))
 
     for node_id in _hooks(host, "fingerprint_inputs"):
-        for prompt in _prompts(host.node(node_id)):
+        for prompt in _prompts(host.node(node_id), "fingerprint_inputs"):
             first = changed(prompt)
             del prompt["node"]["is_changed"]
             assert first == changed(prompt), prompt  # NaN, for an error, equals nothing
@@ -112,7 +120,7 @@ def test_a_valid_node_is_found_valid_whatever_is_linked(host):
     import execution
 
     for node_id in _hooks(host, "validate_inputs"):
-        for prompt in _prompts(host.node(node_id)):
+        for prompt in _prompts(host.node(node_id), "validate_inputs"):
             valid, errors, _ = asyncio.run(execution.validate_inputs(PROMPT, prompt, "node", {}))
             assert valid, (prompt["node"], errors)
 

@@ -13,6 +13,8 @@ import pytest
 
 pytestmark = pytest.mark.host
 
+PRESET = "preset: otcache-demo"
+
 DEVICES = ["nul", "NUL", "con.flux", "aux .x", "COM1", "lpt9", "com\u00b9", "prn"]
 PLAIN = ["null", "console", "com", "com10", "flux.nul", "my con", "lpt0"]
 
@@ -53,7 +55,7 @@ def in_subfolder(host: Any, files: Any) -> Iterator[Path]:
     """An anchor in a subfolder whose name has a space."""
     path = host.base / "models" / "otcache" / "my models" / "a.otanchor.json"
     path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_bytes(files.find_anchor(files.BUNDLED).read_bytes())
+    path.write_bytes(files.find_anchor(PRESET).read_bytes())
     os.utime(path.parents[1])  # has the host look again
     yield path
     shutil.rmtree(path.parent)
@@ -84,7 +86,7 @@ def test_an_anchor_that_another_program_holds_open_is_told(
 
     monkeypatch.setattr(whole_file.os, "replace", refuse)
     monkeypatch.setattr(whole_file, "WAITS", ())
-    anchor = files.open_anchor(files.BUNDLED)
+    anchor = files.open_anchor(PRESET)
     with pytest.raises(ValueError, match=r"must be replaceable but is not \(Access is denied\)"):
         files.store_anchor(anchor, in_subfolder)
     assert files.load_anchor(in_subfolder) == anchor
