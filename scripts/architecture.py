@@ -36,9 +36,9 @@ ORDER: dict[str, tuple[str, ...]] = {
     ),
     "demo_model": (REST,),
     "nodes": ("shared", "sampling", "library", "calibration", "page", REST, "__init__"),
-    "training": (REST,),
     "scripts": ("host", "workflows", REST),
     "benchmarks": ("instruments", "models", "runs", "contestants", "pages", REST, "__main__"),
+    "training": (REST,),
     "tests": (REST,),
 }
 """Halls, and in each its rooms, lowest first: an import goes down, or stays in its room."""
