@@ -97,18 +97,22 @@ def _host_environment(session: nox.Session) -> tuple[str, dict[str, str]]:
     return python, {"COMFYUI_PATH": str(host), "OMP_WAIT_POLICY": "PASSIVE"}
 
 
+def _run_with_host(session: nox.Session, *command: str) -> None:
+    """Run the shared environment's Python with the arguments after `--`."""
+    python, variables = _host_environment(session)
+    session.run(python, *command, *session.posargs, env=variables, external=True)
+
+
 @nox.session(python=False)
 def demo(session: nox.Session) -> None:
     """Run the bundled workflow in a real ComfyUI; leave pictures and a table."""
-    python, variables = _host_environment(session)
-    session.run(python, "-m", "scripts.demo.run", *session.posargs, env=variables, external=True)
+    _run_with_host(session, "-m", "scripts.demo.run")
 
 
 @nox.session(python=False)
 def tests(session: nox.Session) -> None:
     """Run the tests; arguments after -- go to pytest."""
-    python, variables = _host_environment(session)
-    session.run(python, "-m", "pytest", *session.posargs, env=variables, external=True)
+    _run_with_host(session, "-m", "pytest")
 
 
 @nox.session
@@ -181,13 +185,10 @@ def serve(session: nox.Session) -> None:
 @nox.session(python=False)
 def bench(session: nox.Session) -> None:
     """Run a benchmark by its name: nox -s bench -- fidelity."""
-    python, variables = _host_environment(session)
-    session.run(python, "-m", "benchmarks", *session.posargs, env=variables, external=True)
+    _run_with_host(session, "-m", "benchmarks")
 
 
 @nox.session(python=False)
 def train(session: nox.Session) -> None:
     """Train the demo model anew."""
-    python, variables = _host_environment(session)
-    script = str(Path("training", "train.py"))
-    session.run(python, script, *session.posargs, env=variables, external=True)
+    _run_with_host(session, "-m", "training.train")

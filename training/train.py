@@ -1,6 +1,6 @@
 """Trains the demo model: a small text-to-image FLUX on drawn scenes.
 
-``python training/train.py --minutes 70`` draws the pictures, trains for that long and writes
+``python -m training.train --minutes 70`` draws the pictures, trains for that long and writes
 ``model.safetensors`` (float16) with ``training_log.jsonl`` beside it; ``--start`` goes on from such
 a file, with fresh optimizers. Loss: flow matching,
 E |v(x_sigma, sigma, text) - (noise - x0)|^2, with sigma drawn as in Stable Diffusion 3
@@ -14,7 +14,6 @@ import copy
 import json
 import logging
 import math
-import sys
 import time
 from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
@@ -23,12 +22,10 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
-
-from demo_model.config import FLUX_CONFIG, PIXEL_SCALE  # noqa: E402
-from demo_model.text import MAX_WORDS, WordEncoder, WordTokenizer  # noqa: E402
-from training.scenes import SIZE, draw_scene, sample_scene, vocabulary  # noqa: E402
-from training.twin import FluxTwin  # noqa: E402
+from demo_model.config import FLUX_CONFIG, PIXEL_SCALE
+from demo_model.text import MAX_WORDS, WordEncoder, WordTokenizer
+from training.scenes import SIZE, draw_scene, sample_scene, vocabulary
+from training.twin import FluxTwin
 
 logger = logging.getLogger("otcache.training")
 

@@ -7,7 +7,7 @@ before anything here is called: by ``start_host``, or by ``training.host.import_
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -143,6 +143,36 @@ def build_clip(host: Any, weights: Weights, vocabulary: list[str]) -> Any:
         vocabulary: Its words, in order.
     """
     return host.module("demo_model.parts").build_clip(weights, vocabulary)
+
+
+def build_from_folder(
+    host: Any,
+    folder: Path,
+    shape: Shape,
+    build_vae: Callable[[Weights], Any],
+    latent: torch.Tensor,
+    **how: Any,
+) -> GroundModel:
+    """A trained model in the host.
+
+    Args:
+        host: A ``scripts.host.inprocess.Host``.
+        folder: Holds its weights, and names it.
+        shape: How the host builds it.
+        build_vae: Makes its VAE from the VAE's weights.
+        latent: An empty latent of one picture or video.
+        how: What it is sampled with, as `GroundModel` has it.
+    """
+    weights, about = read_weights(folder / "model.safetensors")
+    vae, _ = read_weights(folder / "vae.safetensors")
+    return GroundModel(
+        name=folder.name,
+        model=build_model(shape, part(weights, "transformer.")),
+        clip=build_clip(host, weights, about["vocabulary"]),
+        vae=build_vae(vae),
+        latent=latent,
+        **how,
+    )
 
 
 def build_module_vae(module: torch.nn.Module, channels: int, ratio: int, dimensions: int) -> Any:

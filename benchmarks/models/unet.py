@@ -44,23 +44,10 @@ def build_vae(weights: ground_model.Weights) -> Any:
 
 
 def build(host: Any) -> GroundModel:
-    """The trained model in the host.
-
-    Args:
-        host: A ``scripts.host.inprocess.Host``.
-    """
-    weights, about = ground_model.read_weights(FOLDER / NAME / "model.safetensors")
-    vae, _ = ground_model.read_weights(FOLDER / NAME / "vae.safetensors")
-    side = SIZE // FOLD
-    return GroundModel(
-        name=NAME,
-        model=ground_model.build_model(SHAPE, ground_model.part(weights, "transformer.")),
-        clip=ground_model.build_clip(host, weights, about["vocabulary"]),
-        vae=build_vae(vae),
-        latent=torch.zeros(1, CHANNELS, side, side),
-        cfg=3.0,
-        hard_cfg=7.0,
-        sampler="euler",
-        scheduler="karras",
-        shift=None,
+    """The trained model in the host, a ``scripts.host.inprocess.Host``."""
+    latent = torch.zeros(1, CHANNELS, SIZE // FOLD, SIZE // FOLD)
+    return ground_model.build_from_folder(
+        *(host, FOLDER / NAME, SHAPE, build_vae, latent),
+        **{"cfg": 3.0, "hard_cfg": 7.0, "shift": None},
+        **{"sampler": "euler", "scheduler": "karras"},
     )

@@ -120,14 +120,33 @@ def flux_dev() -> dict[str, Any]:
         positive, negative = _prompts(canvas, clip, "a lighthouse on a cliff at dusk, oil painting")
         (guided,) = canvas.add("FluxGuidance", conditioning=positive, guidance=3.5)
         (latent,) = canvas.add("EmptySD3LatentImage", width=1024, height=1024, batch_size=1)
-    with canvas.column("3 Schedule", 400):
-        schedule = _schedule(canvas, GENERIC, budget, steps)
-    with canvas.column("4 Sample", 340):
-        links = {"model": model, "positive": guided, "negative": negative}
-        sampled = _sample(canvas, steps, 1.0, latent_image=latent, schedule=schedule, **links)
-    with canvas.column("5 Picture", 400):
-        _save_image(canvas, sampled, vae, "flux_dev")
+    links = {"model": model, "positive": guided, "negative": negative, "latent_image": latent}
+    _sample_picture(canvas, GENERIC, (budget, steps), 1.0, links, vae, "flux_dev")
     return canvas.workflow()
+
+
+def _sample_picture(
+    canvas: Canvas, anchor_name: str, calls: tuple[int, int], cfg: float,
+    links: dict[str, Output], vae: Output, name: str,
+) -> None:  # fmt: skip
+    """The columns that end a picture's workflow: schedule, sampler, picture.
+
+    Args:
+        canvas: The workflow.
+        anchor_name: What the schedule is predicted from.
+        calls: Budget and steps.
+        cfg: Guidance.
+        links: The sampler's model, conditionings and latent.
+        vae: Decodes.
+        name: The saved file's.
+    """
+    budget, steps = calls
+    with canvas.column("3 Schedule", 400):
+        schedule = _schedule(canvas, anchor_name, budget, steps)
+    with canvas.column("4 Sample", 340):
+        sampled = _sample(canvas, steps, cfg, schedule=schedule, **links)
+    with canvas.column("5 Picture", 400):
+        _save_image(canvas, sampled, vae, name)
 
 
 def _shifted_image(
@@ -143,13 +162,9 @@ def _shifted_image(
     with canvas.column("2 Prompt", 380):
         positive, negative = _prompts(canvas, clip, "a lighthouse on a cliff at dusk, oil painting")
         (latent,) = canvas.add("EmptySD3LatentImage", width=size, height=size, batch_size=1)
-    with canvas.column("3 Schedule", 400):
-        schedule = _schedule(canvas, anchor_name, budget, steps)
-    with canvas.column("4 Sample", 340):
-        links = {"model": shifted, "positive": positive, "negative": negative}
-        sampled = _sample(canvas, steps, 4.0, latent_image=latent, schedule=schedule, **links)
-    with canvas.column("5 Picture", 400):
-        _save_image(canvas, sampled, vae, name.removeprefix("otcache_"))
+    links = {"model": shifted, "positive": positive, "negative": negative, "latent_image": latent}
+    saved = name.removeprefix("otcache_")
+    _sample_picture(canvas, anchor_name, (budget, steps), 4.0, links, vae, saved)
     return canvas.workflow()
 
 
