@@ -45,12 +45,19 @@ def graph(page):
     page.link(predicts[0], 0, apply, "schedule")
     for predict in predicts:
         page.wait_for(predict, "schedule", "10 of 50 model calls")
-    page.note_state()
+    _note(page)
     return page, load, predicts
 
 
 def _settle(page):
     page.page.wait_for_timeout(SETTLE_MS)
+
+
+def _note(page):
+    """Has undo know of the state; newer front ends take one in a moment after they are asked."""
+    page.page.wait_for_timeout(300)
+    page.note_state()
+    page.page.wait_for_timeout(300)
 
 
 def _swaps(page):
@@ -89,7 +96,7 @@ def _sizes(page, nodes):
 def _undo_and_redo(page, predicts, times):
     for budget in range(11, 11 + times):
         page.set_widget(predicts[0], "budget", budget)
-        page.note_state()
+        _note(page)
     for command in ("Comfy.Undo", "Comfy.Redo", "Comfy.Undo"):
         for _ in range(times):
             page.command(command)
