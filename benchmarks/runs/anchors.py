@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import os
 import shutil
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -17,6 +18,7 @@ KEPT = RECORDS / "anchors"
 """Beside the records that were made with them, so that those can be repeated."""
 
 SUFFIX = ".otanchor.json"
+CALIBRATIONS = "OTCACHE_CALIBRATIONS"
 STANDARD: Mapping[str, Any] = {"size": "standard", "reference_budget": 20}
 TINY: Mapping[str, Any] = {
     "size": "custom", "trials": 2, "patience": 1, "reference_budget": 9, "estimator": "reuse",
@@ -40,6 +42,19 @@ def suits(anchor: Any, name: str, seen: SampledModel) -> bool:
     )
 
 
+@contextmanager
+def _calibrations_in(folder: Path) -> Iterator[None]:
+    """Has calibrations keep what they have in a folder, as whoever runs a server may."""
+    before = os.environ.get(CALIBRATIONS)
+    os.environ[CALIBRATIONS] = str(folder)
+    try:
+        yield
+    finally:
+        del os.environ[CALIBRATIONS]
+        if before is not None:
+            os.environ[CALIBRATIONS] = before
+
+
 def calibrated(name: str, seen: SampledModel, work: Path, size: Mapping[str, Any]) -> Any:
     """An anchor by Calibrate OT Anchor on calibration prompts; goes on where it was cut short."""
     host, ground = seen.host, seen.ground
@@ -49,13 +64,13 @@ def calibrated(name: str, seen: SampledModel, work: Path, size: Mapping[str, Any
         "scheduler": ground.scheduler, "seed": 0, "anchor_budget": 8, "trials": 0, "patience": 0,
         "estimator": "slope", **size,
     }  # fmt: skip
-    os.environ["OTCACHE_CALIBRATIONS"] = str(work / "calibrations")
-    anchor = host.run(
-        "OTCacheCalibrateAnchor",
-        positive=[seen.encode(text) for text in seen.texts],
-        negative=[seen.encode("")],
-        **{key: [value] for key, value in inputs.items()},
-    ).outputs[0]
+    with _calibrations_in(work / "calibrations"):
+        anchor = host.run(
+            "OTCacheCalibrateAnchor",
+            positive=[seen.encode(text) for text in seen.texts],
+            negative=[seen.encode("")],
+            **{key: [value] for key, value in inputs.items()},
+        ).outputs[0]
     told = f"{provenance(name)} Its size was {size['size']}."
     return replace(anchor, provenance=told)
 

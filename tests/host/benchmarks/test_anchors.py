@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -30,6 +31,7 @@ def test_an_anchor_is_calibrated_once_at_the_models_own_guidance(
 
     made = anchors.anchor_of("demo-hard", seen, work, tiny=True, anew=False)
 
+    assert anchors.CALIBRATIONS not in os.environ  # whoever calibrates next has a place of its own
     assert made.sampling.cfg == seen.ground.hard_cfg != demo.build(seen.host).cfg
     assert made.anchor.budget == 8 and made.calibration.prompts == 2
     assert made.provenance.endswith("Its size was custom.")
