@@ -64,5 +64,4 @@ def result(text: str, place: NodePlace, *reports: dict[str, Any]) -> dict[str, A
         reports: Plain values; the last one is shown.
     """
     show_text(text, place, reports[-1] if reports else None)
-    kept: dict[str, Any] = {"text": (text,), "otcache_workflow": (place.workflow,)}
-    return kept | {"otcache": list(reports)} if reports else kept
+    return {"text": (text,), "otcache_workflow": (place.workflow,), "otcache": list(reports)}
