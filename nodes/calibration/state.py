@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import sys
 from collections import OrderedDict
 from typing import Any
 
-from ..shared.news import NodePlace
+from ..shared.news import NodePlace, send
 
 EVENT = "otcache.calibration"
 MAX_KEPT = 16
@@ -39,11 +38,7 @@ def publish(place: NodePlace, state: dict[str, Any]) -> None:
     _latest.move_to_end(place)
     while len(_latest) > MAX_KEPT:
         _latest.popitem(last=False)
-    # Looked up, not imported: outside a running server there is nobody to tell.
-    module: Any = sys.modules.get("server")
-    server = getattr(getattr(module, "PromptServer", None), "instance", None)
-    if server is not None:
-        server.send_sync(EVENT, {"workflow": place.workflow, "node": place.node, **state})
+    send(EVENT, {"workflow": place.workflow, "node": place.node, **state})
 
 
 def latest(place: NodePlace) -> dict[str, Any] | None:

@@ -45,14 +45,20 @@ def workflow_id(extra_pnginfo: Any) -> str:
     return found if isinstance(found, str) and len(found) <= MAX_ID else ""
 
 
-def show_text(text: str, place: NodePlace, report: dict[str, Any] | None = None) -> None:
-    """Shows a text and what goes with it on a node at once; see ``web/shared/results.js``."""
-    # Looked up, not imported: outside a running server there is nobody to show it to.
+def send(event: str, news: dict[str, Any]) -> None:
+    """Sends an event to the page, where there is one."""
+    # Looked up, not imported: outside a running server there is nobody to tell.
     module: Any = sys.modules.get("server")
     server = getattr(getattr(module, "PromptServer", None), "instance", None)
-    if server is not None and place.node is not None:
+    if server is not None:
+        server.send_sync(event, news)
+
+
+def show_text(text: str, place: NodePlace, report: dict[str, Any] | None = None) -> None:
+    """Shows a text and what goes with it on a node at once; see ``web/shared/results.js``."""
+    if place.node is not None:
         news = {"workflow": place.workflow, "node": place.node, "text": text, "report": report}
-        server.send_sync("otcache.text", news)
+        send("otcache.text", news)
 
 
 def result(text: str, place: NodePlace, *reports: dict[str, Any]) -> dict[str, Any]:
