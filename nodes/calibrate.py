@@ -7,7 +7,6 @@ from typing import Any
 import comfy.samplers
 from comfy_api.latest import io
 
-from ..otcache_core.calibration.calibrate import Settings
 from ..otcache_core.calibration.memo import PLACES
 from ..otcache_core.documents.schedule import ESTIMATORS
 from ..otcache_core.errors import OTCacheError
@@ -15,7 +14,7 @@ from ..otcache_core.packages import missing_packages, require_packages
 from ..otcache_core.search.proposals import PROPOSERS
 from .calibration.job import CalibrationRequest, run_calibration
 from .calibration.runner import Job
-from .calibration.sizes import MAX_PROMPTS, SIZES, search_of_size
+from .calibration.sizes import MAX_PROMPTS, SIZES, settings_of_size
 from .shared.news import HIDDEN, place_of
 from .shared.types import CATEGORY, AnchorType
 
@@ -108,7 +107,8 @@ class CalibrateAnchor(io.ComfyNode):
                     "size",
                     options=list(SIZES),
                     default="standard",
-                    tooltip="How much to spend. small: 6 prompts, 30 schedules. standard: 10 "
+                    tooltip="How much to spend. quick: 3 prompts, no search, at most 500 model "
+                    "calls of 50 steps. small: 6 prompts, 30 schedules. standard: 10 "
                     "prompts, 40 schedules. paper: 50 prompts, 200 schedules, searched as in the "
                     "paper. custom: all prompts, and trials and patience as set above.",
                 ),
@@ -164,15 +164,7 @@ class CalibrateAnchor(io.ComfyNode):
                 f"calibration takes at most {MAX_PROMPTS} prompts but got {len(positive)}."
             )
         size = SIZES[one.get("size", "custom")]
-        settings = Settings(
-            steps=one["steps"],
-            reference_budget=one["reference_budget"],
-            anchor_budget=one["anchor_budget"],
-            middle_budget=one.get("middle_budget", 0),
-            estimator=one["estimator"],
-            search=search_of_size(size, one),
-            gains=not size.as_in_paper,
-        )
+        settings = settings_of_size(size, one)
         job = Job(
             one["model"], one["vae"], negative, one["latent_image"], one["steps"], one["cfg"],
             one["sampler_name"], one["scheduler"], one["seed"],

@@ -10,14 +10,15 @@ from typing import TypeAlias
 
 import numpy as np
 
-from .documents.schedule import MAX_SLOPE_GAIN
+from .documents.schedule import MAX_DRIFT, MAX_SLOPE_GAIN
 
 Steps = tuple[int, ...]
 
 MOVES = (-1, 1, -2, 2)
 """How far the polish moves computed steps."""
 
-GAIN_GRID = 0.05
+DIGITS = 3
+"""Decimals of an edge's coefficients."""
 
 
 def steps_from_gaps(gaps: Sequence[float], last: int) -> Steps:
@@ -57,36 +58,59 @@ class Candidate:
     Attributes:
         computed_steps: Which steps run the model.
         slope_gain: The slope's factor on each edge; 1 where it changes nothing.
+        drift: Share by which the prediction of the clean picture grows over each edge; 0 where it
+            changes nothing.
     """
 
     computed_steps: Steps
     slope_gain: tuple[float, ...]
+    drift: tuple[float, ...]
 
 
-Gains: TypeAlias = Callable[[Candidate], Candidate]
-"""Gives a candidate the gains that go with its steps."""
+Fit: TypeAlias = Callable[[Candidate], Candidate]
+"""Gives a candidate the coefficients that go with its steps."""
 
 
-def candidate(computed_steps: Steps, slope_gain: Sequence[float] | float = 1.0) -> Candidate:
+def candidate(
+    computed_steps: Steps,
+    slope_gain: Sequence[float] | float = 1.0,
+    drift: Sequence[float] | float = 0.0,
+) -> Candidate:
     """A candidate in its one normal form, so that equal runs are equal candidates.
 
-    Gains are put on a grid. The first edge has no slope before it and an edge to the very next step
-    skips nothing, so their gains are 1.
+    Coefficients are rounded. The first edge has no slope before it, so its gain is 1; an edge to
+    the very next step skips nothing, so its gain is 1 and its drift 0.
 
     Args:
         computed_steps: Which steps run the model.
         slope_gain: One factor for all edges, or one for each.
+        drift: One share for all edges, or one for each.
     """
     gaps = gaps_from_steps(computed_steps)
-    gains = [slope_gain] * len(gaps) if isinstance(slope_gain, float) else list(slope_gain)
-    kept = [
-        round(round(gain / GAIN_GRID) * GAIN_GRID, 6) if edge and gap > 1 else 1.0
-        for edge, (gap, gain) in enumerate(zip(gaps, gains, strict=True))
-    ]
-    return Candidate(tuple(computed_steps), tuple(min(max(g, 0.0), MAX_SLOPE_GAIN) for g in kept))
+    gains, drifts = (_of_each(edges, len(gaps)) for edges in (slope_gain, drift))
+    skips = [gap > 1 for gap in gaps]
+    return Candidate(
+        tuple(computed_steps),
+        tuple(
+            _rounded(gain, MAX_SLOPE_GAIN) if edge and skip else 1.0
+            for edge, (skip, gain) in enumerate(zip(skips, gains, strict=True))
+        ),
+        tuple(
+            _rounded(drift, MAX_DRIFT) if skip else 0.0
+            for skip, drift in zip(skips, drifts, strict=True)
+        ),
+    )
 
 
-def without_gains(of: Candidate) -> Candidate:
+def _of_each(values: Sequence[float] | float, edges: int) -> list[float]:
+    return [values] * edges if isinstance(values, float) else list(values)
+
+
+def _rounded(value: float, most: float) -> float:
+    return round(float(min(max(value, -most), most)), DIGITS) + 0.0  # no -0.0
+
+
+def unfitted(of: Candidate) -> Candidate:
     """The candidate's steps, the whole slope followed on every edge."""
     return candidate(of.computed_steps)
 
@@ -103,7 +127,7 @@ def neighbours(of: Candidate, *, ends: Container[int] = ()) -> Iterator[Candidat
         for moved in _moved_steps(of.computed_steps, move, ends):
             if moved not in seen:
                 seen.add(moved)
-                yield candidate(moved, of.slope_gain)
+                yield candidate(moved, of.slope_gain, of.drift)
 
 
 def _moved_steps(nodes: Steps, move: int, ends: Container[int]) -> Iterator[Steps]:

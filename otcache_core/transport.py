@@ -21,7 +21,7 @@ from scipy.interpolate import PchipInterpolator
 from .documents.anchor import Anchor
 from .documents.schedule import MAX_STEPS, Schedule
 from .errors import OTCacheError
-from .gaps import Steps, candidate
+from .gaps import Candidate, Steps, candidate
 from .projection import project_to_steps
 
 Curve: TypeAlias = NDArray[np.float64]
@@ -124,39 +124,53 @@ def retime(schedule: Schedule, steps: int) -> Schedule:
     budget = min(max(schedule.budget, 2), steps)
     curve = warping_curve(schedule.computed_steps, schedule.steps)
     nodes = realise(curve, budget, steps, rho=1.0)
-    # Look-backs and gains belong to edges; edge i of the new schedule stands where edge i stood.
+    # What edges have stays theirs; edge i of the new schedule stands where edge i stood.
+    return with_edges_of(schedule, steps, nodes)
+
+
+def with_edges_of(schedule: Schedule, steps: int, nodes: Steps) -> Schedule:
+    """Other steps for as many edges, or fewer, each estimated as the one of its number was."""
     edges = slice(len(nodes) - 1)
-    look_back, gains = schedule.look_back[edges], schedule.slope_gain[edges]
-    return Schedule(steps, nodes, schedule.estimator, look_back, slope_gain=gains)
+    return Schedule(
+        *(steps, nodes, schedule.estimator, schedule.look_back[edges]),
+        slope_gain=schedule.slope_gain[edges],
+        drift=schedule.drift[edges],
+    )
 
 
-def gain_curve(schedule: Schedule, steps: int) -> Curve:
-    """The slope's factor at each step of a run of ``steps``: that of the edge it lies in.
+def coefficient_curves(schedule: Schedule, steps: int) -> Curve:
+    """The coefficients of a schedule's edges as curves over the steps of a run of ``steps``.
 
-    Long edges want another factor than short ones, and early ones another than late ones, so gains
-    belong to places in the run as well as to budgets.
+    Long edges want other coefficients than short ones, and early ones others than late ones, so
+    they belong to places in the run as well as to budgets.
+
+    Returns:
+        The slope's factor of the edge that each step lies in, and its drift per share of the run,
+        ``(2, steps)``.
     """
     edge = np.searchsorted(schedule.computed_steps, np.arange(schedule.steps), side="right") - 1
-    gains: Curve = np.asarray((*schedule.slope_gain, 1.0))[edge]
+    shares = np.asarray((*schedule.gaps, 1)) / (schedule.steps - 1)
+    known = np.asarray([(*schedule.slope_gain, 1.0), np.asarray((*schedule.drift, 0.0)) / shares])
+    curves: Curve = known[:, edge]
     if steps == schedule.steps:
-        return gains
+        return curves
     there, here = np.linspace(0.0, 1.0, steps), np.linspace(0.0, 1.0, schedule.steps)
-    stretched: Curve = np.interp(there, here, gains)
-    return stretched
+    return np.stack([np.interp(there, here, curve) for curve in curves])
 
 
-def gains_of_edges(curve: Curve, computed_steps: Steps) -> tuple[float, ...]:
-    """Each edge's gain: the mean of the curve over the steps it skips, on the grid of gains."""
-    edges = pairwise(computed_steps)
-    means = [float(curve[t + 1 : s].mean()) if s > t + 1 else 1.0 for t, s in edges]
-    return candidate(computed_steps, means).slope_gain
+def edges_along(curves: Curve, computed_steps: Steps) -> Candidate:
+    """Steps with the coefficients of each edge: the means of the curves over what it skips."""
+    edges, last = list(pairwise(computed_steps)), curves.shape[1] - 1
+    means = [curves[:, t + 1 : s].mean(axis=1) if s > t + 1 else (1.0, 0.0) for t, s in edges]
+    drifts = [float(rate) * (s - t) / last for (_, rate), (t, s) in zip(means, edges, strict=True)]
+    return candidate(computed_steps, [float(gain) for gain, _ in means], drifts)
 
 
-def gains_at(anchor: Anchor, budget: int, steps: int) -> Curve:
-    """The slope's factor at each step of a run of ``steps``, between those of known budgets."""
+def curves_at(anchor: Anchor, budget: int, steps: int) -> Curve:
+    """Curves of coefficients for a run of ``steps``, between those of known budgets."""
     known = {s.budget: s for s in (*anchor.fitted, *(s for _, s in anchor.searched))}
-    curves = {b: gain_curve(known[b], steps) for b in sorted(known) if b < steps}
-    curves[steps] = np.ones(steps)
+    curves = {b: coefficient_curves(known[b], steps) for b in sorted(known) if b < steps}
+    curves[steps] = np.stack([np.ones(steps), np.zeros(steps)])
     below = max((b for b in curves if b <= budget), default=min(curves))
     above = min(b for b in curves if b >= max(budget, below))
     share = (budget - below) / (above - below) if above > below else 0.0
@@ -218,6 +232,14 @@ def _stored(anchor: Anchor, budget: int, steps: int) -> Schedule | None:
     return None
 
 
+def _known_edges(anchor: Anchor, steps: int, nodes: Steps) -> Candidate | None:
+    """The coefficients that were fitted to these very steps, or ``None``."""
+    for known in anchor.fitted:
+        if known.steps == steps and known.computed_steps == nodes:
+            return candidate(nodes, known.slope_gain, known.drift)
+    return None
+
+
 def choose_rho(anchor: Anchor, slider: float, prefer_anchor: bool) -> tuple[float, bool]:
     """The exponent to use, and whether it is the anchor's own.
 
@@ -268,9 +290,12 @@ def predict_schedule(
     if schedule is None:
         nodes = realise(curve, budget, steps, rho, project)
         sigmas = anchor.sampling.sigmas if steps == anchor.steps else None
+        edges = _known_edges(anchor, steps, nodes)
+        if edges is None:
+            edges = edges_along(curves_at(anchor, budget, steps), nodes)
         schedule = Schedule(
             *(steps, nodes, anchor.estimator, anchor.look_back_for(nodes, steps), sigmas),
-            slope_gain=gains_of_edges(gains_at(anchor, budget, steps), nodes),
+            *(edges.slope_gain, edges.drift),
         )
     return Prediction(schedule, _named_curves(anchor, schedule), rho)
 

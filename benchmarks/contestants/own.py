@@ -52,15 +52,15 @@ def without_reference(bench: Bench, calls: int) -> Configured:
     anchor = bench.anchor
     curve = transport.warping_curve(anchor.anchor.computed_steps, STEPS)
     steps = transport.realise(curve, calls, STEPS, anchor.rho)
-    gains = transport.gains_of_edges(transport.gains_at(anchor, calls, STEPS), steps)
-    return with_steps(bench, steps, "slope", slope_gain=gains)
+    edges = transport.edges_along(transport.curves_at(anchor, calls, STEPS), steps)
+    return with_steps(bench, steps, "slope", slope_gain=edges.slope_gain, drift=edges.drift)
 
 
 def oracle(bench: Bench, calls: int) -> Configured:
     """A search at the budget itself, which starts from the prediction too."""
     of = bench.host.core("gaps").candidate
     predicted = bench.predicted(calls)
-    starts = [of(predicted.computed_steps, predicted.slope_gain)]
+    starts = [of(predicted.computed_steps, predicted.slope_gain, predicted.drift)]
     starts += bench.searches.starts(DIRECT, calls)
     searched = bench.searches.search(
         f"oracle {calls}",

@@ -34,7 +34,7 @@ from .study_place import StudyPlace, first_prompt, open_place
 
 logger = logging.getLogger("otcache")
 
-VERSION = 2
+VERSION = 3
 """Part of the fingerprint: a change of how losses are measured makes old trials useless."""
 
 

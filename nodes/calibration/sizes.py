@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from ...otcache_core.calibration.settings import Settings
 from ...otcache_core.search.settings import SearchSettings, paper_search
 
 MAX_PROMPTS = 1000
@@ -19,15 +20,18 @@ class Size:
         prompts: Prompts used at most; 0 for all.
         trials, patience: Of the search; 0 for the node's own values.
         as_in_paper: Whether stage 2 searches as the paper does.
+        searches: Whether there is a stage 2 at all.
     """
 
     prompts: int = 0
     trials: int = 0
     patience: int = 0
     as_in_paper: bool = False
+    searches: bool = True
 
 
 SIZES = {
+    "quick": Size(3, searches=False),
     "small": Size(6, 30, 8),
     "standard": Size(10, 40, 12),
     "paper": Size(50, 200, 50, as_in_paper=True),
@@ -36,14 +40,18 @@ SIZES = {
 """``standard`` is about 4,000 model calls: 40 minutes for a FLUX-class model at 0.6 s a step."""
 
 
-def search_of_size(size: Size, inputs: Mapping[str, Any]) -> SearchSettings:
-    """The search of a size, with the node's own values where the size leaves them open."""
-    seed = inputs["seed"]
-    if size.as_in_paper:
-        return paper_search(seed)
-    return SearchSettings(
+def settings_of_size(size: Size, inputs: Mapping[str, Any]) -> Settings:
+    """What a size calibrates, with the node's own values where the size leaves them open."""
+    given = {name: inputs[name] for name in ("steps", "reference_budget", "anchor_budget")}
+    given |= {"estimator": inputs["estimator"], "middle_budget": inputs.get("middle_budget", 0)}
+    if not size.searches:
+        return Settings.quick(**given | {"middle_budget": 0})
+    search = SearchSettings(
         trials=size.trials or inputs["trials"],
         patience=size.patience or inputs["patience"],
         proposer=inputs.get("search", "cma-es"),
-        seed=seed,
+        seed=inputs["seed"],
     )
+    if size.as_in_paper:
+        search = paper_search(inputs["seed"])
+    return Settings(**given, search=search, gains=not size.as_in_paper)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
+from math import inf
 from typing import Any
 
 import numpy as np
@@ -12,7 +13,7 @@ import numpy as np
 from ..documents.anchor import Anchor, Sampling
 from ..documents.fidelity import FidelityPoint
 from ..errors import EvaluationError
-from ..gaps import Candidate, candidate
+from ..gaps import Candidate, Steps, candidate
 from ..search.trials import SearchResult, Trial
 from ..transport import predict_schedule
 from .full_runs import FullRuns, rotated
@@ -98,7 +99,9 @@ def calibrate(
             on_trial(result)
         run.progress("anchor search", len(result.trials), settings.search.trials)
 
-    starts = run.graphs.candidates(settings.anchor_budget)
+    budget = settings.anchor_budget
+    paths = [candidate(path) for path in run.graphs.paths(budget)]
+    starts = run.graphs.candidates(budget) if settings.searches else paths
     found = run.search("anchor", starts, settings.search, run.fit, observed)
     logger.info(
         "OTCache anchor search: %s %.4f -> %.4f in %d trials",
@@ -109,9 +112,12 @@ def calibrate(
 
 def _completed(run: CalibrationRun, found: SearchResult, first: int) -> tuple[Anchor, Report]:
     """What follows the search: gains, a middle schedule, rho and the fidelity curve."""
-    found = _with_refined_gains(run, found)
-    run.reference = run.schedule(run.fit(candidate(run.reference.computed_steps)))
+    if run.settings.refine:
+        found = _with_refined_gains(run, found)
+    run.reference = run.schedule(run.fit(candidate(_reference_path(run, found))))
     anchor = _with_middle(run, run.anchor(found))
+    if len(run.settings.rhos) == 1:
+        anchor = replace(anchor, rho=run.settings.rhos[0])
     rho_losses = calibrate_rho(run, anchor)
     if rho_losses:
         anchor = replace(anchor, rho=min(rho_losses, key=lambda r: rho_losses[r]))
@@ -122,12 +128,23 @@ def _completed(run: CalibrationRun, found: SearchResult, first: int) -> tuple[An
     return anchor, Report(found, rho_losses, calls)
 
 
+def _reference_path(run: CalibrationRun, found: SearchResult) -> Steps:
+    """Stage 1's path at the reference's budget, of the kind that does better at the anchor's."""
+    low, high = run.settings.anchor_budget, run.settings.reference_budget
+    losses = {
+        path: min((t.loss for t in found.trials if t.candidate.computed_steps == path), default=inf)
+        for path in run.graphs.paths(low)
+    }
+    kinds = dict(zip(run.graphs.paths(low), run.graphs.paths(high), strict=True))
+    return kinds[min(losses, key=lambda path: losses[path])]
+
+
 def _predicted(
     run: CalibrationRun, anchor: Anchor, budget: int, rho: float | None = None
 ) -> Candidate:
     """What an anchor predicts, with gains fitted where the budget is not a searched one."""
     schedule = predict_schedule(anchor, budget, rho=rho).schedule
-    predicted = candidate(schedule.computed_steps, schedule.slope_gain)
+    predicted = candidate(schedule.computed_steps, schedule.slope_gain, schedule.drift)
     return predicted if budget in (s.budget for _, s in anchor.searched) else run.fit(predicted)
 
 
@@ -164,17 +181,18 @@ def calibrate_rho(run: CalibrationRun, anchor: Anchor) -> dict[float, float]:
         Mean loss per rho, the smallest is the one to take; those that lost early are left out.
     """
     budget = run.settings.rho_budget
-    if budget in (s.budget for _, s in anchor.searched) or run.stop():
+    known = budget in (s.budget for _, s in anchor.searched)
+    if known or len(run.settings.rhos) < 2 or run.stop():
         return {}
-    run.progress("rho", 0, len(RHO_CANDIDATES))
-    by_rho = {rho: _predicted(run, anchor, budget, rho) for rho in RHO_CANDIDATES}
+    run.progress("rho", 0, len(run.settings.rhos))
+    by_rho = {rho: _predicted(run, anchor, budget, rho) for rho in run.settings.rhos}
     starts = list(dict.fromkeys(by_rho.values()))
     try:
         found = run.compare("rho", starts)
     except EvaluationError as error:
         logger.warning("OTCache: rho could not be calibrated: %s", error)
         return {}
-    run.progress("rho", len(RHO_CANDIDATES), len(RHO_CANDIDATES))
+    run.progress("rho", len(by_rho), len(by_rho))
     trials: dict[Candidate, Trial] = {t.candidate: t for t in found.trials if t.complete}
     return {rho: trials[c].loss for rho, c in by_rho.items() if c in trials}
 

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from ..estimate.gain_fit import MOST_REFINEMENTS
+from ..estimate.edge_fit import MOST_REFINEMENTS
 from .run import MOST_FIT_PROMPTS, fit_prompts
-from .settings import RHO_CANDIDATES, Settings
+from .settings import Settings
 
 PAPER_TRIALS = 200
 
@@ -72,17 +72,19 @@ class Cost:
 def calibration_cost(settings: Settings, prompts: int) -> Cost:
     """The cost of a calibration that starts from nothing."""
     searched = [b for b in (settings.anchor_budget, settings.middle_budget) if b]
-    known = {settings.anchor_budget, settings.rho_budget}  # measured on the way
+    tried = settings.rho_budget if len(settings.rhos) > 1 else 0
+    known = {settings.anchor_budget, tried}  # measured on the way
     measured = sum(b for b in settings.curve_budgets if b not in known)
     fitted = sum({*settings.fitted_budgets} - {*settings.curve_budgets, settings.middle_budget})
     # Each step runs a schedule as it is and with each gain moved, from that gain's edge on.
-    runs = min(MOST_FIT_PROMPTS, prompts) * MOST_REFINEMENTS if settings.fits_gains else 0
+    refined = settings.fits_gains and settings.refine
+    runs = min(MOST_FIT_PROMPTS, prompts) * MOST_REFINEMENTS * refined
     return Cost(
         prompts * settings.steps,
         prompts * settings.search.trials * sum(searched),
-        prompts * len(RHO_CANDIDATES) * settings.rho_budget,
+        prompts * len(settings.rhos) * tried,
         prompts * measured * settings.curve,
         fit_prompts(prompts) * fitted * settings.curve,
         runs * sum(budget * budget // 2 for budget in searched),
-        min(SPENT_PROMPTS / prompts + SPENT_SHARE, 1.0),
+        min(SPENT_PROMPTS / prompts + SPENT_SHARE, 1.0) if settings.searches else 1.0,
     )

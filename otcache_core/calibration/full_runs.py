@@ -17,6 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 from torch import Tensor
 
+from ..estimate.open_loop import run_products
 from ..graph import LOOK_BACKS, PairCosts, TripleCosts
 from ..trajectory import Trajectory, sample_elements
 from ..whole_file import whole_file
@@ -38,6 +39,7 @@ class FullRun:
         sigmas: Noise levels, ``(T + 1,)``.
         pairs: Costs over pairs for each K of ``graph.LOOK_BACKS``, ``(K, T, T + 1)``.
         triples: Costs over triples, ``(T, T, T + 1)``.
+        products: Products of its states and velocities; see ``estimate.open_loop``.
         states: Elements of the state before each step and after the last, ``(T + 1, elements)``;
             the same ones as ``state_elements`` takes.
         picture: Its pictures or frames, ``(N, H, W, 3)``, 8 bit.
@@ -46,6 +48,7 @@ class FullRun:
     sigmas: NDArray[np.float64]
     pairs: NDArray[np.float32]
     triples: NDArray[np.float32]
+    products: NDArray[np.float64]
     states: NDArray[np.float32]
     picture: NDArray[np.uint8]
 
@@ -55,7 +58,8 @@ class FullRun:
         steps = trajectory.steps
         pairs = PairCosts(steps, LOOK_BACKS).of(trajectory)
         triples = TripleCosts(steps).of(trajectory)
-        return cls(trajectory.sigmas, pairs, triples, _thinned(trajectory.x), picture)
+        products = run_products(trajectory)
+        return cls(trajectory.sigmas, pairs, triples, products, _thinned(trajectory.x), picture)
 
 
 def _thinned(elements: NDArray[np.float32]) -> NDArray[np.float32]:

@@ -50,8 +50,11 @@ class GainFits:
             kept = {
                 "computed_steps": found.computed_steps,
                 "slope_gain": found.slope_gain,
+                "drift": found.drift,
                 "model_calls": model_calls() - before,
             }
             self._study.set_user_attr(key, kept)
-        self._known[key] = candidate(tuple(kept["computed_steps"]), kept["slope_gain"])
+        self._known[key] = candidate(
+            *(tuple(kept[name]) for name in ("computed_steps", "slope_gain", "drift"))
+        )
         return self._known[key]

@@ -104,6 +104,7 @@ class RunMemo:
         schedule = self._schedule
         prefix = tuple(s for s in schedule.computed_steps if s <= step)
         edges = slice(len(prefix) - 1)
-        estimated = (schedule.estimator, schedule.look_back[edges], schedule.slope_gain[edges])
+        schedule_edges = (schedule.look_back, schedule.slope_gain, schedule.drift)
+        estimated = (schedule.estimator, *(values[edges] for values in schedule_edges))
         key = (self._prompt, estimated, prefix, step, nth, tuple(x.shape))
         return self._memo.recall(key, x, predict)

@@ -19,8 +19,8 @@ from numpy.typing import NDArray
 from ..documents.anchor import Anchor, Calibration, LookBackTable, Objective, Sampling
 from ..documents.schedule import Schedule
 from ..errors import EvaluationError, OTCacheError
-from ..estimate.gain_fit import State, fit_gains, refine_gains
-from ..gaps import Candidate, Gains, candidate, without_gains
+from ..estimate.edge_fit import State, fit_edges, refine_gains
+from ..gaps import Candidate, Fit, candidate, unfitted
 from ..search.anchor_search import search_anchor
 from ..search.settings import SearchSettings
 from ..search.trials import SearchResult, from_roots
@@ -106,7 +106,9 @@ class CalibrationRun:
 
     def __post_init__(self) -> None:
         settings = self.settings
-        self.graphs = Graphs(settings.steps, settings.estimator, settings.gamma)
+        self.graphs = Graphs(
+            settings.steps, settings.estimator, settings.gamma, fitted=settings.fits_gains
+        )
         self.spent = self.runner.prompts * settings.steps
         self.measured: dict[Candidate, dict[int, float]] = {}
         self.fits = GainFits(self.storage, f"{self.study_name} fits")
@@ -134,7 +136,7 @@ class CalibrationRun:
         settings = self.settings
         return Schedule(
             *(settings.steps, of.computed_steps, settings.estimator),
-            *(_look_backs(self.table, of), self.sampling.sigmas, of.slope_gain),
+            *(_look_backs(self.table, of), self.sampling.sigmas, of.slope_gain, of.drift),
         )
 
     # Stage 2 and what follows
@@ -144,7 +146,7 @@ class CalibrationRun:
         role: str,
         starts: Sequence[Candidate],
         search: SearchSettings,
-        gains: Gains,
+        fit: Fit,
         on_trial: Callable[[SearchResult], None] | None = None,
     ) -> SearchResult:
         """Searches, or only compares, candidates of one budget in a study of their own."""
@@ -168,7 +170,7 @@ class CalibrationRun:
             steps=settings.steps,
             budget=budget,
             warm_starts=starts,
-            gains=gains if settings.fits_gains else without_gains,
+            fit=fit if settings.fits_gains else unfitted,
             tail=settings.most_tail,
             settings=search,
             on_trial=observe,
@@ -182,8 +184,8 @@ class CalibrationRun:
         return found
 
     def fit(self, of: Candidate) -> Candidate:
-        """The candidate with gains fitted edge by edge, or as it is where they cannot be had."""
-        return self._fitted(fit_gains, of, of.computed_steps, fit_prompts(self.runner.prompts))
+        """The candidate fitted edge by edge, or as it is where that cannot be had."""
+        return self._fitted(fit_edges, of, of.computed_steps, fit_prompts(self.runner.prompts))
 
     def refine(self, of: Candidate) -> Candidate:
         """The candidate with all gains fitted together, or as it is."""

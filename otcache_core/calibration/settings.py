@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
-from ..documents.schedule import DEFAULT_ESTIMATOR, ESTIMATORS, longest_tail
+from ..documents.schedule import DEFAULT_ESTIMATOR, ESTIMATORS
 from ..errors import OTCacheError
 from ..graph import DEFAULT_GAMMA
 from ..search.settings import SearchSettings
 
 RHO_CANDIDATES = (1.0, 1.1, 1.2, 1.3, 1.5)
 
-MOST_FITTED = 16
-"""From the anchor's budget to the reference's, at how many budgets gains are fitted."""
+QUICK_TRIALS = 3
+"""The shortest path as it is, and both shortest paths with fitted edges."""
+
 
 
 @dataclass(frozen=True)
@@ -30,7 +32,13 @@ class Settings:
         gamma: Peak suppression of the shortest paths (Eq. 4).
         metric: Name of the loss, for the anchor.
         search: How stage 2 searches.
-        gains: Whether the slope's gains are fitted, for every candidate of stage 2 too.
+        gains: Whether the slope's edges are fitted, for every candidate of stage 2 too.
+        most_tail: How many steps after the last computed one stage 2 may leave to the slope. None:
+            at the anchor's own budget some win a little, at others they cost up to threefold.
+        rhos: Exponents to choose from at ``rho_budget``.
+        most_fitted: From the anchor's budget to the reference's, at how many budgets edges are
+            fitted.
+        refine: Whether the gains of what stage 2 finds are fitted once more, all together.
         curve: Whether the loss is measured over budgets in the end.
     """
 
@@ -43,6 +51,10 @@ class Settings:
     metric: str = "lpips-alex"
     search: SearchSettings = SearchSettings()
     gains: bool = True
+    most_tail: int = 0
+    rhos: tuple[float, ...] = RHO_CANDIDATES
+    most_fitted: int = 16
+    refine: bool = True
     curve: bool = True
 
     def __post_init__(self) -> None:
@@ -73,19 +85,32 @@ class Settings:
         return self.fits_gains
 
     @property
-    def most_tail(self) -> int:
-        """How many steps after the last computed one stage 2 may leave to the slope."""
-        return longest_tail(self.steps) if self.fits_gains else 0
-
-    @property
     def rho_budget(self) -> int:
         """The budget that rho is calibrated at: a quarter of the way up, where losses still are."""
         low, high = self.anchor_budget, self.reference_budget
         return min(low + max(2, (high - low) // 4), high - 1)
 
+    @classmethod
+    def quick(cls, **given: Any) -> Settings:
+        """No search: shortest paths and fits of their edges, at eight budgets.
+
+        Args:
+            given: Attributes that the caller decides.
+        """
+        search = SearchSettings(trials=QUICK_TRIALS, proposer="none", polish=False)
+        few: dict[str, Any] = {"rhos": (1.0,), "most_fitted": 8, "refine": False}
+        return cls(**{"search": search, **few, **given})
+
+    @property
+    def searches(self) -> bool:
+        """Whether stage 2 tries more than the shortest paths."""
+        return self.search.trials > QUICK_TRIALS
+
     @property
     def curve_budgets(self) -> tuple[int, ...]:
-        """The budgets whose loss is measured."""
+        """The budgets whose loss is measured: those of the fits, where nothing else is spent."""
+        if not self.searches:
+            return self._between
         low, middle, high = self.anchor_budget, self.rho_budget, self.reference_budget
         listed = {low, middle, (middle + high) // 2, high, high + (high - low) // 2}
         return tuple(sorted(b for b in listed if b < self.steps))
@@ -95,6 +120,12 @@ class Settings:
         """The budgets whose gains are fitted: every one that people choose, as far as may be."""
         if not self.fits_gains:
             return ()
+        return tuple(sorted({*self._between, *self.curve_budgets}))
+
+    @property
+    def _between(self) -> tuple[int, ...]:
+        """Budgets from the anchor's to the reference's, ``most_fitted`` at most."""
         low, high = self.anchor_budget, self.reference_budget
-        between = np.linspace(low, high, min(high - low + 1, MOST_FITTED)).round().astype(int)
-        return tuple(sorted({*between.tolist(), *self.curve_budgets}))
+        # Low budgets have more to gain, and change more from one to the next.
+        count = min(high - low + 1, self.most_fitted)
+        return tuple(sorted(set(np.geomspace(low, high, count).round().astype(int).tolist())))

@@ -4,8 +4,10 @@
 from __future__ import annotations
 
 import numpy as np
+from numpy.typing import NDArray
 
 from ..documents.anchor import LookBackTable
+from ..estimate.open_loop import fitted_costs
 from ..gaps import Candidate, Steps, candidate, uniform_steps
 from ..graph import (
     DEFAULT_GAMMA,
@@ -31,13 +33,20 @@ class Graphs:
         steps: Step count, T.
         estimator: How skipped steps are estimated.
         gamma: Peak suppression of the default path (Eq. 4).
+        fitted: Whether edges will be fitted, so that what they leave missing then counts as well.
     """
 
-    def __init__(self, steps: int, estimator: str, gamma: float = DEFAULT_GAMMA) -> None:
+    def __init__(
+        self, steps: int, estimator: str, gamma: float = DEFAULT_GAMMA, *, fitted: bool = True
+    ) -> None:
         self.steps, self.estimator, self.gamma = steps, estimator, gamma
         self.look_backs = (1,) if estimator == "reuse" else LOOK_BACKS
         self.pairs = PairCosts(steps, self.look_backs)
         self.triples = TripleCosts(steps) if estimator == "slope" else None
+        self.fitted = fitted and estimator == "slope"
+        self._products: list[NDArray[np.float64]] = []
+        self._sigmas: NDArray[np.float64] = np.zeros(steps + 1)
+        self._fitted_costs: NDArray[np.float64] | None = None
 
     def add(self, run: FullRun) -> None:
         """Adds one prompt's costs."""
@@ -45,6 +54,8 @@ class Graphs:
         self.pairs.add_costs(run.pairs[rows], np.asarray(run.sigmas))
         if self.triples is not None:
             self.triples.add_costs(run.triples)
+        self._products.append(run.products)
+        self._sigmas, self._fitted_costs = run.sigmas, None
 
     def path(self, budget: int, gamma: float | None = None) -> Steps:
         """The estimator's own shortest path."""
@@ -53,6 +64,20 @@ class Graphs:
             return shortest_path_over_triples(self.triples.mean(), budget, gamma=gamma)
         return shortest_path_over_pairs(self.pairs.mean(), budget, gamma=gamma)
 
+    def fitted_path(self, budget: int) -> Steps:
+        """The shortest path by what edges leave missing once their coefficients are fitted."""
+        if self._fitted_costs is None:
+            self._fitted_costs = fitted_costs(self._products, self._sigmas.tolist())
+        return shortest_path_over_triples(self._fitted_costs, budget, gamma=self.gamma)
+
+    def paths(self, budget: int) -> list[Steps]:
+        """The paths of a calibration without a search; one family of them is the best for a model.
+
+        By the error of the plain slope early steps are short, by that of the fitted one long.
+        """
+        own = self.path(budget)
+        return [own, self.fitted_path(budget)] if self.fitted else [own]
+
     def paper_path(self, budget: int) -> Steps:
         """The path over pairs, the only one that the paper starts from."""
         return shortest_path_over_pairs(self.pairs.mean(), budget, gamma=self.gamma)
@@ -60,7 +85,7 @@ class Graphs:
     def candidates(self, budget: int) -> list[Candidate]:
         """Every cheap candidate at a budget, the default path first."""
         own = self.path(budget)
-        tried = [own, *(self.path(budget, gamma) for gamma in GAMMAS)]
+        tried = [*self.paths(budget), *(self.path(budget, gamma) for gamma in GAMMAS)]
         tried += [self.paper_path(budget), uniform_steps(budget, self.steps)]
         found = [candidate(steps) for steps in tried]
         if self.estimator == "slope":

@@ -16,11 +16,11 @@ from .fidelity import MAX_POINTS, FidelityCurve, FidelityPoint
 from .fields import MAX_BYTES, Fields, parse_document
 from .schedule import (
     MAX_LOOK_BACK,
-    MAX_SLOPE_GAIN,
     MAX_STEPS,
     Schedule,
     check_end,
     check_sigmas,
+    coefficients_from,
 )
 
 __all__ = [
@@ -35,7 +35,7 @@ __all__ = [
 ]
 
 FORMAT = "otcache-anchor"
-VERSION = 1
+VERSION = 2
 SUFFIX = ".otanchor.json"
 MAX_WEIGHTS = 64
 
@@ -177,9 +177,10 @@ class Anchor:
         if fields.text("format", "") != FORMAT:
             raise OTCacheError(f'{name}.format must be "{FORMAT}": this is not an OTCache anchor.')
         version = fields.integer("version", 1, 1 << 30)
-        if version != VERSION:
+        if version > VERSION:
             raise OTCacheError(
-                f"{name}.version must be {VERSION} but got {version}: update OTCache to read it."
+                f"{name}.version must be at most {VERSION} but got {version}: update OTCache to "
+                "read it."
             )
         try:
             return cls._from_fields(fields)
@@ -196,8 +197,8 @@ class Anchor:
         def schedule(part: Fields) -> Schedule:
             nodes = check_end(part.integers("computed_steps", 0, steps - 1), steps)
             edges = part.integers("look_back", 1, MAX_LOOK_BACK) if "look_back" in part else ()
-            gains = part.numbers("slope_gain", 0.0, MAX_SLOPE_GAIN) if "slope_gain" in part else ()
-            return Schedule(steps, nodes, estimator, edges, sampling.sigmas, gains)
+            coefficients = coefficients_from(part)
+            return Schedule(steps, nodes, estimator, edges, sampling.sigmas, *coefficients)
 
         return cls(
             name=fields.text("name"),
@@ -229,6 +230,7 @@ def _schedule_document(schedule: Schedule) -> dict[str, list[Any]]:
         "computed_steps": list(schedule.computed_steps),
         "look_back": list(schedule.look_back),
         "slope_gain": list(schedule.slope_gain),
+        "drift": list(schedule.drift),
     }
 
 

@@ -15,6 +15,7 @@ from .fields import Fields, parse_document
 MAX_STEPS = 1_000
 MAX_LOOK_BACK = 6
 MAX_SLOPE_GAIN = 2.0
+MAX_DRIFT = 2.0
 
 ESTIMATORS = ("slope", "meancache", "reuse")
 """How a skipped step's velocity is estimated; see ``otcache_core.run_time.velocity``."""
@@ -36,14 +37,12 @@ def _check_computed_steps(computed_steps: Sequence[int], steps: int) -> None:
         )
 
 
-def _check_slope_gain(slope_gain: Sequence[float], edges: int) -> None:
-    if len(slope_gain) != edges:
+def _check_coefficients(name: str, values: Sequence[float], most: float, edges: int) -> None:
+    if len(values) != edges:
+        raise OTCacheError(f"`{name}` must have one value per edge ({edges}) but has {len(values)}.")
+    if any(not -most <= value <= most for value in values):
         raise OTCacheError(
-            f"`slope_gain` must have one value per edge ({edges}) but has {len(slope_gain)}."
-        )
-    if any(not 0.0 <= gain <= MAX_SLOPE_GAIN for gain in slope_gain):
-        raise OTCacheError(
-            f"`slope_gain` values must be from 0 to {MAX_SLOPE_GAIN:g} but got {slope_gain}."
+            f"`{name}` values must be from {-most:g} to {most:g} but got {values}."
         )
 
 
@@ -78,8 +77,10 @@ class Schedule:
             from 1 to 6; left empty it is filled with 1, plain reuse.
         sigmas: The descending noise levels the schedule was made for, one more than there are
             steps, or ``None``.
-        slope_gain: The slope estimator's factor on the slope for each edge, from 0 (reuse) to 2;
-            left empty it is filled with 1, the plain slope.
+        slope_gain: The slope estimator's factor on the slope for each edge, from -2 to 2, where 0
+            is reuse; left empty it is filled with 1, the plain slope.
+        drift: By what share the slope estimator expects the prediction of the clean picture to
+            grow over each edge, on average, from -2 to 2; left empty it is filled with 0.
         origin: What its anchor was calibrated with, or ``None``; never part of a comparison.
 
     Raises:
@@ -92,6 +93,7 @@ class Schedule:
     look_back: tuple[int, ...] = ()
     sigmas: tuple[float, ...] | None = field(default=None, repr=False)
     slope_gain: tuple[float, ...] = ()
+    drift: tuple[float, ...] = ()
     origin: Origin | None = field(default=None, repr=False, compare=False)
 
     def __post_init__(self) -> None:
@@ -112,7 +114,9 @@ class Schedule:
                 f"`look_back` values must be from 1 to {MAX_LOOK_BACK} but got {self.look_back}."
             )
         object.__setattr__(self, "slope_gain", tuple(self.slope_gain) or (1.0,) * edges)
-        _check_slope_gain(self.slope_gain, edges)
+        _check_coefficients("slope_gain", self.slope_gain, MAX_SLOPE_GAIN, edges)
+        object.__setattr__(self, "drift", tuple(self.drift) or (0.0,) * edges)
+        _check_coefficients("drift", self.drift, MAX_DRIFT, edges)
         if self.sigmas is not None:
             object.__setattr__(self, "sigmas", check_sigmas(self.sigmas, self.steps))
 
@@ -160,6 +164,7 @@ class Schedule:
             "estimator": self.estimator,
             "look_back": list(self.look_back),
             "slope_gain": list(self.slope_gain),
+            "drift": list(self.drift),
         }
         if self.sigmas is not None:
             document["sigmas"] = list(self.sigmas)
@@ -180,7 +185,7 @@ class Schedule:
             fields.text("estimator", DEFAULT_ESTIMATOR),
             fields.integers("look_back", 1, MAX_LOOK_BACK) if "look_back" in fields else (),
             sigmas,
-            fields.numbers("slope_gain", 0.0, MAX_SLOPE_GAIN) if "slope_gain" in fields else (),
+            *coefficients_from(fields),
         )
 
     def to_json(self) -> str:
@@ -191,6 +196,15 @@ class Schedule:
     def from_json(cls, text: str) -> Schedule:
         """Reads ``to_json``'s text back; raises ``OTCacheError`` on anything else."""
         return cls.from_fields(parse_document(text, "schedule"))
+
+
+def coefficients_from(fields: Fields) -> tuple[tuple[float, ...], tuple[float, ...]]:
+    """A schedule's slope gains and drifts from untrusted JSON; empty where they are absent."""
+
+    def read(name: str, most: float) -> tuple[float, ...]:
+        return fields.numbers(name, -most, most) if name in fields else ()
+
+    return read("slope_gain", MAX_SLOPE_GAIN), read("drift", MAX_DRIFT)
 
 
 def longest_tail(steps: int) -> int:

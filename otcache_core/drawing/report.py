@@ -70,7 +70,7 @@ def render_best(trials: Sequence[Trial], steps: int) -> Picture:
         for step in range(steps):
             computed = step in nodes
             gain = 2.0 if computed else gains[min(int(edge[step]), len(gains) - 1)]
-            half = 2 + 5.5 * gain
+            half = 2 + 5.5 * max(gain, 0.0)
             left = _LABEL + step * across
             colour = COMPUTED_COLOUR if computed else SKIPPED_COLOUR
             box = (

@@ -6,12 +6,13 @@ import math
 from bisect import bisect_left
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 
 from ..documents.schedule import Schedule
 from ..projection import project_to_steps
-from ..transport import retime, warping_curve
+from ..transport import retime, warping_curve, with_edges_of
 
 SIGMA_TOLERANCE = 1e-4
 """Relative difference under which two noise levels are the same."""
@@ -161,12 +162,7 @@ def place_by_levels(
     positions[0] = 0.0
     if schedule.tail == 0:
         positions[-1] = steps - 1
-    nodes = project_to_steps(np.clip(positions, 0.0, steps - 1))
-    edges = slice(len(nodes) - 1)
-    return Schedule(
-        steps, nodes, schedule.estimator, schedule.look_back[edges],
-        slope_gain=schedule.slope_gain[edges],
-    )  # fmt: skip
+    return with_edges_of(schedule, steps, project_to_steps(np.clip(positions, 0.0, steps - 1)))
 
 
 def _aligned_part(schedule: Schedule, sigmas: Sequence[float], highest: float) -> int | None:
@@ -197,17 +193,17 @@ def _find_part(whole: Sequence[float] | None, part: Sequence[float]) -> int | No
 
 def _part(schedule: Schedule, offset: int, steps: int) -> Schedule:
     """Steps ``offset`` to ``offset + steps - 1`` of a schedule, as a schedule of their own."""
-    look_back = dict(zip(schedule.computed_steps, schedule.look_back, strict=False))
-    gains = dict(zip(schedule.computed_steps, schedule.slope_gain, strict=False))
+    # A part may end within an edge, which drifts by as much less.
+    rates = [d / gap for d, gap in zip(schedule.drift, schedule.gaps, strict=True)]
+    parts = zip(schedule.look_back, schedule.slope_gain, rates, strict=True)
+    known = dict(zip(schedule.computed_steps, parts, strict=False))
     inside = [t - offset for t in schedule.computed_steps if offset <= t < offset + steps]
     # A part that ends before the schedule does has no step of its own to come to.
     last = {steps - 1} if offset + steps <= schedule.computed_steps[-1] else set()
     nodes = tuple(sorted({0, *inside, *last}))
-    edges = [t + offset for t in nodes[:-1]]
+    edges = [known.get(t + offset, (1, 1.0, 0.0)) for t in nodes[:-1]]
+    look_back, gains, rates = zip(*edges, strict=True) if edges else ((), (), ())
+    drift = [rate * (end - t) for rate, (t, end) in zip(rates, pairwise(nodes), strict=True)]
     return Schedule(
-        steps,
-        nodes,
-        schedule.estimator,
-        tuple(look_back.get(t, 1) for t in edges),
-        slope_gain=tuple(gains.get(t, 1.0) for t in edges),
+        steps, nodes, schedule.estimator, look_back, slope_gain=gains, drift=tuple(drift)
     )

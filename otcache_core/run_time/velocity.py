@@ -1,8 +1,9 @@
 """Run time: estimates the velocity at skipped steps from what earlier steps left behind.
 
 There are three estimators, small classes with the same methods. The meancache one is the paper's
-own: average velocity with a look-back. The slope one extrapolates linearly in sigma from the last
-two computed velocities. The reuse one holds the last velocity.
+own: average velocity with a look-back. The slope one extrapolates linearly in sigma, along the last
+two computed velocities and by how the prediction of the clean picture is known to drift. The reuse
+one holds the last velocity.
 
 Everything here takes sigmas as plain floats, so that nothing on the skip path waits for a device.
 """
@@ -12,9 +13,10 @@ Everything here takes sigmas as plain floats, so that nothing on the skip path w
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
+from itertools import pairwise
 from typing import Protocol
 
 from torch import Tensor
@@ -46,10 +48,29 @@ class Edge:
     Attributes:
         look_back: MeanCache's K.
         slope_gain: The slope's factor: 1 follows it, 0 holds the velocity.
+        denoised_factor: What the prediction of the clean picture is multiplied by for its part in
+            the direction of change, in 1 / sigma^2; see ``denoised_factor``.
     """
 
     look_back: int = 1
     slope_gain: float = 1.0
+    denoised_factor: float = 0.0
+
+
+def denoised_factor(drift: float, sigmas: Sequence[float]) -> float:
+    """The factor f with which ``f * denoised`` turns the velocity as a drift of ``denoised`` does.
+
+    A drift d adds ``-d * denoised * (sigma_s - sigma_t) / sigma_t`` to where an edge from t to s
+    ends: what ``dx/dsigma = (x - denoised) / sigma`` gives if ``denoised`` is larger by the share d.
+    The steps of the edge add up to ``f * denoised * M``, with M their moment.
+
+    Args:
+        drift: The share.
+        sigmas: The edge's noise levels, those of both ends too.
+    """
+    first = sigmas[0]
+    moment = sum((after - at) * (at - first) for at, after in pairwise(sigmas))
+    return -drift * (sigmas[-1] - first) / (first * moment) if drift and moment else 0.0
 
 
 class Estimator(Protocol):
@@ -84,32 +105,49 @@ class Reuse:
 
 
 class Slope:
-    """Extrapolates linearly in sigma from the last two computed velocities, times the edge's gain.
+    """Extrapolates linearly in sigma: ``v_t + (sigma - sigma_t) F``, with F one tensor an edge.
 
-    Over a long edge the full slope overshoots; the search of stage 2 finds how far to follow it.
+    F is a sum of the slope of the last two computed velocities and of the prediction of the clean
+    picture, each with the edge's own coefficient: over a long edge the full slope overshoots, and
+    guidance overshoots at high noise, which the model takes back later.
     """
+
+    # Coefficients are fitted by ``estimate.edge_fit``.
 
     def __init__(self) -> None:
         self._sigma = 0.0
-        self._gain = 1.0
         self._velocity: Tensor | None = None
-        self._slope: Tensor | None = None
+        self._change: Tensor | None = None
+        self._is_slope = False
 
     def observe(self, sigma: float, x: Tensor, velocity: Tensor, edge: Edge) -> None:
-        # Samplers such as heun ask twice at one level; the slope up to it still holds.
+        slope: Tensor | None = None
         if self._velocity is not None and sigma != self._sigma:
-            self._slope = (velocity - self._velocity).div_(sigma - self._sigma)
-        self._sigma, self._velocity, self._gain = sigma, velocity, edge.slope_gain
+            slope = (velocity - self._velocity).div_(sigma - self._sigma)
+        elif self._is_slope:
+            slope = self._change  # samplers such as heun ask twice at one level
+        elif self._change is not None:
+            self._velocity = velocity
+            return
+        plain = edge.slope_gain == 1.0 and edge.denoised_factor == 0.0
+        change = slope if slope is None or plain else slope * edge.slope_gain
+        if edge.denoised_factor:
+            denoised = denoised_from_velocity(x, velocity, sigma)
+            change = denoised.mul_(edge.denoised_factor) if change is None else change.add_(
+                denoised, alpha=edge.denoised_factor
+            )
+        self._is_slope = plain and slope is not None
+        self._sigma, self._velocity, self._change = sigma, velocity, change
 
     def estimate(self, sigma: float, sigma_next: float, x: Tensor) -> Tensor:
         if self._velocity is None:
             raise OTCacheError(_NOTHING_HELD)
-        if self._slope is None:
+        if self._change is None:
             return self._velocity
-        return self._velocity.add(self._slope, alpha=self._gain * (sigma - self._sigma))
+        return self._velocity.add(self._change, alpha=sigma - self._sigma)
 
     def tensors(self) -> list[Tensor]:
-        return [t for t in (self._velocity, self._slope) if t is not None]
+        return [t for t in (self._velocity, self._change) if t is not None]
 
 
 @dataclass(frozen=True)
@@ -174,6 +212,17 @@ _ESTIMATORS: dict[str, type[Reuse] | type[Slope] | type[MeanCache]] = {
 }
 
 
+def _edges(schedule: Schedule, sigmas: Sequence[float]) -> dict[int, Edge]:
+    """How steps are estimated, by the computed step before them; the tail follows the slope."""
+    nodes = schedule.computed_steps
+    factors = [
+        denoised_factor(drift, sigmas[step : end + 1])
+        for drift, (step, end) in zip(schedule.drift, pairwise(nodes), strict=True)
+    ]
+    edges = map(Edge, (*schedule.look_back, 1), (*schedule.slope_gain, 1.0), (*factors, 0.0))
+    return dict(zip(nodes, edges, strict=True))
+
+
 class VelocityCache:
     """The run-time state of one sampling run: what was computed, and estimates from it.
 
@@ -193,8 +242,7 @@ class VelocityCache:
             )
         self._sigmas = sigmas
         self._mask = schedule.mask
-        edges = map(Edge, (*schedule.look_back, 1), (*schedule.slope_gain, 1.0))
-        self._edges = dict(zip(schedule.computed_steps, edges, strict=True))
+        self._edges = _edges(schedule, sigmas)
         self._stochastic = stochastic
         self._build: Callable[[], Estimator] = (
             Reuse if stochastic else _ESTIMATORS[schedule.estimator]

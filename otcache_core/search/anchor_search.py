@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any
 
 from ..documents.schedule import MAX_STEPS
 from ..errors import EvaluationError, OTCacheError
-from ..gaps import Candidate, Gains, gaps_from_steps, neighbours, without_gains
+from ..gaps import Candidate, Fit, gaps_from_steps, neighbours, unfitted
 from .judging import Judge, Loss, OnPrompt
 from .proposals import GapSpace, fixed_sampler, gap_space, make_sampler
 from .settings import SearchSettings, paper_search
@@ -61,10 +61,10 @@ class _Search:
         space: GapSpace,
         warm_starts: Sequence[Candidate],
         settings: SearchSettings,
-        gains: Gains,
+        fit: Fit,
     ) -> None:
         self.judge, self.study, self.space = judge, study, space
-        self.warm_starts, self.settings, self.gains = warm_starts, settings, gains
+        self.warm_starts, self.settings, self.fit = warm_starts, settings, fit
         self._first_trial = len(study.get_trials(deepcopy=False))
         self._phase = "warm start"
         self._chosen: Candidate | None = None
@@ -131,7 +131,7 @@ class _Search:
         if best is not None and self.settings.polish:
             self._phase = "polish"
             near = chain.from_iterable(
-                self._with_gains(neighbours(trial.candidate, ends=self.space.ends))
+                self._fitted(neighbours(trial.candidate, ends=self.space.ends))
                 for trial in best.top(POLISHED)
             )
             candidate = self._free(near, known, wait=True)
@@ -141,19 +141,19 @@ class _Search:
         return self._free(self._starts(), known, wait=True)
 
     def _starts(self) -> Iterator[Candidate]:
-        """The first warm start as it is, then each with the gains that go with its steps."""
+        """The first warm start as it is, then each with the coefficients that go with its steps."""
         yield self.warm_starts[0]
-        yield from self._with_gains(self.warm_starts)
+        yield from self._fitted(self.warm_starts)
 
-    def _with_gains(self, candidates: Iterable[Candidate]) -> Iterator[Candidate]:
-        """One at a time, for gains may cost model calls.
+    def _fitted(self, candidates: Iterable[Candidate]) -> Iterator[Candidate]:
+        """One at a time, for a fit may cost model calls.
 
-        Beside other workers in an order of this one's own, or all would fit the same gains.
+        Beside other workers in an order of this one's own, or all would make the same fits.
         """
         listed = list(candidates)
         if has_company(self.study, self._first_trial):
             random.Random(WORKER).shuffle(listed)
-        return map(self.gains, listed)
+        return map(self.fit, listed)
 
     def _free(
         self, candidates: Iterable[Candidate], known: set[Candidate], *, wait: bool
@@ -209,7 +209,7 @@ class _Search:
     def _evaluate(self, trial: optuna.Trial) -> float:
         """Optuna's objective: the candidate's loss over the prompts, NaN where it failed."""
         proposed = self.space.suggest(trial)
-        candidate = self.gains(proposed) if self._chosen is None else self._chosen
+        candidate = self.fit(proposed) if self._chosen is None else self._chosen
         note_candidate(trial, candidate, self._phase)
         alone = self._chosen is not None and not self._shared
         if alone and taken_before(trial, candidate):
@@ -265,7 +265,7 @@ def search_anchor(
     steps: int,
     budget: int,
     warm_starts: Sequence[Candidate],
-    gains: Gains = without_gains,
+    fit: Fit = unfitted,
     tail: int = 0,
     settings: SearchSettings = SearchSettings(),  # noqa: B008  (frozen)
     on_trial: Callable[[SearchResult], None] | None = None,
@@ -289,7 +289,7 @@ def search_anchor(
         steps: Step count, T.
         budget: Computed steps, B; from 3 to T-1.
         warm_starts: Candidates to evaluate first, the stage-1 schedule leading.
-        gains: Gives candidates the slope's gains that go with their steps; 1 by default.
+        fit: Gives candidates the coefficients that go with their steps; the plain slope by default.
         tail: How many steps after the last computed one there may be; none in the paper.
         settings: How to search.
         on_trial: Called after each candidate with what was found so far.
@@ -311,7 +311,7 @@ def search_anchor(
             storage=storage, study_name=study_name, load_if_exists=True, pruner=judge.pruner()
         )
         space = gap_space(settings.proposer, steps, budget, tail)
-        search = _Search(judge, study, space, warm_starts, settings, gains)
+        search = _Search(judge, study, space, warm_starts, settings, fit)
         search.model_calls = model_calls or search.model_calls
         while not (stop is not None and stop() and search.result() is not None):
             if not search.run_one():

@@ -140,6 +140,7 @@ def note_candidate(trial: optuna.Trial, of: Candidate, phase: str) -> None:
     note = {
         "computed_steps": list(of.computed_steps),
         "slope_gain": list(of.slope_gain),
+        "drift": list(of.drift),
         "phase": phase,
         "worker": WORKER,
     }
@@ -148,7 +149,7 @@ def note_candidate(trial: optuna.Trial, of: Candidate, phase: str) -> None:
 
 def _candidate(trial: optuna.trial.FrozenTrial) -> Candidate:
     note = trial.user_attrs["candidate"]
-    return candidate(tuple(note["computed_steps"]), tuple(note["slope_gain"]))
+    return candidate(*(tuple(note[name]) for name in ("computed_steps", "slope_gain", "drift")))
 
 
 def _read(trial: optuna.trial.FrozenTrial) -> Trial | None:

@@ -1,0 +1,222 @@
+"""The coefficients of a schedule's edges, fitted so that cached runs come to where full runs come.
+
+At a skipped step the slope estimator takes ``v_t + (sigma - sigma_t) F``. F is known at the computed
+step: the slope of the last two velocities times the edge's *gain*, and the prediction of the clean
+picture for its *drift*. Guidance makes that prediction overshoot at high noise, and the model takes
+it back further on; the drift knows how much, whatever the picture.
+
+The fit goes edge by edge, in their order, each in the run that the coefficients before it make, so
+that an edge sees the errors it will meet and takes back what it can of them. Where an edge ends is
+linear in its coefficients, so a probe for each tells all of it, and least squares have the answer:
+robust, or the one prompt whose picture tips over would decide for the others, and with the drift
+held back as far as it does not help on prompts that were left out. With a memo of model calls this
+costs as many as one run of the schedule on each prompt, and the run that judges the schedule finds
+them remembered.
+
+Then, where the budget is worth more calls, all gains together: the best end of an edge is not the
+best for the run, since the model mends some of what an edge leaves missing, and some not.
+"""
+# Not in the paper, which repeats the average velocity; measured by ``nox -s bench -- fidelity``.
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from itertools import pairwise
+from typing import Any, TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..documents.schedule import MAX_DRIFT, MAX_SLOPE_GAIN
+from ..gaps import Candidate, candidate
+
+PROBE = 0.1
+"""How far a gain is moved to see what it changes."""
+
+MOST_REFINEMENTS = 4
+"""Steps of the search for all gains together."""
+
+HOLDS = (1e-3, 3e-2, 0.3, 3.0, 1e6)
+"""How firmly a drift is held at 0, as ridge on coefficients of unit size; the last is for good."""
+
+USUAL_HOLD = 3e-2
+"""Where there are too few prompts to leave one out."""
+
+ROUNDS = 8
+"""Of reweighted least squares."""
+
+State: TypeAlias = NDArray[np.float32]
+Vector: TypeAlias = NDArray[np.float64]
+
+Arrive = Callable[[Candidate, int, int], State]
+"""(candidate, prompt, step) -> elements of the latent when the run arrives at that step."""
+
+FullStates = Callable[[int], State]
+"""Prompt -> the same elements of its full run before each step, ``(T + 1, elements)``."""
+
+
+@dataclass(frozen=True)
+class Products:
+    """What least squares need to know of one edge, by prompt.
+
+    Attributes:
+        moves: Products of what a unit of each coefficient moves, ``(P, k, k)``.
+        toward: Their products with what is missing without them, ``(P, k)``.
+        missing: Square of what is missing, ``(P,)``.
+    """
+
+    moves: Vector
+    toward: Vector
+    missing: Vector
+
+    def without(self, prompt: int) -> Products:
+        """All prompts but one."""
+        return Products(*(np.delete(part, prompt, 0) for part in vars(self).values()))
+
+    def left(self, coefficients: Vector) -> Vector:
+        """Square of what is missing with some coefficients, ``(P,)``."""
+        moved = np.einsum("i,pij,j->p", coefficients, self.moves, coefficients)
+        left: Vector = np.maximum(self.missing - 2.0 * self.toward @ coefficients + moved, 0.0)
+        return left
+
+
+def products(moves: list[list[State]], missing: list[State]) -> Products:
+    """The products of one edge.
+
+    Args:
+        moves: By prompt, what a unit of each coefficient moves at the edge's end.
+        missing: By prompt, what the coefficients have to bring there.
+    """
+    wide = [np.asarray(each, dtype=np.float64) for each in moves]
+    rests = [np.asarray(rest, dtype=np.float64) for rest in missing]
+    return Products(
+        np.stack([each @ each.T for each in wide]),
+        np.stack([each @ rest for each, rest in zip(wide, rests, strict=True)]),
+        np.array([rest @ rest for rest in rests]),
+    )
+
+
+def fit_edges(of: Candidate, prompts: Iterable[int], arrive: Arrive, full: FullStates) -> Candidate:
+    """The candidate's steps with fitted coefficients, or the candidate if a run is not finite.
+
+    Args:
+        of: Its steps count; edges that skip nothing have none to fit.
+        prompts: The prompts to fit on.
+        arrive: Runs the model.
+        full: What the full runs left.
+    """
+    fitted, listed = candidate(of.computed_steps, 0.0), list(prompts)
+    for edge, (step, end) in enumerate(pairwise(of.computed_steps)):
+        if end == step + 1:
+            continue
+        probes = [_with_edge(fitted, edge, 0.0, 1.0)]
+        if edge:  # before the first one there is no slope
+            probes.insert(0, _with_edge(fitted, edge, 1.0, 0.0))
+        moves, missing = [], []
+        for prompt in listed:
+            start = arrive(fitted, prompt, end)
+            moves.append([arrive(probe, prompt, end) - start for probe in probes])
+            missing.append(full(prompt)[end] - start)
+        known = products(moves, missing)
+        if not all(np.isfinite(part).all() for part in vars(known).values()):
+            return of
+        *gain, drift = solve(known, best_hold(known))
+        fitted = _with_edge(fitted, edge, gain[0] if gain else 1.0, drift)
+    return fitted
+
+
+def best_hold(known: Products) -> float:
+    """How firmly to hold the drift: as serves prompts that the fit has not seen."""
+    prompts = len(known.missing)
+    if prompts < 3:
+        return USUAL_HOLD
+
+    def unseen(hold: float) -> float:
+        left = [known.left(solve(known.without(p), hold))[p] for p in range(prompts)]
+        return float(np.mean(np.sqrt(left)))
+
+    return min(reversed(HOLDS), key=unseen)
+
+
+def solve(known: Products, hold: float) -> Vector:
+    """Robust least squares, the last coefficient held at 0 as firmly as ``hold`` says; ``(k,)``."""
+    count = known.toward.shape[1]
+    ridge = np.diag([HOLDS[0]] * (count - 1) + [hold])
+    weights = np.ones(len(known.missing))
+    found = np.zeros(count)
+    for _ in range(ROUNDS):
+        moves = np.einsum("p,pij->ij", weights, known.moves)
+        size = np.sqrt(np.diag(moves))
+        if not size.any():
+            break
+        size[size == 0.0] = np.inf  # what moves nothing keeps 0
+        scaled = moves / size[:, None] / size + ridge
+        found = np.linalg.solve(scaled, (weights @ known.toward) / size) / size
+        left = known.left(found)
+        weights = 1.0 / np.sqrt(left + 0.3 * np.median(left) + 1e-12)
+    return found
+
+
+def refine_gains(
+    of: Candidate, prompts: Iterable[int], arrive: Arrive, full: FullStates
+) -> Candidate:
+    """The candidate with gains that bring runs closest to the full ones at the last computed step.
+
+    Args:
+        of: Steps, and the coefficients to begin with; drifts stay.
+        prompts: The prompts to fit on.
+        arrive: Runs the model.
+        full: What the full runs left.
+    """
+    from scipy.optimize import least_squares
+
+    nodes, listed = of.computed_steps, list(prompts)
+    edges = [e for e, (step, end) in enumerate(pairwise(nodes)) if e > 0 and end > step + 1]
+    if not edges:
+        return of
+
+    def ends(gains: Vector) -> Vector:
+        """Where each prompt's run comes to, ``(prompts, elements)``."""
+        every = list(of.slope_gain)
+        for edge, gain in zip(edges, gains, strict=True):
+            every[edge] = float(gain)
+        tried = Candidate(nodes, tuple(every), of.drift)  # not rounded
+        states = [arrive(tried, prompt, nodes[-1]) for prompt in listed]
+        return np.stack(states).astype(np.float64)
+
+    begin = np.array([of.slope_gain[edge] for edge in edges])
+    wanted = np.stack([full(prompt)[nodes[-1]] for prompt in listed]).astype(np.float64)
+    missing = np.linalg.norm(ends(begin) - wanted, axis=1)
+    if not np.isfinite(missing).all():
+        return of
+    # A prompt whose picture tips over misses by far and must not decide for the others.
+    weights = 1.0 / np.sqrt(missing + 0.3 * np.median(missing) + 1e-12)
+
+    def residuals(gains: Vector) -> Vector:
+        weighted: Vector = (ends(gains) - wanted) * weights[:, None]
+        return weighted.ravel()
+
+    def slopes(gains: Vector) -> Vector:
+        here, columns = ends(gains), []
+        for edge in range(len(gains)):
+            probe = gains.copy()
+            probe[edge] += PROBE if probe[edge] + PROBE <= MAX_SLOPE_GAIN else -PROBE
+            columns.append((ends(probe) - here) / (probe[edge] - gains[edge]))
+        matrix: Vector = np.stack([(c * weights[:, None]).ravel() for c in columns], axis=1)
+        return matrix
+
+    bounds = (-MAX_SLOPE_GAIN, MAX_SLOPE_GAIN)
+    found: Any = least_squares(
+        *(residuals, begin, slopes, bounds, "dogbox"), max_nfev=MOST_REFINEMENTS
+    )
+    gains = dict(zip(edges, found.x.tolist(), strict=True))
+    refined = [gains.get(edge, gain) for edge, gain in enumerate(of.slope_gain)]
+    return candidate(nodes, refined, of.drift)
+
+
+def _with_edge(of: Candidate, edge: int, gain: float, drift: float) -> Candidate:
+    gains, drifts = list(of.slope_gain), list(of.drift)
+    gains[edge] = min(max(gain, -MAX_SLOPE_GAIN), MAX_SLOPE_GAIN)
+    drifts[edge] = min(max(drift, -MAX_DRIFT), MAX_DRIFT)
+    return candidate(of.computed_steps, gains, drifts)
