@@ -1,6 +1,6 @@
 """Fidelity to the full run at equal model calls, against what people would pick instead.
 
-    nox -s bench -- fidelity [--model NAME ...] [--work FOLDER] [--quick] [--only NAME ...]
+    nox -s bench -- fidelity [--model NAME ...] [--work FOLDER] [--short | --quick] [--only ...]
 
 Each model of the proving ground is sampled through the host's own stack, on held-out prompts with
 seeds that no calibration saw, and every contestant is compared with the model's 50-step Euler run
@@ -13,6 +13,7 @@ import argparse
 import os
 import tempfile
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -27,7 +28,7 @@ from benchmarks.instruments.record import RECORDS, read_results, write_record
 from benchmarks.models import grounds
 from benchmarks.pages.fidelity_plot import draw_pareto
 from benchmarks.runs.anchors import keep_anchor
-from benchmarks.runs.fidelity_bench import ABOUT, QUICK, Extent, FidelityBench
+from benchmarks.runs.fidelity_bench import ABOUT, QUICK, SHORT, Extent, FidelityBench
 from benchmarks.runs.tasks import Task, run_all
 from scripts.host.inprocess import start_host
 
@@ -36,13 +37,30 @@ QUICK_BUDGETS = (12, 8)
 QUICK_CONTESTANTS = (OURS, GENERIC, MEANCACHE, "fewer steps: euler", VDE_ON_OURS)
 
 
+SHORT_CONTESTANTS = (
+    *QUICK_CONTESTANTS,
+    "OTCache, reuse",
+    "fewer steps: dpmpp_2m",
+    "fewer steps: deis",
+    "fewer steps: res_multistep",
+    "uniform steps, slope",
+    "LeMiCa's path (our re-implementation)",
+)
+"""Those that need no tuning, and MeanCache."""
+
+
 def _extent(options: argparse.Namespace) -> Extent:
-    return QUICK if options.quick else Extent(new_anchor=options.calibrate)
+    if options.quick:
+        return QUICK
+    return replace(SHORT if options.short else Extent(), new_anchor=options.calibrate)
 
 
 def _contestants(options: argparse.Namespace) -> dict[str, Any]:
     found = chosen(options.only, options.peer)
-    return {n: c for n, c in found.items() if not options.quick or n in QUICK_CONTESTANTS}
+    if not (options.quick or options.short):
+        return found
+    named = QUICK_CONTESTANTS if options.quick else SHORT_CONTESTANTS
+    return {name: found[name] for name in named if name in found}
 
 
 def _kept(work: Path, name: str, budget: int) -> Kept:
@@ -65,7 +83,7 @@ def parts_of(names: Sequence[str], options: argparse.Namespace, work: Path) -> l
     """The parts of a whole run: a quick one has one for each model, a full one one a budget too."""
     given = [word for peer in options.peer for word in ("--peer", peer)]
     given += ["--only", *options.only] if options.only else []
-    given += [f"--{flag}" for flag in ("quick", "calibrate") if vars(options)[flag]]
+    given += [f"--{flag}" for flag in ("quick", "short", "calibrate") if vars(options)[flag]]
 
     def part(name: str, kind: str, budgets: Sequence[int] = (), after: str = "") -> Task:
         words = ("fidelity", "--part", kind, "--model", name, "--work", str(work), *given)
@@ -90,14 +108,15 @@ def rows_at(work: Path, name: str, options: argparse.Namespace) -> list[Row]:
     return rows_of(_contestants(options), lines, options.budgets, _extent(options).seeds)
 
 
-def keep_record(work: Path, name: str, rows: Sequence[Row]) -> None:
+def keep_record(work: Path, name: str, rows: Sequence[Row], short: bool = False) -> None:
     """Writes a model's record, its picture and its anchor; says what got worse."""
+    words = f"{name} --short" if short else name
     before = read_results(f"ground-{name}")
     if before is not None:
         told = worse(before["rows"], rows)
         print("\n".join(told) or f"{name}: nothing is worse than the last record says")
     results = {**Kept(work / name / ABOUT).lines["about"], "rows": list(rows)}
-    path = write_record(f"ground-{name}", f"nox -s bench -- fidelity --model {name}", results)
+    path = write_record(f"ground-{name}", f"nox -s bench -- fidelity --model {words}", results)
     draw_pareto(rows, RECORDS / f"ground-{name}.png")
     keep_anchor(name, work / name)
     print(f"wrote {path}")
@@ -109,6 +128,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--work", type=Path, help="folder to keep what was done in")
     parser.add_argument("--workers", type=int, default=min(os.cpu_count() or 1, 2))
     parser.add_argument("--quick", action="store_true", help="two minutes; writes no record")
+    parser.add_argument("--short", action="store_true", help="a dozen contestants, 16 pictures")
     parser.add_argument("--calibrate", action="store_true", help="make the models' anchors anew")
     parser.add_argument("--only", nargs="+", help="parts of contestants' names; writes no record")
     parser.add_argument("--budgets", nargs="+", type=int, help="model calls; writes no record")
@@ -142,6 +162,6 @@ def main(arguments: list[str]) -> None:
                 shown = f"{row['budget']:3} {row['calls']:6.1f} {row['lpips']:.5f}"
                 print(f"{name:9} {shown}  {row['contestant']}", flush=True)
             if recorded:
-                keep_record(work, name, rows)
+                keep_record(work, name, rows, options.short)
 
         run_all(parts, options.workers, ended)

@@ -8,7 +8,7 @@ import comfy.samplers
 from comfy_api.latest import io
 
 from ..otcache_core.calibration.memo import PLACES
-from ..otcache_core.documents.schedule import ESTIMATORS
+from ..otcache_core.documents.schedule import CALIBRATED_ESTIMATORS
 from ..otcache_core.errors import OTCacheError
 from ..otcache_core.packages import missing_packages, require_packages
 from ..otcache_core.search.proposals import PROPOSERS
@@ -98,8 +98,8 @@ class CalibrateAnchor(io.ComfyNode):
                 ),
                 io.Combo.Input(
                     "estimator",
-                    options=list(ESTIMATORS),
-                    default=ESTIMATORS[0],
+                    options=list(CALIBRATED_ESTIMATORS),
+                    default=CALIBRATED_ESTIMATORS[0],
                     tooltip="How skipped steps are estimated: slope extrapolates from the last two "
                     "model calls, meancache is the paper's way, reuse repeats the last call.",
                 ),

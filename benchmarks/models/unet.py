@@ -48,6 +48,6 @@ def build(host: Any) -> GroundModel:
     latent = torch.zeros(1, CHANNELS, SIZE // FOLD, SIZE // FOLD)
     return ground_model.build_from_folder(
         *(host, FOLDER / NAME, SHAPE, build_vae, latent),
-        **{"cfg": 3.0, "hard_cfg": 7.0, "shift": None},
+        **{"cfg": 3.0, "hard_cfg": 25.0, "shift": None},
         **{"sampler": "euler", "scheduler": "karras"},
     )

@@ -38,6 +38,7 @@ class Extent:
     new_anchor: bool = False
 
 
+SHORT = Extent(calibration_prompts=10, held_out_prompts=16, seeds=1)
 QUICK = Extent(calibration_prompts=2, held_out_prompts=2, seeds=1, tiny_anchor=True)
 
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from ..documents.schedule import DEFAULT_ESTIMATOR, ESTIMATORS
+from ..documents.schedule import CALIBRATED_ESTIMATORS, DEFAULT_ESTIMATOR
 from ..errors import OTCacheError
 from ..graph import DEFAULT_GAMMA
 from ..search.settings import SearchSettings
@@ -16,7 +16,6 @@ RHO_CANDIDATES = (1.0, 1.1, 1.2, 1.3, 1.5)
 
 QUICK_TRIALS = 3
 """The shortest path as it is, and both shortest paths with fitted edges."""
-
 
 
 @dataclass(frozen=True)
@@ -69,10 +68,9 @@ class Settings:
                 f"`middle_budget` must be 0 or between {low} and {high} but got "
                 f"{self.middle_budget}."
             )
-        if self.estimator not in ESTIMATORS:
-            raise OTCacheError(
-                f"`estimator` must be one of {', '.join(ESTIMATORS)} but got {self.estimator!r}."
-            )
+        if self.estimator not in CALIBRATED_ESTIMATORS:
+            known = ", ".join(CALIBRATED_ESTIMATORS)
+            raise OTCacheError(f"`estimator` must be one of {known} but got {self.estimator!r}.")
 
     @property
     def fits_gains(self) -> bool:
@@ -126,6 +124,8 @@ class Settings:
     def _between(self) -> tuple[int, ...]:
         """Budgets from the anchor's to the reference's, ``most_fitted`` at most."""
         low, high = self.anchor_budget, self.reference_budget
+        if high - low < self.most_fitted:
+            return tuple(range(low, high + 1))
         # Low budgets have more to gain, and change more from one to the next.
-        count = min(high - low + 1, self.most_fitted)
-        return tuple(sorted(set(np.geomspace(low, high, count).round().astype(int).tolist())))
+        between = np.geomspace(low, high, self.most_fitted).round().astype(int)
+        return tuple(sorted(set(between.tolist())))

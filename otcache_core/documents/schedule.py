@@ -17,8 +17,10 @@ MAX_LOOK_BACK = 6
 MAX_SLOPE_GAIN = 2.0
 MAX_DRIFT = 2.0
 
-ESTIMATORS = ("slope", "meancache", "reuse")
-"""How a skipped step's velocity is estimated; see ``otcache_core.run_time.velocity``."""
+CALIBRATED_ESTIMATORS = ("slope", "meancache", "reuse")
+ESTIMATORS = (*CALIBRATED_ESTIMATORS, "adaptive")
+"""How a skipped step's velocity is estimated; see ``otcache_core.run_time.velocity``. The last one
+teaches itself in each run, so that a calibration has nothing to say of it."""
 
 DEFAULT_ESTIMATOR = "slope"
 
@@ -39,11 +41,11 @@ def _check_computed_steps(computed_steps: Sequence[int], steps: int) -> None:
 
 def _check_coefficients(name: str, values: Sequence[float], most: float, edges: int) -> None:
     if len(values) != edges:
-        raise OTCacheError(f"`{name}` must have one value per edge ({edges}) but has {len(values)}.")
-    if any(not -most <= value <= most for value in values):
         raise OTCacheError(
-            f"`{name}` values must be from {-most:g} to {most:g} but got {values}."
+            f"`{name}` must have one value per edge ({edges}) but has {len(values)}."
         )
+    if any(not -most <= value <= most for value in values):
+        raise OTCacheError(f"`{name}` values must be from {-most:g} to {most:g} but got {values}.")
 
 
 @dataclass(frozen=True)

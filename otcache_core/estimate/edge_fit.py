@@ -1,9 +1,9 @@
 """The coefficients of a schedule's edges, fitted so that cached runs come to where full runs come.
 
-At a skipped step the slope estimator takes ``v_t + (sigma - sigma_t) F``. F is known at the computed
-step: the slope of the last two velocities times the edge's *gain*, and the prediction of the clean
-picture for its *drift*. Guidance makes that prediction overshoot at high noise, and the model takes
-it back further on; the drift knows how much, whatever the picture.
+At a skipped step the slope estimator takes ``v_t + (sigma - sigma_t) F``. F is known at the
+computed step: the slope of the last two velocities times the edge's *gain*, and the prediction of
+the clean picture for its *drift*. Guidance makes that prediction overshoot at high noise, and the
+model takes it back further on; the drift knows how much, whatever the picture.
 
 The fit goes edge by edge, in their order, each in the run that the coefficients before it make, so
 that an edge sees the errors it will meet and takes back what it can of them. Where an edge ends is

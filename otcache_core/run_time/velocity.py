@@ -1,9 +1,9 @@
 """Run time: estimates the velocity at skipped steps from what earlier steps left behind.
 
-There are three estimators, small classes with the same methods. The meancache one is the paper's
+There are four estimators, small classes with the same methods. The meancache one is the paper's
 own: average velocity with a look-back. The slope one extrapolates linearly in sigma, along the last
-two computed velocities and by how the prediction of the clean picture is known to drift. The reuse
-one holds the last velocity.
+two computed velocities and by how the prediction of the clean picture is known to drift. The
+adaptive one, in a file of its own, learns both in each run. The reuse one holds the last velocity.
 
 Everything here takes sigmas as plain floats, so that nothing on the skip path waits for a device.
 """
@@ -23,54 +23,16 @@ from torch import Tensor
 
 from ..documents.schedule import MAX_LOOK_BACK, Schedule
 from ..errors import OTCacheError
+from .adaptive import Adaptive
+from .edge import (
+    NOTHING_HELD,
+    Edge,
+    denoised_factor,
+    denoised_from_velocity,
+    velocity_from_denoised,
+)
 
-_NOTHING_HELD = "the first step of a run must be computed but was asked to be skipped."
-
-
-def velocity_from_denoised(x: Tensor, denoised: Tensor, sigma: float) -> Tensor:
-    """The derivative dx/dsigma of the sampling ODE: ``(x - denoised) / sigma``, a new tensor.
-
-    It is the flow velocity of flow-matching models and is equally defined for eps, v-prediction and
-    EDM models, so that one definition serves every model ComfyUI samples.
-    """
-    return (x - denoised).div_(sigma)
-
-
-def denoised_from_velocity(x: Tensor, velocity: Tensor, sigma: float) -> Tensor:
-    """The inverse of ``velocity_from_denoised``: ``x - sigma * velocity``, a new tensor."""
-    return x.sub(velocity, alpha=sigma)
-
-
-@dataclass(frozen=True)
-class Edge:
-    """How the steps after a computed one are estimated.
-
-    Attributes:
-        look_back: MeanCache's K.
-        slope_gain: The slope's factor: 1 follows it, 0 holds the velocity.
-        denoised_factor: What the prediction of the clean picture is multiplied by for its part in
-            the direction of change, in 1 / sigma^2; see ``denoised_factor``.
-    """
-
-    look_back: int = 1
-    slope_gain: float = 1.0
-    denoised_factor: float = 0.0
-
-
-def denoised_factor(drift: float, sigmas: Sequence[float]) -> float:
-    """The factor f with which ``f * denoised`` turns the velocity as a drift of ``denoised`` does.
-
-    A drift d adds ``-d * denoised * (sigma_s - sigma_t) / sigma_t`` to where an edge from t to s
-    ends: what ``dx/dsigma = (x - denoised) / sigma`` gives if ``denoised`` is larger by the share d.
-    The steps of the edge add up to ``f * denoised * M``, with M their moment.
-
-    Args:
-        drift: The share.
-        sigmas: The edge's noise levels, those of both ends too.
-    """
-    first = sigmas[0]
-    moment = sum((after - at) * (at - first) for at, after in pairwise(sigmas))
-    return -drift * (sigmas[-1] - first) / (first * moment) if drift and moment else 0.0
+__all__ = ["Edge", "Estimator", "VelocityCache", "denoised_from_velocity", "velocity_from_denoised"]
 
 
 class Estimator(Protocol):
@@ -97,7 +59,7 @@ class Reuse:
 
     def estimate(self, sigma: float, sigma_next: float, x: Tensor) -> Tensor:
         if self._velocity is None:
-            raise OTCacheError(_NOTHING_HELD)
+            raise OTCacheError(NOTHING_HELD)
         return self._velocity
 
     def tensors(self) -> list[Tensor]:
@@ -133,15 +95,17 @@ class Slope:
         change = slope if slope is None or plain else slope * edge.slope_gain
         if edge.denoised_factor:
             denoised = denoised_from_velocity(x, velocity, sigma)
-            change = denoised.mul_(edge.denoised_factor) if change is None else change.add_(
-                denoised, alpha=edge.denoised_factor
+            change = (
+                denoised.mul_(edge.denoised_factor)
+                if change is None
+                else change.add_(denoised, alpha=edge.denoised_factor)
             )
         self._is_slope = plain and slope is not None
         self._sigma, self._velocity, self._change = sigma, velocity, change
 
     def estimate(self, sigma: float, sigma_next: float, x: Tensor) -> Tensor:
         if self._velocity is None:
-            raise OTCacheError(_NOTHING_HELD)
+            raise OTCacheError(NOTHING_HELD)
         if self._change is None:
             return self._velocity
         return self._velocity.add(self._change, alpha=sigma - self._sigma)
@@ -183,7 +147,7 @@ class MeanCache:
 
     def estimate(self, sigma: float, sigma_next: float, x: Tensor) -> Tensor:
         if not self._history:
-            raise OTCacheError(_NOTHING_HELD)
+            raise OTCacheError(NOTHING_HELD)
         velocity = self._history[-1].velocity
         if self._look_back > 1:
             origin = self._history[-min(self._look_back, len(self._history))]
@@ -205,11 +169,16 @@ class MeanCache:
         return [t for t in held if t is not None]
 
 
-_ESTIMATORS: dict[str, type[Reuse] | type[Slope] | type[MeanCache]] = {
-    "reuse": Reuse,
-    "slope": Slope,
-    "meancache": MeanCache,
-}
+def _builder(schedule: Schedule) -> Callable[[], Estimator]:
+    """What makes the estimator of a schedule."""
+    longest = max(schedule.look_back, default=1)
+    builders: dict[str, Callable[[], Estimator]] = {
+        "reuse": Reuse,
+        "slope": Slope,
+        "adaptive": Adaptive,
+        "meancache": partial(MeanCache, longest),
+    }
+    return builders[schedule.estimator]
 
 
 def _edges(schedule: Schedule, sigmas: Sequence[float]) -> dict[int, Edge]:
@@ -219,7 +188,9 @@ def _edges(schedule: Schedule, sigmas: Sequence[float]) -> dict[int, Edge]:
         denoised_factor(drift, sigmas[step : end + 1])
         for drift, (step, end) in zip(schedule.drift, pairwise(nodes), strict=True)
     ]
-    edges = map(Edge, (*schedule.look_back, 1), (*schedule.slope_gain, 1.0), (*factors, 0.0))
+    ends = [sigmas[step] for step in (*nodes[1:], schedule.steps)]
+    gains = (*schedule.slope_gain, 1.0)
+    edges = map(Edge, (*schedule.look_back, 1), gains, (*factors, 0.0), ends)
     return dict(zip(nodes, edges, strict=True))
 
 
@@ -244,11 +215,7 @@ class VelocityCache:
         self._mask = schedule.mask
         self._edges = _edges(schedule, sigmas)
         self._stochastic = stochastic
-        self._build: Callable[[], Estimator] = (
-            Reuse if stochastic else _ESTIMATORS[schedule.estimator]
-        )
-        if self._build is MeanCache:
-            self._build = partial(MeanCache, max(schedule.look_back, default=1))
+        self._build: Callable[[], Estimator] = Reuse if stochastic else _builder(schedule)
         self._estimator: Estimator = self._build()
         self._like: tuple[object, ...] | None = None
         self.peak_bytes = 0

@@ -16,7 +16,8 @@ from typing import Any
 
 import torch
 
-from otcache_core.documents.anchor import SUFFIX, load_anchor, save_anchor
+from otcache_core.documents.anchor import SUFFIX, Anchor, load_anchor, save_anchor
+from otcache_core.documents.schedule import Schedule
 from scripts.host.find import REPOSITORY
 from scripts.host.inprocess import Host, start_host
 from scripts.presets.make import PRESETS
@@ -29,10 +30,12 @@ SETTINGS = {
 }  # fmt: skip
 PROMPTS = 16
 PROVENANCE = (
-    "A guess for SDXL-like models (eps or v prediction) that have no anchor of their own. It was "
-    "calibrated by Calibrate OT Anchor on the small flow model that ships with the pack, asked in "
-    "the variables and at the noise levels of SDXL's sampling, with {prompts} prompts. It was "
-    "never measured on SDXL or SD 1.5 themselves: calibrate your own anchor where quality matters."
+    "A guess for SDXL-like models (eps or v prediction) that have no anchor of their own. Which "
+    "steps run the model was calibrated by Calibrate OT Anchor on the small flow model that ships "
+    "with the pack, asked in the variables and at the noise levels of SDXL's sampling, with "
+    "{prompts} prompts; how skipped steps are estimated is learned in each run (the adaptive "
+    "estimator). It was never measured on SDXL or SD 1.5 themselves: calibrate your own anchor "
+    "where quality matters."
 )
 
 
@@ -72,16 +75,28 @@ def calibrate(host: Host) -> Path:
     return host.base / "models" / "otcache" / result.ui["otcache"][0]["saved"]
 
 
+def as_preset(anchor: Anchor) -> Anchor:
+    """The steps of an anchor for models that it was not made on: its coefficients are its own."""
+
+    def steps_of(schedule: Schedule) -> Schedule:
+        return Schedule(
+            schedule.steps, schedule.computed_steps, "adaptive", sigmas=schedule.sigmas
+        )
+
+    return replace(
+        anchor, name=NAME, architecture="noise prediction",
+        provenance=PROVENANCE.format(prompts=PROMPTS), reference=steps_of(anchor.reference),
+        anchor=steps_of(anchor.anchor), middle=None, fitted=(), fidelity=(), objective=None,
+        weights="",
+    )  # fmt: skip
+
+
 def main() -> int:
     """Command line."""
     with tempfile.TemporaryDirectory() as folder:
         host = start_host(Path(folder))
         anchor = load_anchor(calibrate(host))
-    anchor = replace(
-        anchor, name=NAME, architecture="noise prediction",
-        provenance=PROVENANCE.format(prompts=PROMPTS),
-    )  # fmt: skip
-    save_anchor(anchor, PRESETS / f"{NAME}{SUFFIX}")
+    save_anchor(as_preset(anchor), PRESETS / f"{NAME}{SUFFIX}")
     return 0
 
 

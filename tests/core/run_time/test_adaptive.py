@@ -1,0 +1,140 @@
+"""The estimate that teaches itself: exact where velocities keep a law, harmless where they do not."""
+
+import pytest
+import torch
+from torch import Tensor
+
+from otcache_core.documents.schedule import Schedule
+from otcache_core.errors import OTCacheError
+from otcache_core.run_time.adaptive import RIDGE, Adaptive
+from otcache_core.run_time.edge import Edge, denoised_from_velocity
+from otcache_core.run_time.velocity import VelocityCache
+
+SIGMAS = (1.0, 0.8, 0.6, 0.4, 0.2, 0.0)
+
+
+def _tensor(seed: int, pictures: int = 2) -> Tensor:
+    return torch.randn(pictures, 4, 8, 8, generator=torch.Generator().manual_seed(seed))
+
+
+def _observe(estimator: Adaptive, sigma: float, velocity: Tensor, x: Tensor, end: float) -> None:
+    estimator.observe(sigma, x, velocity, Edge(end=end))
+
+
+def test_nothing_can_be_estimated_before_a_step_is_computed() -> None:
+    with pytest.raises(OTCacheError, match="must be computed"):
+        Adaptive().estimate(1.0, 0.8, _tensor(0))
+
+
+def test_the_first_edge_holds_the_velocity() -> None:
+    estimator, velocity = Adaptive(), _tensor(1)
+    _observe(estimator, 1.0, velocity, _tensor(2), 0.6)
+
+    assert torch.equal(estimator.estimate(0.8, 0.6, _tensor(3)), velocity)
+
+
+def test_a_slope_that_goes_on_is_followed() -> None:
+    """Velocities on a straight line, as far as the ridge lets the coefficients go."""
+    estimator, begin, slope = Adaptive(), _tensor(1), _tensor(2)
+    x = torch.zeros_like(begin)  # so that the prediction of the clean picture is -sigma v
+    for sigma, end in ((1.0, 0.8), (0.8, 0.6), (0.6, 0.4)):
+        _observe(estimator, sigma, begin + (sigma - 1.0) * slope, x, end)
+
+    estimate = estimator.estimate(0.4, 0.2, x)
+    wanted, held = begin - 0.6 * slope, begin - 0.4 * slope
+
+    assert (estimate - wanted).norm() < 2 * RIDGE * (held - wanted).norm()
+
+
+def test_a_slope_that_turns_back_is_followed_back() -> None:
+    """Each slope is minus half the one before: a held velocity misses, the whole slope doubly so."""
+    estimator, slope = Adaptive(), _tensor(2)
+    # Predictions of the clean picture that have nothing to do with it.
+    velocity, levels = _tensor(1), ((1.0, 0.8), (0.8, 0.6), (0.6, 0.4))
+    seen = [velocity, velocity - 0.2 * slope, velocity - 0.2 * slope + 0.1 * slope]
+    for (sigma, end), v in zip(levels, seen, strict=True):
+        _observe(estimator, sigma, v, _tensor(9) + sigma * v, end)
+
+    change = estimator.estimate(0.4, 0.2, velocity) - seen[-1]
+    last = seen[-1] - seen[-2]
+
+    share = float((change * last).sum() / last.square().sum())
+    assert -0.65 < share < -0.35
+
+
+def test_a_prediction_that_shrinks_by_the_same_share_is_foreseen() -> None:
+    """The clean picture's prediction loses a tenth on each edge; the slope alone would overshoot."""
+    estimator, picture, noise = Adaptive(), _tensor(1), _tensor(2)
+    sizes = (1.0, 0.5, 0.25)
+    for sigma, end, size in zip((1.0, 0.8, 0.6), (0.8, 0.6, 0.4), sizes, strict=True):
+        x = size * picture + sigma * noise
+        _observe(estimator, sigma, (x - size * picture) / sigma, x, end)
+    assert torch.allclose(estimator.estimate(0.5, 0.4, x), noise, atol=1e-5)  # nothing to foresee
+
+    estimator = Adaptive()
+    state = picture.clone()
+    for sigma, end, size in zip((1.0, 0.8, 0.6), (0.8, 0.6, 0.4), sizes, strict=True):
+        _observe(estimator, sigma, (state - size * picture) / sigma, state, end)
+    held = (state - 0.25 * picture) / 0.6
+    foreseen = estimator.estimate(0.4, 0.2, state)
+    truth = (state - 0.125 * picture) / 0.4
+    assert (foreseen - truth).norm() < (held - truth).norm()
+
+
+def test_pictures_of_a_batch_learn_each_for_itself() -> None:
+    together, alone = Adaptive(), Adaptive()
+    for seed, (sigma, end) in enumerate(((1.0, 0.8), (0.8, 0.6), (0.6, 0.4))):
+        velocity, x = _tensor(seed), _tensor(10 + seed)
+        _observe(together, sigma, velocity, x, end)
+        _observe(alone, sigma, velocity[:1], x[:1], end)
+
+    x = _tensor(20)
+    both = together.estimate(0.5, 0.4, x)
+    assert torch.allclose(both[:1], alone.estimate(0.5, 0.4, x[:1]), atol=1e-6)
+
+
+def test_asking_twice_at_one_level_keeps_what_was_learned() -> None:
+    once, twice = Adaptive(), Adaptive()
+    for seed, (sigma, end) in enumerate(((1.0, 0.8), (0.8, 0.6), (0.6, 0.4))):
+        velocity, x = _tensor(seed), _tensor(10 + seed)
+        _observe(once, sigma, velocity, x, end)
+        _observe(twice, sigma, velocity, x, 0.0)
+        _observe(twice, sigma, velocity, x, end)
+
+    assert torch.allclose(once.estimate(0.5, 0.4, x), twice.estimate(0.5, 0.4, x), atol=1e-6)
+
+
+@pytest.mark.parametrize("value", [0.0, 1e20, float("nan")])
+def test_what_teaches_nothing_gives_no_wild_estimate(value: float) -> None:
+    """All zeros, products that overflow, NaN from the model: coefficients stay within bounds."""
+    estimator = Adaptive()
+    for seed, (sigma, end) in enumerate(((1.0, 0.8), (0.8, 0.6))):
+        _observe(estimator, sigma, _tensor(seed) * value, _tensor(5) * value, end)
+    velocity = _tensor(7)
+    _observe(estimator, 0.6, velocity, _tensor(8), 0.4)
+
+    estimate = estimator.estimate(0.5, 0.4, velocity)
+    if value == value and value < 1.0:
+        assert torch.isfinite(estimate).all()
+    assert estimate.shape == velocity.shape
+
+
+def test_four_tensors_are_held_and_the_sampler_may_write_into_its_own() -> None:
+    schedule = Schedule(5, (0, 1, 2, 4), "adaptive")
+    cache = VelocityCache(schedule, SIGMAS)
+    x = _tensor(1)
+    for step in (0, 1, 2):
+        state = x.clone()
+        cache.observe(step, SIGMAS[step], state, _tensor(step + 5))
+        state.fill_(float("nan"))
+
+    estimate = cache.estimate(3, SIGMAS[3], x)
+    assert torch.isfinite(estimate).all()
+    assert cache.peak_bytes == 4 * x.nbytes
+    assert not torch.allclose(estimate, denoised_from_velocity(x, torch.zeros_like(x), 0.4))
+
+
+def test_a_schedule_says_its_estimator() -> None:
+    schedule = Schedule(5, (0, 2, 4), "adaptive")
+
+    assert Schedule.from_json(schedule.to_json()) == schedule
