@@ -44,7 +44,6 @@ SHORT_CONTESTANTS = (
     "fewer steps: deis",
     "fewer steps: res_multistep",
     "uniform steps, slope",
-    "LeMiCa's path (our re-implementation)",
 )
 """Those that need no tuning, and MeanCache."""
 

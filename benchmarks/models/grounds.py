@@ -18,7 +18,7 @@ from typing import Any
 from benchmarks.models.ground_model import FOLDER, GroundModel
 
 HARD = "-hard"
-ALWAYS_HARD = ("demo",)
+ALWAYS_HARD = ("demo", "latent", "unet")
 """Models that are measured at their hard guidance as well, unless names are asked for."""
 
 
@@ -34,7 +34,8 @@ def known() -> list[str]:
 
 def usual() -> list[str]:
     """Names of the grounds that are measured unless some are asked for, the hard ones first."""
-    return [*(name + HARD for name in ALWAYS_HARD), *known()]
+    listed = known()
+    return [*(name + HARD for name in ALWAYS_HARD if name in listed), *listed]
 
 
 def _weights(name: str) -> list[Path]:

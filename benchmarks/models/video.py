@@ -50,6 +50,6 @@ def build(host: Any) -> GroundModel:
     latent = torch.zeros(1, CHANNELS, FRAMES // TIME, SIZE // FOLD, SIZE // FOLD)
     return ground_model.build_from_folder(
         *(host, FOLDER / NAME, SHAPE, build_vae, latent),
-        **{"cfg": 3.0, "hard_cfg": 7.0, "shift": SHIFT},
+        **{"cfg": 3.0, "hard_cfg": 13.0, "shift": SHIFT},
         **{"sampler": "euler", "scheduler": "simple"},
     )
