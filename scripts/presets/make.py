@@ -37,8 +37,8 @@ PUBLISHED_PROVENANCE = (
     "anchor where quality matters."
 )
 GENERIC_PROVENANCE = (
-    "For flow-matching models that have no anchor of their own; not a calibration. Which steps run "
-    "the model is a guess: half the schedule that was calibrated on the small model that ships "
+    "A guess for flow-matching models that have no anchor of their own, not a calibration. Which "
+    "steps run the model is half the schedule that was calibrated on the small model that ships "
     "with the pack, half the mean of the published MeanCache schedules for Z-Image, Qwen-Image and "
     "Qwen-Image-2512, which spend more of their calls early. How skipped steps are estimated is "
     "learned in each run (the adaptive estimator). On small models it was closer to the full run "
