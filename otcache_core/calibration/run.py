@@ -136,7 +136,9 @@ class CalibrationRun:
         settings = self.settings
         return Schedule(
             *(settings.steps, of.computed_steps, settings.estimator),
-            *(_look_backs(self.table, of), self.sampling.sigmas, of.slope_gain, of.drift),
+            *(_look_backs(self.table, of), self.sampling.sigmas),
+            slope_gain=of.slope_gain,
+            drift=of.drift,
         )
 
     # Stage 2 and what follows

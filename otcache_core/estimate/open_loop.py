@@ -69,7 +69,7 @@ def _missing_from(t: int, known: Products, sigmas: NDArray[np.float64]) -> NDArr
     if t == 0:
         drift = drift_missing / drift_drift
         left = r_r - 2.0 * drift * d_r + drift**2 * d_d
-        return np.sqrt(np.maximum(left, 0.0)).mean(axis=0)[None]
+        return _size(left)[None]
     slope_slope = np.einsum("ps,pr->rs", weights, s_s) * (1.0 + RIDGE) + 1e-30
     both = np.einsum("ps,pr->rs", weights, d_s)
     slope_missing = np.einsum("ps,prs->rs", weights, s_r)
@@ -81,7 +81,13 @@ def _missing_from(t: int, known: Products, sigmas: NDArray[np.float64]) -> NDArr
         + drift**2 * d_d[:, :, None] + gain**2 * s_s[:, :, None]
         + 2.0 * drift * gain * d_s[:, :, None]
     )  # fmt: skip
-    return np.sqrt(np.maximum(left, 0.0)).mean(axis=0)
+    return _size(left)
+
+
+def _size(squares: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Mean over the runs, the first axis, of roots of squares that rounding may leave below 0."""
+    mean: NDArray[np.float64] = np.sqrt(np.maximum(squares, 0.0)).mean(axis=0)
+    return mean
 
 
 def _denoised(t: int, sigmas: NDArray[np.float64]) -> NDArray[np.float64]:

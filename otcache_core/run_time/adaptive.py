@@ -63,9 +63,10 @@ class Adaptive:
         self._last = _Computed(sigma, velocity, slope, denoised, factor)
         self._change = None
         if self._drift is not None and factor:
-            self._change = denoised * (self._drift * factor)
+            change = denoised * (self._drift * factor)
             if self._gain is not None and slope is not None:
-                self._change.addcmul_(slope, self._gain)
+                change.addcmul_(slope, self._gain)
+            self._change = change.to(denoised.dtype)  # coefficients are in float32
 
     def _learn(self, before: _Computed, slope: Tensor) -> None:
         """Fits the coefficients of the last edge to the slope that it had in truth."""

@@ -202,8 +202,9 @@ def _part(schedule: Schedule, offset: int, steps: int) -> Schedule:
     last = {steps - 1} if offset + steps <= schedule.computed_steps[-1] else set()
     nodes = tuple(sorted({0, *inside, *last}))
     edges = [known.get(t + offset, (1, 1.0, 0.0)) for t in nodes[:-1]]
-    look_back, gains, rates = zip(*edges, strict=True) if edges else ((), (), ())
-    drift = [rate * (end - t) for rate, (t, end) in zip(rates, pairwise(nodes), strict=True)]
+    gaps = [end - t for t, end in pairwise(nodes)]
     return Schedule(
-        steps, nodes, schedule.estimator, look_back, slope_gain=gains, drift=tuple(drift)
+        *(steps, nodes, schedule.estimator, tuple(look_back for look_back, _, _ in edges)),
+        slope_gain=tuple(gain for _, gain, _ in edges),
+        drift=tuple(rate * gap for (_, _, rate), gap in zip(edges, gaps, strict=True)),
     )

@@ -79,9 +79,7 @@ def as_preset(anchor: Anchor) -> Anchor:
     """The steps of an anchor for models that it was not made on: its coefficients are its own."""
 
     def steps_of(schedule: Schedule) -> Schedule:
-        return Schedule(
-            schedule.steps, schedule.computed_steps, "adaptive", sigmas=schedule.sigmas
-        )
+        return Schedule(schedule.steps, schedule.computed_steps, "adaptive", sigmas=schedule.sigmas)
 
     return replace(
         anchor, name=NAME, architecture="noise prediction",

@@ -10,8 +10,8 @@ from otcache_core.gaps import (
     gaps_from_steps,
     neighbours,
     steps_from_gaps,
+    unfitted,
     uniform_steps,
-    without_gains,
 )
 
 # From gaps to steps
@@ -81,8 +81,8 @@ def test_uniform_steps_are_a_schedule_for_any_budget() -> None:
             assert max(gaps) - min(gaps) <= 1 or (max(gaps) - min(gaps) == 2 and steps % 2 == 0)
 
 
-# The normal form of candidates. Edges of (0, 2, 3, 6, 9): the first has no slope before it, 2 -> 3
-# skips nothing, so only the gains of 3 -> 6 and 6 -> 9 change a run.
+# The normal form of candidates. Edges of (0, 2, 3, 6, 9): the first has no slope before it but may
+# drift, 2 -> 3 skips nothing, so the gains of 3 -> 6 and 6 -> 9 change a run, and three drifts.
 
 NODES = (0, 2, 3, 6, 9)
 
@@ -94,34 +94,63 @@ NODES = (0, 2, 3, 6, 9)
         (0.5, (1.0, 1.0, 0.5, 0.5)),  # one factor for all edges
         ((0.3, 0.4, 0.5, 0.6), (1.0, 1.0, 0.5, 0.6)),
         ([0.0, 0.0, 0.0, 2.0], (1.0, 1.0, 0.0, 2.0)),
-        ((1, 1, 0.512, 0.537), (1.0, 1.0, 0.5, 0.55)),  # a grid of 0.05
-        ((1, 1, 0.15, 0.35), (1.0, 1.0, 0.15, 0.35)),  # 3 * 0.05 is 0.15000000000000002
-        ((1, 1, -0.4, 2.3), (1.0, 1.0, 0.0, 2.0)),  # from 0 to 2
+        ((1, 1, 0.5124, 0.5376), (1.0, 1.0, 0.512, 0.538)),  # three decimals
+        ((1, 1, -0.4, -1.9996), (1.0, 1.0, -0.4, -2.0)),
+        ((1, 1, -2.3, 2.3), (1.0, 1.0, -2.0, 2.0)),  # from -2 to 2
     ],
 )
 def test_gains_in_their_normal_form(
     given: float | tuple[float, ...], kept: tuple[float, ...]
 ) -> None:
-    assert candidate(NODES, given) == Candidate(NODES, kept)
+    assert candidate(NODES, given) == Candidate(NODES, kept, (0.0,) * 4)
+
+
+@pytest.mark.parametrize(
+    ("given", "kept"),
+    [
+        (0.0, (0.0, 0.0, 0.0, 0.0)),
+        (0.25, (0.25, 0.0, 0.25, 0.25)),  # one share for all edges
+        ((0.3, 0.4, -0.5, 0.6), (0.3, 0.0, -0.5, 0.6)),
+        ((0.0126, 1, -0.0124, 0), (0.013, 0.0, -0.012, 0.0)),  # three decimals
+        ((-2.3, 9, 2.3, 1e9), (-2.0, 0.0, 2.0, 2.0)),  # from -2 to 2
+    ],
+)
+def test_drifts_in_their_normal_form(
+    given: float | tuple[float, ...], kept: tuple[float, ...]
+) -> None:
+    assert candidate(NODES, drift=given) == Candidate(NODES, (1.0,) * 4, kept)
+
+
+def test_nothing_is_minus_nothing() -> None:
+    """-0.0 equals 0.0 but is written otherwise, and keys of studies are written."""
+    of = candidate(NODES, -0.0001, -0.0001)
+
+    assert repr(of) == repr(Candidate(NODES, (1.0, 1.0, 0.0, 0.0), (0.0, 0.0, 0.0, 0.0)))
 
 
 def test_the_normal_form_stays_as_it_is() -> None:
     random = np.random.default_rng(2)
     for _ in range(500):
-        once = candidate(NODES, random.uniform(-0.5, 2.5, 4).tolist())
+        gains, drifts = random.uniform(-2.5, 2.5, (2, 4)).tolist()
+        once = candidate(NODES, gains, drifts)
 
-        assert candidate(once.computed_steps, once.slope_gain) == once
-        assert all(0.0 <= gain <= 2.0 for gain in once.slope_gain)
+        assert candidate(once.computed_steps, once.slope_gain, once.drift) == once
+        assert all(-2.0 <= value <= 2.0 for value in (*once.slope_gain, *once.drift))
 
 
 def test_equal_runs_are_equal_candidates() -> None:
-    assert len({candidate(NODES, (0.1, 0.2, 0.5, 0.5)), candidate(list(NODES), 0.49)}) == 1  # type: ignore[arg-type]
+    gains, drifts = (0.1, 0.2, 0.5, 0.5), (0.1, 0.7, 0.1, 0.1)
+    same = candidate(list(NODES), 0.5004, 0.0996)  # type: ignore[arg-type]
+
+    assert len({candidate(NODES, gains, drifts), same}) == 1
 
 
 @pytest.mark.parametrize("count", [3, 5])
-def test_gains_of_other_edges_are_refused(count: int) -> None:
+def test_coefficients_of_other_edges_are_refused(count: int) -> None:
     with pytest.raises(ValueError, match="zip"):
         candidate(NODES, (1.0,) * count)
+    with pytest.raises(ValueError, match="zip"):
+        candidate(NODES, 1.0, (0.0,) * count)
 
 
 # Neighbours
@@ -166,22 +195,23 @@ def test_runs_of_steps_move_together() -> None:
     assert (0, 4, 8, 13, 17, 20) in {near.computed_steps for near in neighbours(of)}
 
 
-def test_without_gains_only_the_steps_are_left() -> None:
-    assert without_gains(candidate((0, 3, 6, 9), 0.5)) == candidate((0, 3, 6, 9))
+def test_unfitted_only_the_steps_are_left() -> None:
+    assert unfitted(candidate((0, 3, 6, 9), 0.5, 0.25)) == candidate((0, 3, 6, 9))
 
 
-def test_neighbours_keep_the_gains_that_still_count() -> None:
-    of = candidate((0, 2, 4, 6), (1.0, 0.5, 0.75))
+def test_neighbours_keep_the_coefficients_that_still_count() -> None:
+    of = candidate((0, 2, 4, 6), (1.0, -0.5, 0.75), (0.1, 0.2, -0.3))
 
-    gains = {near.computed_steps: near.slope_gain for near in neighbours(of)}
+    edges = {near.computed_steps: (near.slope_gain, near.drift) for near in neighbours(of)}
 
-    assert gains == {
-        (0, 1, 4, 6): (1.0, 0.5, 0.75),
-        (0, 2, 3, 6): (1.0, 1.0, 0.75),  # 2 -> 3 skips nothing any more
-        (0, 1, 3, 6): (1.0, 0.5, 0.75),
-        (0, 3, 4, 6): (1.0, 1.0, 0.75),
-        (0, 2, 5, 6): (1.0, 0.5, 1.0),
-        (0, 3, 5, 6): (1.0, 0.5, 1.0),
+    # What skips nothing any more has neither.
+    assert edges == {
+        (0, 1, 4, 6): ((1.0, -0.5, 0.75), (0.0, 0.2, -0.3)),
+        (0, 2, 3, 6): ((1.0, 1.0, 0.75), (0.1, 0.0, -0.3)),
+        (0, 1, 3, 6): ((1.0, -0.5, 0.75), (0.0, 0.2, -0.3)),
+        (0, 3, 4, 6): ((1.0, 1.0, 0.75), (0.1, 0.0, -0.3)),
+        (0, 2, 5, 6): ((1.0, -0.5, 1.0), (0.1, 0.2, 0.0)),
+        (0, 3, 5, 6): ((1.0, -0.5, 1.0), (0.1, 0.2, 0.0)),
     }
 
 
@@ -189,14 +219,14 @@ def test_neighbours_are_distinct_candidates_in_their_normal_form() -> None:
     random = np.random.default_rng(3)
     for _ in range(200):
         inner = np.sort(random.choice(np.arange(1, 19), 5, replace=False)).tolist()
-        of = candidate((0, *inner, 19), random.uniform(0, 2, 6).tolist())
+        of = candidate((0, *inner, 19), *random.uniform(-2, 2, (2, 6)).tolist())
 
         found = list(neighbours(of))
 
         assert of not in found
         assert len(set(found)) == len(found)
         for near in found:
-            assert near == candidate(near.computed_steps, near.slope_gain)
+            assert near == candidate(near.computed_steps, near.slope_gain, near.drift)
             pairs_of_steps = zip(near.computed_steps, of.computed_steps, strict=True)
             moves = {a - b for a, b in pairs_of_steps} - {0}
             assert len(moves) == 1

@@ -11,13 +11,14 @@ from otcache_core.documents.anchor import Anchor, Sampling
 from otcache_core.documents.schedule import ESTIMATORS, Schedule
 from otcache_core.drawing.schedule_plot import render_schedule
 from otcache_core.errors import OTCacheError
-from otcache_core.gaps import candidate
+from otcache_core.gaps import Candidate, candidate
 from otcache_core.projection import REACH, project_to_steps
 from otcache_core.transport import (
     MAX_RHO,
     RESOLUTION,
-    gain_curve,
-    gains_of_edges,
+    coefficient_curves,
+    curves_at,
+    edges_along,
     geodesic_weights,
     predict_schedule,
     realise,
@@ -337,7 +338,7 @@ def test_neighbouring_schedules_decide() -> None:
 
 
 def test_three_schedules_come_back_as_they_are_stored() -> None:
-    middle = Schedule(17, (0, 1, 4, 9, 16), slope_gain=(1.0, 0.5, 0.5, 0.25))
+    middle = Schedule(17, (0, 1, 4, 9, 16), slope_gain=(1.0, 0.5, -0.5, 0.25), drift=(0.1,) * 4)
     anchor = Anchor("m", "Flux", BENT, LINE, middle=middle)
 
     for stored in (LINE, middle, BENT):
@@ -369,51 +370,88 @@ def test_a_prediction_between_middle_and_reference_by_hand() -> None:
     assert below[2] < 8
 
 
-# Gains
+# Coefficients of edges
 
 
-def test_a_gain_curve_by_hand() -> None:
-    """Each step has the gain of the edge it lies in; the last one begins none."""
-    schedule = Schedule(7, (0, 2, 3, 6), slope_gain=(1.0, 0.25, 0.5))
+def test_curves_by_hand() -> None:
+    """Each step has the gain of the edge it lies in and its drift per share of the run; the last
+    step begins none."""
+    schedule = Schedule(7, (0, 2, 3, 6), slope_gain=(1.0, 0.25, -0.5), drift=(0.2, 0.0, -0.6))
 
-    assert gain_curve(schedule, 7).tolist() == [1.0, 1.0, 0.25, 0.5, 0.5, 0.5, 1.0]
+    gains, rates = coefficient_curves(schedule, 7)
 
-
-def test_a_gain_curve_of_another_step_count_by_hand() -> None:
-    schedule = Schedule(3, (0, 1, 2), slope_gain=(1.0, 0.5))
-
-    # 1, 0.5, 1 at progress 0, 1/2, 1; half way between them
-    assert gain_curve(schedule, 5).tolist() == [1.0, 0.75, 0.5, 0.75, 1.0]
-    assert gain_curve(schedule, 2).tolist() == [1.0, 1.0]
+    assert gains.tolist() == [1.0, 1.0, 0.25, -0.5, -0.5, -0.5, 1.0]
+    # Edges are 2/6, 1/6 and 3/6 of the run: 0.2 / (2/6), 0, -0.6 / (3/6).
+    assert rates == pytest.approx([0.6, 0.6, 0.0, -1.2, -1.2, -1.2, 0.0])
 
 
-def test_gains_of_edges_by_hand() -> None:
-    curve = np.array([9.0, 9.0, 9.0, 0.5, 9.0, 0.2, 0.6, 0.77, 9.0, 0.513, 9.0])
+def test_a_tail_follows_the_plain_slope() -> None:
+    schedule = Schedule(7, (0, 2, 4), slope_gain=(1.0, 0.5), drift=(0.3, 0.3))
 
-    # The first edge has no slope before it, 2 -> 4 skips 3, 4 -> 8 skips 5 to 7 with a mean of
-    # 0.523, and 8 -> 10 skips 9; all on a grid of 0.05.
-    assert gains_of_edges(curve, (0, 2, 4, 8, 10)) == (1.0, 0.5, 0.5, 0.5)
-    # 2 -> 3 skips nothing; 3 -> 10 skips 4 to 9: 20.083 / 6 is above 2.
-    assert gains_of_edges(curve, (0, 2, 3, 10)) == (1.0, 1.0, 2.0)
-    assert gains_of_edges(curve[:1], (0,)) == ()
+    gains, rates = coefficient_curves(schedule, 7)
+
+    assert (gains[4:].tolist(), rates[4:].tolist()) == ([1.0] * 3, [0.0] * 3)
+    assert (gains[3], rates[3]) == (0.5, pytest.approx(0.9))
 
 
-def test_edges_of_their_own_schedule_have_their_own_gains() -> None:
+def test_curves_of_another_step_count_by_hand() -> None:
+    schedule = Schedule(3, (0, 1, 2), slope_gain=(1.0, 0.5), drift=(0.25, -0.5))
+
+    # Gains 1, 0.5, 1 and rates 0.5, -1, 0 at progress 0, 1/2, 1; half way between them
+    assert coefficient_curves(schedule, 5).tolist() == [
+        [1.0, 0.75, 0.5, 0.75, 1.0],
+        [0.5, -0.25, -1.0, -0.5, 0.0],
+    ]
+    assert coefficient_curves(schedule, 2).tolist() == [[1.0, 1.0], [0.5, 0.0]]
+
+
+def test_edges_along_curves_by_hand() -> None:
+    gains = [9.0, 9.0, 9.0, 0.5, 9.0, 0.2, -0.6, 0.7, 9.0, 0.5134, 9.0]
+    rates = [9.0, 0.5, 9.0, -0.3, 9.0, 0.1, 0.2, 0.6, 9.0, -9.0, 9.0]
+    curves = np.array([gains, rates])
+
+    # The first edge has no slope before it; 2 -> 4 skips 3, 4 -> 8 skips 5 to 7 with means of 0.1
+    # and 0.3, and 8 -> 10 skips 9. They are 2, 2, 4 and 2 tenths of the run; three decimals, and
+    # -9 * 0.2 is within 2.
+    assert edges_along(curves, (0, 2, 4, 8, 10)) == Candidate(
+        (0, 2, 4, 8, 10), (1.0, 0.5, 0.1, 0.513), (0.1, -0.06, 0.12, -1.8)
+    )
+    # 2 -> 3 skips nothing; 3 -> 10 skips 4 to 9, with sums of 18.8134 and 9.9: gains end at 2, and
+    # the drift is 9.9 / 6 * 0.7.
+    assert edges_along(curves, (0, 2, 3, 10)) == Candidate(
+        (0, 2, 3, 10), (1.0, 1.0, 2.0), (0.1, 0.0, 1.155)
+    )
+    assert edges_along(curves[:, :1], (0,)) == candidate((0,))
+
+
+def _coefficients(random: np.random.Generator, nodes: Nodes) -> Candidate:
+    return candidate(nodes, *random.uniform(-2, 2, (2, len(nodes) - 1)).tolist())
+
+
+def _with_coefficients(random: np.random.Generator, of: Schedule) -> Schedule:
+    edges = _coefficients(random, of.computed_steps)
+    return replace(of, slope_gain=edges.slope_gain, drift=edges.drift)
+
+
+def test_edges_along_the_curves_of_their_own_schedule_have_their_own_coefficients() -> None:
     random = np.random.default_rng(8)
     for _ in range(300):
         steps = int(random.integers(4, 60))
         nodes = _random_nodes(random, int(random.integers(2, steps)), steps)
-        gains = candidate(nodes, random.uniform(0, 2, len(nodes) - 1).tolist()).slope_gain
+        edges = _coefficients(random, nodes)
+        schedule = Schedule(steps, nodes, slope_gain=edges.slope_gain, drift=edges.drift)
 
-        curve = gain_curve(Schedule(steps, nodes, slope_gain=gains), steps)
-
-        assert gains_of_edges(curve, nodes) == gains
+        assert edges_along(coefficient_curves(schedule, steps), nodes) == edges
 
 
-def test_a_blend_of_gains_by_hand() -> None:
-    """17 steps, budget 5 between 3 and 9, a third of the way: gains 2/3 and 1/3."""
-    line = Schedule(17, (0, 8, 16), slope_gain=(1.0, 0.45))
-    bent = Schedule(17, BENT.computed_steps, slope_gain=(1.0,) * 4 + (0.2, 0.4, 0.6, 0.8))
+def test_a_blend_of_coefficients_by_hand() -> None:
+    """17 steps, budget 5 between 3 and 9, a third of the way: shares of 2/3 and 1/3."""
+    line = Schedule(17, (0, 8, 16), slope_gain=(1.0, 0.45), drift=(0.32, -0.16))
+    bent = Schedule(
+        *(17, BENT.computed_steps),
+        slope_gain=(1.0,) * 4 + (0.2, 0.4, 0.6, 0.8),
+        drift=(0.0,) * 4 + (0.1, 0.0, 0.4, -0.2),
+    )
 
     schedule = predict_schedule(Anchor("m", "Flux", bent, line), 5, rho=1.0).schedule
 
@@ -421,90 +459,136 @@ def test_a_blend_of_gains_by_hand() -> None:
     # 0 -> 3 has no slope before it; 3 -> 6 skips 4 and 5: (2 * 1 + 0.2) / 3 = 0.733.
     # 6 -> 10 skips 7 with (2 * 1 + 0.4) / 3 = 0.8, 8 and 9 with (2 * 0.45 + 0.6) / 3 = 0.5: 0.6.
     # 10 -> 16 skips 11 with 0.5, 12 to 15 with (2 * 0.45 + 0.8) / 3 = 0.567: 0.553.
-    # All on a grid of 0.05.
-    assert schedule.slope_gain == (1.0, 0.75, 0.6, 0.55)
+    assert schedule.slope_gain == (1.0, 0.733, 0.6, 0.553)
+    # Rates are 0.64 and -0.32 on the halves of the line; 0.8, 0, 1.6, -0.8 from 4, 6, 8, 12 on.
+    # 0 -> 3 skips 1 and 2 with (2 * 0.64 + 0) / 3 = 0.427, times 3/16.
+    # 3 -> 6 skips 4 and 5 with (2 * 0.64 + 0.8) / 3 = 0.693, times 3/16.
+    # 6 -> 10 skips 7 with 0.427, 8 and 9 with (-2 * 0.32 + 1.6) / 3 = 0.32: 0.356, times 4/16.
+    # 10 -> 16 skips 11 with 0.32, 12 to 15 with (-2 * 0.32 - 0.8) / 3 = -0.48: -0.32, times 6/16.
+    assert schedule.drift == (0.08, 0.13, 0.089, -0.12)
 
 
-def test_gains_come_from_fitted_schedules_and_steps_do_not() -> None:
-    low = Schedule(17, (0, 8, 16), slope_gain=(1.0, 0.4))
+def test_coefficients_come_from_fitted_schedules_and_steps_do_not() -> None:
+    low = Schedule(17, (0, 8, 16), slope_gain=(1.0, 0.4), drift=(0.0, 0.08))
     high = Schedule(17, (0, 2, 4, 6, 8, 10, 12, 14, 16))
     plain = Anchor("m", "Flux", high, low)
     nodes = predict_schedule(plain, 5).schedule.computed_steps
-    fitted = Schedule(17, nodes, slope_gain=(1.0, 0.1, 0.2, 0.3))
-    elsewhere = Schedule(17, (0, 1, 2, 3, 16), slope_gain=(1.0, 1.0, 1.0, 0.2))
-
-    assert predict_schedule(replace(plain, fitted=(fitted,)), 5).schedule.slope_gain == (
-        *(1.0, 0.1, 0.2, 0.3),
+    fitted = Schedule(17, nodes, slope_gain=(1.0, 0.1, -0.2, 0.3), drift=(0.5, -0.017, 0.333, 2.0))
+    elsewhere = Schedule(
+        17, (0, 1, 2, 3, 16), slope_gain=(1.0, 1.0, 1.0, 0.2), drift=(0.0, 0.0, 0.0, 1.3)
     )
+
+    assert predict_schedule(replace(plain, fitted=(fitted,)), 5).schedule == fitted
     moved = predict_schedule(replace(plain, fitted=(elsewhere,)), 5).schedule
     assert (moved.computed_steps, set(moved.slope_gain[2:])) == (nodes, {0.2})
-    # Half way from 3 to 5 the gains are half way, too.
+    # 1.3 over 13 steps: 0.1 a step
+    assert moved.drift[2:] == pytest.approx([0.1 * gap for gap in moved.gaps[2:]])
+    # Half way from 3 to 5 the coefficients are half way, too.
     between = predict_schedule(replace(plain, fitted=(fitted,)), 4, rho=1.0).schedule
     assert 0.3 <= between.slope_gain[-1] <= 0.4
+    rates = [2.0 / fitted.gaps[-1], 0.01]  # the gap of the other is 8
+    assert between.drift[-1] == pytest.approx(np.mean(rates) * between.gaps[-1], abs=0.001)
 
 
-def test_gains_fade_out_towards_the_full_schedule() -> None:
-    """The full schedule skips nothing: its gain is 1 everywhere, as the plain slope's."""
-    low = Schedule(101, (0, 50, 100), slope_gain=(1.0, 0.0))
-    high = Schedule(101, (0, 25, 50, 75, 100), slope_gain=(1.0, 0.0, 0.0, 0.0))
+def test_fitted_coefficients_come_back_exactly() -> None:
+    """At every budget whose steps are those that were fitted, whatever is known elsewhere."""
+    for random, plain in _random_anchors(300, seed=11):
+        low, high = (_with_coefficients(random, s) for s in (plain.anchor, plain.reference))
+        anchor = replace(plain, anchor=low, reference=high)
+        between = [b for b in range(low.budget + 1, anchor.steps) if b != high.budget][::3]
+        fitted = tuple(
+            _with_coefficients(random, predict_schedule(anchor, b).schedule) for b in between[:16]
+        )
+
+        again = replace(anchor, fitted=fitted)
+
+        for known in (low, *fitted, high):
+            assert predict_schedule(again, known.budget).schedule == known
+
+
+def test_coefficients_fade_out_towards_the_full_schedule() -> None:
+    """The full schedule skips nothing: its gain is 1 and its drift 0 everywhere, the plain slope's.
+
+    Drifts are compared by rate: edges become shorter, too.
+    """
+    low = Schedule(101, (0, 50, 100), slope_gain=(1.0, 0.0), drift=(0.4, 0.4))
+    high = Schedule(101, (0, 25, 50, 75, 100), slope_gain=(1.0,) + (0.0,) * 3, drift=(0.2,) * 4)
     anchor = Anchor("m", "Flux", high, low)
 
-    means = []
+    gains, rates = [], []
     for budget in (5, 6, 10, 20, 40, 50):
         schedule = predict_schedule(anchor, budget, rho=1.0).schedule
-        skipping = [g for g, gap in zip(schedule.slope_gain, schedule.gaps, strict=True) if gap > 1]
-        means.append(np.mean(skipping[1:]))
+        skipping = [edge for edge, gap in enumerate(schedule.gaps) if edge and gap > 1]
+        gains.append(np.mean([schedule.slope_gain[edge] for edge in skipping]))
+        rates.append(np.mean([schedule.drift[e] / schedule.gaps[e] for e in skipping]))
 
-    assert means[0] == 0.0
-    assert means == sorted(means)
-    assert means[-1] > 0.5
+    assert (gains[0], rates[0]) == (0.0, pytest.approx(0.2 / 25))
+    assert gains == sorted(gains)
+    assert rates == sorted(rates, reverse=True)
+    assert gains[-1] > 0.4
+    assert rates[-1] < 0.6 * rates[0]
+
+
+def test_the_full_schedule_has_the_plain_slope() -> None:
+    for random, plain in _random_anchors(100, seed=12):
+        low, high = (_with_coefficients(random, s) for s in (plain.anchor, plain.reference))
+        anchor = replace(plain, anchor=low, reference=high)
+        for steps in {anchor.steps, int(random.integers(2, 121))}:
+            if steps == high.budget:  # all of a shorter run
+                continue
+            gains, rates = curves_at(anchor, steps, steps)
+            assert (set(gains.tolist()), set(rates.tolist())) == ({1.0}, {0.0})
+            schedule = predict_schedule(anchor, steps, steps=steps).schedule
+            assert set(schedule.slope_gain) <= {1.0}
+            assert set(schedule.drift) <= {0.0}
 
 
 def test_plain_anchors_predict_the_plain_slope() -> None:
     for _, anchor in _random_anchors(200, seed=9):
         for budget in range(anchor.anchor.budget, anchor.steps + 1, 7):
-            assert set(predict_schedule(anchor, budget).schedule.slope_gain) <= {1.0}
+            schedule = predict_schedule(anchor, budget).schedule
+            assert set(schedule.slope_gain) <= {1.0}
+            assert set(schedule.drift) <= {0.0}
 
 
-def test_gains_of_any_prediction_are_in_their_normal_form() -> None:
+def test_coefficients_of_any_prediction_are_in_their_normal_form() -> None:
     for random, plain in _random_anchors(500, seed=10):
-        low, high = (
-            Schedule(
-                s.steps, s.computed_steps,
-                slope_gain=candidate(
-                    s.computed_steps, random.uniform(0, 2, s.budget - 1).tolist()
-                ).slope_gain,
-            )
-            for s in (plain.anchor, plain.reference)
-        )  # fmt: skip
+        low, high = (_with_coefficients(random, s) for s in (plain.anchor, plain.reference))
         anchor = Anchor("m", "Flux", high, low)
         steps = int(random.integers(2, 121))
         budget = int(random.integers(min(low.budget, steps), steps + 1))
 
         schedule = predict_schedule(anchor, budget, steps=steps).schedule
 
-        assert len(schedule.slope_gain) == budget - 1
+        assert len(schedule.slope_gain) == len(schedule.drift) == budget - 1
         if budget not in (low.budget, high.budget):
-            of = candidate(schedule.computed_steps, schedule.slope_gain)
-            assert of.slope_gain == schedule.slope_gain
+            of = candidate(schedule.computed_steps, schedule.slope_gain, schedule.drift)
+            assert (of.slope_gain, of.drift) == (schedule.slope_gain, schedule.drift)
 
 
-def test_below_the_anchor_its_gains_hold() -> None:
-    low = Schedule(50, ANCHOR, slope_gain=(1.0,) + (0.5,) * 6)
+def test_below_the_anchor_its_coefficients_hold() -> None:
+    """Gains as they are, drifts by what an edge spans: 0.02 a step."""
+    drift = tuple(0.02 * (after - node) for node, after in itertools.pairwise(ANCHOR))
+    low = Schedule(50, ANCHOR, slope_gain=(1.0,) + (0.5,) * 6, drift=drift)
     anchor = Anchor("m", "Flux", Schedule(50, REFERENCE), low)
 
     schedule = predict_schedule(anchor, 5, below_anchor=True).schedule
 
-    gaps = schedule.gaps[1:]
-    assert schedule.slope_gain[1:] == tuple(0.5 if gap > 1 else 1.0 for gap in gaps)
+    gaps = schedule.gaps
+    assert schedule.slope_gain[1:] == tuple(0.5 if gap > 1 else 1.0 for gap in gaps[1:])
+    assert schedule.drift == pytest.approx([0.02 * gap if gap > 1 else 0.0 for gap in gaps])
+    assert sum(schedule.drift) > 0.9
 
 
-def test_gains_are_retimed_with_their_edges() -> None:
-    schedule = Schedule(11, (0, 2, 4, 10), slope_gain=(1.0, 0.5, 0.25))
+def test_coefficients_are_retimed_with_their_edges() -> None:
+    """An edge spans the same share of the run, so it drifts as far."""
+    gains, drifts = (1.0, 0.5, -0.25), (0.1, -0.2, 0.3)
+    schedule = Schedule(11, (0, 2, 4, 10), slope_gain=gains, drift=drifts)
 
-    assert retime(schedule, 21).slope_gain == (1.0, 0.5, 0.25)
-    assert retime(schedule, 6) == Schedule(6, (0, 1, 2, 5), slope_gain=(1.0, 0.5, 0.25))
-    assert retime(schedule, 3) == Schedule(3, (0, 1, 2), slope_gain=(1.0, 0.5))
+    again = retime(schedule, 21)
+    assert (again.slope_gain, again.drift) == (gains, drifts)
+    assert retime(schedule, 6) == Schedule(6, (0, 1, 2, 5), slope_gain=gains, drift=drifts)
+    assert retime(schedule, 3) == Schedule(3, (0, 1, 2), slope_gain=gains[:2], drift=drifts[:2])
 
 
 # Below the anchor

@@ -2,6 +2,7 @@ import itertools
 import math
 from collections import Counter
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -19,13 +20,15 @@ from otcache_core.calibration.calibrate import (
     Settings,
     calibrate,
 )
+from otcache_core.calibration.cost import calibration_cost
 from otcache_core.calibration.full_runs import FullRun, FullRuns, state_elements
-from otcache_core.calibration.run import CalibrationRun
+from otcache_core.calibration.memo import PrefixMemo
+from otcache_core.calibration.run import CalibrationRun, fit_prompts
 from otcache_core.calibration.warm_starts import Graphs
 from otcache_core.documents.anchor import Anchor, Sampling, load_anchor, save_anchor
-from otcache_core.documents.schedule import ESTIMATORS, Schedule
+from otcache_core.documents.schedule import CALIBRATED_ESTIMATORS, Schedule
 from otcache_core.errors import EvaluationError, OTCacheError
-from otcache_core.estimate.gain_fit import State
+from otcache_core.estimate.edge_fit import State
 from otcache_core.gaps import Candidate, candidate, uniform_steps
 from otcache_core.run_time.velocity import VelocityCache
 from otcache_core.search.anchor_search import SearchSettings
@@ -49,10 +52,20 @@ class Analytic(Runner):
 
     The data are Gaussian around each point with a deviation of 1/2. The loss is the true error of
     the final state, so the "picture" holds that state, byte by byte.
+
+    Args:
+        prompts: How many there are; each is a start of its own.
+        sigmas: Noise levels of a run.
+        memo: Keeps model calls that runs share; without one each run makes all of its own.
     """
 
-    def __init__(self, prompts: int = PROMPTS) -> None:
-        self.prompts = prompts
+    def __init__(
+        self,
+        prompts: int = PROMPTS,
+        sigmas: tuple[float, ...] = SIGMAS,
+        memo: PrefixMemo | None = None,
+    ) -> None:
+        self.prompts, self.sigmas, self.memo = prompts, sigmas, memo
         self.model_calls = 0
         self.asked: list[tuple[Schedule, int]] = []
         self.arrived: list[tuple[Schedule, int, int]] = []
@@ -68,39 +81,42 @@ class Analytic(Runner):
     def _sample(
         self,
         prompt: int,
-        recorder: TrajectoryRecorder | None,
-        cache: VelocityCache | None,
-        until: int = STEPS,
+        recorder: TrajectoryRecorder | None = None,
+        schedule: Schedule | None = None,
+        until: int | None = None,
     ) -> Tensor:
         x = torch.randn(36, generator=torch.Generator().manual_seed(prompt), dtype=torch.float64)
-        for i, sigma in enumerate(SIGMAS[:until]):
+        cache = None if schedule is None else VelocityCache(schedule, self.sigmas)
+        memo = self.memo.for_run(prompt, schedule) if self.memo and schedule else None
+        for i, sigma in enumerate(self.sigmas[:-1][:until]):
             if cache is not None and not cache.must_compute(i, x):
                 denoised = cache.estimate(i, sigma, x)
             else:
-                denoised = self._denoised(x, sigma)
+                predict = partial(self._denoised, x, sigma)
+                denoised = predict() if memo is None else memo(i, x, predict)
                 if cache is not None:
                     cache.observe(i, sigma, x, denoised)
                 if recorder is not None:
                     recorder.add(x, denoised)
-            x = x + (x - denoised) / sigma * (SIGMAS[i + 1] - sigma)
+            x = x + (x - denoised) / sigma * (self.sigmas[i + 1] - sigma)
         return x
 
     def full_run(self, prompt: int) -> tuple[Trajectory, NDArray[np.uint8]]:
         self.ran_in_full.append(prompt)
-        recorder = TrajectoryRecorder(SIGMAS)
-        state = self._sample(prompt, recorder, None)
+        recorder = TrajectoryRecorder(self.sigmas)
+        state = self._sample(prompt, recorder)
         # 36 numbers of 8 bytes
         return recorder.finish(), state.numpy().view(np.uint8).reshape(1, 8, 12, 3)
 
     def loss(self, schedule: Schedule, prompt: int, reference: NDArray[np.uint8]) -> float:
         self.asked.append((schedule, prompt))
-        state = self._sample(prompt, None, VelocityCache(schedule, SIGMAS)).numpy()
+        state = self._sample(prompt, None, schedule).numpy()
         full = np.ascontiguousarray(reference).reshape(-1).view(np.float64)
         return float(np.abs(state - full).mean())
 
     def state_at(self, schedule: Schedule, prompt: int, step: int) -> State:
         self.arrived.append((schedule, prompt, step))
-        return state_elements(self._sample(prompt, None, VelocityCache(schedule, SIGMAS), step))
+        return state_elements(self._sample(prompt, None, schedule, step))
 
     def remembered_runs(self, budget: int) -> int:
         return 100
@@ -112,14 +128,14 @@ class Analytic(Runner):
 
 
 def _calibrate(
-    runner: Runner, settings: Settings = SETTINGS, **options: Any
+    runner: Analytic, settings: Settings = SETTINGS, **options: Any
 ) -> tuple[Anchor, Report]:
     return calibrate(
         runner,
         settings,
         name="two points",
         architecture="Analytic",
-        sampling=Sampling("euler", "power", sigmas=SIGMAS),
+        sampling=Sampling("euler", "power", sigmas=runner.sigmas),
         **options,
     )
 
@@ -133,10 +149,12 @@ def _graphs(estimator: str) -> Graphs:
 
 def _schedule(anchor: Anchor, of: Candidate) -> Schedule:
     edges = anchor.look_back_for(of.computed_steps, STEPS)
-    return Schedule(STEPS, of.computed_steps, anchor.estimator, edges, SIGMAS, of.slope_gain)
+    return Schedule(
+        *(STEPS, of.computed_steps, anchor.estimator, edges, SIGMAS, of.slope_gain, of.drift)
+    )
 
 
-@pytest.fixture(scope="module", params=ESTIMATORS)
+@pytest.fixture(scope="module", params=CALIBRATED_ESTIMATORS)
 def calibrated(request: pytest.FixtureRequest) -> tuple[Analytic, Anchor, Report]:
     runner = Analytic()
     anchor, report = _calibrate(runner, replace(SETTINGS, estimator=request.param))
@@ -173,11 +191,17 @@ def test_stage_one_decides_reference_and_warm_starts(calibrated: Calibrated) -> 
     _, anchor, report = calibrated
     graphs = _graphs(anchor.estimator)
 
-    assert anchor.reference.computed_steps == graphs.path(9)
+    # Of the kinds of paths, the one that does better at the anchor's budget goes on.
+    tried = {path: [] for path in graphs.paths(4)}  # type: ignore[var-annotated]
+    for trial in report.search.trials:
+        tried.get(trial.candidate.computed_steps, []).append(trial.loss)
+    kind = min(range(len(tried)), key=lambda k: min(tried[graphs.paths(4)[k]]))
+    assert anchor.reference.computed_steps == graphs.paths(9)[kind]
+    assert len(tried) == (2 if anchor.estimator == "slope" else 1)
     path, *others = graphs.candidates(4)
     first, *rest = (trial.candidate for trial in report.search.trials)
     assert first == path
-    # With the slope, each comes with the gains that go with its steps.
+    # With the slope, each comes with the coefficients that go with its steps.
     assert {of.computed_steps for of in others} <= {of.computed_steps for of in rest}
     assert anchor.look_back_table == graphs.look_back_table()
 
@@ -193,15 +217,16 @@ def test_look_backs_follow_the_table(calibrated: Calibrated) -> None:
         assert set(anchor.reference.look_back) != {1}
 
 
-def test_gains_are_fitted_for_the_slope_alone(calibrated: Calibrated) -> None:
+def test_edges_are_fitted_for_the_slope_alone(calibrated: Calibrated) -> None:
     runner, anchor, _ = calibrated
 
-    gains = {gain for schedule, _ in runner.asked for gain in schedule.slope_gain}
-    assert (len(gains) > 3) == (anchor.estimator == "slope")
-    assert (gains == {1.0}) == (anchor.estimator != "slope")
+    for name, plain in (("slope_gain", 1.0), ("drift", 0.0)):
+        values = {value for schedule, _ in runner.asked for value in getattr(schedule, name)}
+        assert (len(values) > 3) == (anchor.estimator == "slope")
+        assert (values == {plain}) == (anchor.estimator != "slope")
 
 
-def test_gains_are_fitted_at_every_budget_that_was_not_searched(calibrated: Calibrated) -> None:
+def test_edges_are_fitted_at_every_budget_that_was_not_searched(calibrated: Calibrated) -> None:
     _, anchor, _ = calibrated
 
     expected = [5, 6, 7, 8, 11] if anchor.estimator == "slope" else []
@@ -394,7 +419,8 @@ def test_every_better_anchor_is_handed_out_on_the_way() -> None:
     losses = [trial.loss for trial in report.search.trials if trial.complete]
     assert best == [v for v, _ in itertools.groupby(itertools.accumulate(losses, min))]
     assert better[-1].anchor.computed_steps == anchor.anchor.computed_steps
-    assert better[-1].reference.computed_steps == anchor.reference.computed_steps
+    # The kind of the reference's path is decided in the end.
+    assert better[-1].reference.computed_steps == _graphs("slope").path(9)
     # 16 calls for each full run, those of the fitted warm start, 4 for each prompt of the one trial
     calls = better[0].calibration.model_calls
     assert PROMPTS * (16 + 4) <= calls < anchor.calibration.model_calls
@@ -620,6 +646,7 @@ def test_defaults_are_the_papers() -> None:
     assert (settings.search.trials, settings.search.patience) == (200, 50)
     assert (settings.rho_budget, settings.curve_budgets) == (11, (8, 11, 15, 20, 26))
     assert settings.fitted_budgets == (*range(8, 21), 26)
+    assert settings.most_tail == 0
 
 
 @pytest.mark.parametrize(
@@ -637,11 +664,25 @@ def test_measured_budgets_by_hand(low: int, high: int, rho: int, curve: tuple[in
     assert (settings.rho_budget, settings.curve_budgets) == (rho, curve)
 
 
+@pytest.mark.parametrize("most", [13, 16, 100])
+def test_all_budgets_are_fitted_where_there_are_no_more(most: int) -> None:
+    """13 budgets from 8 to 20; spaced in proportion and rounded, 18 would not be among them."""
+    settings = Settings(most_fitted=most)
+
+    assert settings.fitted_budgets == (*range(8, 21), 26)
+    # 12, each 2.5^(1/11) = 1.087 times the one before: from 12.2 on some are left out.
+    few = replace(settings, most_fitted=12).fitted_budgets
+    assert few == (8, 9, 10, 11, 12, 13, 14, 15, 16, 17, 18, 20, 26)
+
+
 def test_few_of_many_budgets_are_fitted() -> None:
     settings = Settings(steps=200, reference_budget=80, anchor_budget=5)
 
-    # Every 5th from 5 to 80, and those where the loss is measured.
-    assert set(settings.fitted_budgets) == {*range(5, 81, 5), 23, 51, 117}
+    # Each 16^(1/15) = 1.203 times the one before, and those where the loss is measured.
+    geometric = (5, 6, 7, 9, 10, 13, 15, 18, 22, 26, 32, 38, 46, 55, 66, 80)
+    assert set(settings.fitted_budgets) == {*geometric, 23, 51, 117}
+    # 5, 20 and 80 alone
+    assert set(replace(settings, most_fitted=3).fitted_budgets) == {5, 20, 80, 23, 51, 117}
     assert replace(settings, gains=False).fitted_budgets == ()
 
 
@@ -675,13 +716,79 @@ def test_the_middle_lies_between(budget: int) -> None:
         replace(SETTINGS, middle_budget=budget)
 
 
-def test_unknown_estimators_are_refused() -> None:
-    with pytest.raises(OTCacheError, match="`estimator` must be one of slope, .* but got 'magic'"):
-        replace(SETTINGS, estimator="magic")
+@pytest.mark.parametrize("estimator", ["magic", "adaptive"])
+def test_estimators_that_nothing_is_calibrated_for_are_refused(estimator: str) -> None:
+    message = f"`estimator` must be one of slope, meancache, reuse but got '{estimator}'"
+    with pytest.raises(OTCacheError, match=message):
+        replace(SETTINGS, estimator=estimator)
 
 
-def test_gains_are_an_option() -> None:
+def test_fits_are_an_option() -> None:
     runner = Analytic(1)
     _calibrate(runner, replace(SETTINGS, gains=False))
 
     assert {gain for schedule, _ in runner.asked for gain in schedule.slope_gain} == {1.0}
+    assert {drift for schedule, _ in runner.asked for drift in schedule.drift} == {0.0}
+    assert runner.arrived == []
+
+
+# Without a search
+
+LONG = tuple((1 - i / 50) ** 1.2 for i in range(51))
+QUICK = Settings.quick(metric="mean error")
+
+
+def test_quick_is_no_search() -> None:
+    """Each of the paths once, one of them as it is too; and nothing to choose afterwards."""
+    assert (QUICK.steps, QUICK.reference_budget, QUICK.anchor_budget) == (50, 20, 8)
+    assert not QUICK.searches
+    assert Settings().searches
+    assert (QUICK.search.trials, QUICK.search.proposer, QUICK.search.polish) == (3, "none", False)
+    assert (QUICK.rhos, QUICK.refine, QUICK.gains) == ((1.0,), False, True)
+    # Each 2.5^(1/7) = 1.140 times the one before
+    assert QUICK.fitted_budgets == QUICK.curve_budgets == (8, 9, 10, 12, 14, 15, 18, 20)
+
+
+def test_quick_leaves_to_the_caller_what_he_decides() -> None:
+    settings = Settings.quick(
+        steps=30, reference_budget=12, anchor_budget=6, estimator="reuse", rhos=(1.0, 1.2)
+    )
+
+    assert (settings.steps, settings.reference_budget, settings.anchor_budget) == (30, 12, 6)
+    assert (settings.estimator, settings.rhos, settings.searches) == ("reuse", (1.0, 1.2), False)
+    assert settings.curve_budgets == (6, 7, 8, 9, 10, 11, 12)
+    assert settings.fitted_budgets == ()
+
+
+def test_quick_takes_at_most_500_calls_on_three_prompts() -> None:
+    runner = Analytic(3, LONG, PrefixMemo())
+
+    anchor, report = _calibrate(runner, QUICK)
+
+    assert runner.model_calls <= 500
+    assert runner.model_calls == report.model_calls == anchor.calibration.model_calls
+    # The first step is one for all: three candidates at 8 calls, one each at the other budgets.
+    told = calibration_cost(QUICK, 3)
+    assert told.most == 3 * (50 + 3 * 8 + (9 + 10 + 12 + 14 + 15 + 18 + 20))
+    assert runner.model_calls <= told.most - 3 * 9
+    assert {len(report.search.trials), anchor.calibration.trials} == {3}
+    assert {trial.phase for trial in report.search.trials} == {"warm start"}
+    assert (anchor.rho, report.rho_losses) == (1.0, {})
+
+
+def test_quick_fits_at_every_budget_and_is_better_for_it() -> None:
+    runner = Analytic(3, LONG, PrefixMemo())
+
+    anchor, report = _calibrate(runner, QUICK)
+
+    first, *fitted = (trial.candidate for trial in report.search.trials)
+    assert first == candidate(first.computed_steps)
+    assert first.computed_steps in {of.computed_steps for of in fitted}
+    assert anchor.objective is not None
+    assert anchor.objective.best < 0.8 * anchor.objective.warm_start
+    assert [schedule.budget for schedule in anchor.fitted] == [9, 10, 12, 14, 15, 18]
+    assert [point.budget for point in anchor.fidelity] == [*QUICK.curve_budgets]
+    assert fit_prompts(runner.prompts) == 3  # all that there are
+    for known in (anchor.anchor, *anchor.fitted, anchor.reference):
+        assert any(known.drift)
+        assert predict_schedule(anchor, known.budget).schedule == known

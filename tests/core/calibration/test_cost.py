@@ -69,3 +69,19 @@ def test_a_middle_schedule_is_searched_and_refined_too() -> None:
 )
 def test_gains_are_fitted_on_a_third_of_the_prompts(prompts: int, fitted: int) -> None:
     assert fit_prompts(prompts) == fitted
+
+
+def test_quick_has_neither_a_choice_of_rho_nor_refinements() -> None:
+    """Three candidates at 8 calls, and what is fitted at other budgets is measured there, too."""
+    cost = calibration_cost(Settings.quick(), 3)
+
+    assert cost == Cost(
+        full_runs=150, search=3 * 24, rho=0, curve=3 * (9 + 10 + 12 + 14 + 15 + 18 + 20)
+    )
+    assert cost.likely == cost.most
+
+
+def test_one_rho_is_not_chosen_from() -> None:
+    assert calibration_cost(replace(SETTINGS, rhos=(1.2,)), 10).rho == 0
+    assert calibration_cost(replace(SETTINGS, rhos=(1.0, 1.2)), 10).rho == 2 * 110
+    assert calibration_cost(replace(SETTINGS, refine=False), 10).refined == 0

@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 
 from otcache_core.calibration.full_runs import FullRun, FullRuns, evenly, rotated
+from otcache_core.estimate.open_loop import run_products
 from otcache_core.graph import LOOK_BACKS, PairCosts, TripleCosts
 from otcache_core.trajectory import Trajectory
 
@@ -48,6 +49,7 @@ def test_a_run_is_the_costs_of_its_trajectory() -> None:
 
     assert np.array_equal(run.pairs, PairCosts(STEPS, LOOK_BACKS).of(trajectory))
     assert np.array_equal(run.triples, TripleCosts(STEPS).of(trajectory))
+    assert np.array_equal(run.products, run_products(trajectory))
     assert run.pairs.shape == (len(LOOK_BACKS), STEPS, STEPS + 1)
     assert run.triples.shape == (STEPS, STEPS, STEPS + 1)
     assert np.array_equal(run.sigmas, trajectory.sigmas)

@@ -45,13 +45,16 @@ def _sample(
 
 
 def _schedules(estimator: str) -> list[Schedule]:
-    """Every schedule of four computed steps, with two look-backs and gains where they count."""
+    """Every schedule of four computed steps, with look-backs and coefficients where they count."""
     look_backs = [(1, 2, 3), (2, 2, 1)] if estimator == "meancache" else [(1, 1, 1)]
-    gains = [(1.0, 1.0, 1.0), (1.0, 0.5, 1.0)] if estimator == "slope" else [()]
+    edges: list[dict[str, Any]] = [{}]
+    if estimator == "slope":
+        edges += [{"slope_gain": (1.0, 0.5, 1.0)}, {"drift": (0.2, 0.0, 0.0)}]
+        edges += [{"drift": (0.2, -0.3, 0.0)}]
     return [
-        Schedule(STEPS, (0, *inner, STEPS - 1), estimator, look_back, slope_gain=gain)
+        Schedule(STEPS, (0, *inner, STEPS - 1), estimator, look_back, **of_edges)
         for inner in itertools.combinations(range(1, STEPS - 1), 2)
-        for look_back, gain in itertools.product(look_backs, gains)
+        for look_back, of_edges in itertools.product(look_backs, edges)
     ]
 
 
@@ -136,20 +139,27 @@ def test_runs_share_what_came_before(schedule: Schedule, shared: bool) -> None:
     assert _ask(memo.for_run(0, schedule), 6, 2.0) == (1.0 if shared else 2.0)
 
 
+@pytest.mark.parametrize("name", ["slope_gain", "drift"])
 @pytest.mark.parametrize(
-    ("gains", "shared"),
+    ("values", "shared"),
     [
         ((1.0, 0.5, 0.75), True),
         ((1.0, 0.5, 0.25), True),  # of the edge that begins at step 6
         ((1.0, 0.25, 0.75), False),
+        ((0.9, 0.5, 0.75), False),
     ],
 )
-def test_runs_share_gains_that_came_before(gains: tuple[float, ...], shared: bool) -> None:
+def test_runs_share_coefficients_that_came_before(
+    name: str, values: tuple[float, ...], shared: bool
+) -> None:
     memo, nodes = PrefixMemo(), (0, 3, 6, 9)
-    base = Schedule(10, nodes, "slope", slope_gain=(1.0, 0.5, 0.75))
+    base, schedule = (
+        Schedule(10, nodes, "slope", **{name: of_edges})  # type: ignore[arg-type]
+        for of_edges in ((1.0, 0.5, 0.75), values)
+    )
     _ask(memo.for_run(0, base), 6, 1.0)
 
-    other = memo.for_run(0, Schedule(10, nodes, "slope", slope_gain=gains))
+    other = memo.for_run(0, schedule)
 
     assert _ask(other, 6, 2.0) == (1.0 if shared else 2.0)
 

@@ -4,6 +4,7 @@ import pytest
 from otcache_core.calibration.full_runs import FullRun
 from otcache_core.calibration.warm_starts import GAINS, GAMMAS, Graphs
 from otcache_core.documents.schedule import ESTIMATORS
+from otcache_core.estimate.open_loop import fitted_costs, run_products
 from otcache_core.gaps import candidate, uniform_steps
 from otcache_core.graph import (
     LOOK_BACKS,
@@ -65,6 +66,38 @@ def test_the_path_is_the_estimators_own(estimator: str, budget: int, gamma: floa
         assert path == shortest_path_over_pairs(costs, budget, gamma=gamma)
 
 
+def test_the_fitted_path_is_by_what_fits_leave_missing() -> None:
+    products = [run_products(trajectory) for trajectory in TRAJECTORIES]
+    costs = fitted_costs(products, TRAJECTORIES[0].sigmas.tolist())
+
+    for gamma in (1.5, 3.0):
+        path = _graphs("slope", gamma).fitted_path(BUDGET)
+        assert path == shortest_path_over_triples(costs, BUDGET, gamma=gamma)
+    assert path != _graphs("slope").path(BUDGET)
+
+
+def test_the_fitted_path_knows_of_runs_that_were_added_since() -> None:
+    graphs, budgets, found = Graphs(STEPS, "slope", 3.0), range(3, STEPS), []
+    for trajectory in TRAJECTORIES:
+        graphs.add(FullRun.of(trajectory, np.zeros((1, 2, 2, 3), np.uint8)))
+        found.append([graphs.fitted_path(budget) for budget in budgets])
+
+    assert found[0] != found[1]
+    assert found[1] == [_graphs("slope").fitted_path(budget) for budget in budgets]
+
+
+def test_paths_without_a_search_are_of_both_kinds_where_edges_are_fitted() -> None:
+    graphs = _graphs("slope")
+
+    assert graphs.paths(BUDGET) == [graphs.path(BUDGET), graphs.fitted_path(BUDGET)]
+    plain = Graphs(STEPS, "slope", fitted=False)
+    for trajectory in TRAJECTORIES:
+        plain.add(FullRun.of(trajectory, np.zeros((1, 2, 2, 3), np.uint8)))
+    assert plain.paths(BUDGET) == [graphs.path(BUDGET)]
+    for estimator in ("reuse", "meancache"):
+        assert _graphs(estimator).paths(BUDGET) == [_graphs(estimator).path(BUDGET)]
+
+
 def test_another_gamma_may_be_asked_for() -> None:
     graphs = _graphs("slope", 3.0)
 
@@ -88,7 +121,12 @@ def test_candidates_begin_with_the_default_path(estimator: str) -> None:
     assert found[0] == candidate(graphs.path(BUDGET))
     assert len(set(found)) == len(found)
     others = [graphs.path(BUDGET, gamma) for gamma in GAMMAS]
-    for steps in (*others, graphs.paper_path(BUDGET), uniform_steps(BUDGET, STEPS)):
+    for steps in (
+        *graphs.paths(BUDGET),
+        *others,
+        graphs.paper_path(BUDGET),
+        uniform_steps(BUDGET, STEPS),
+    ):
         assert candidate(steps) in found
 
 

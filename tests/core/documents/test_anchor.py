@@ -1,3 +1,4 @@
+import itertools
 import json
 import math
 from collections.abc import Callable
@@ -21,6 +22,7 @@ from otcache_core.documents.anchor import (
 from otcache_core.documents.fidelity import FidelityPoint
 from otcache_core.documents.schedule import Schedule
 from otcache_core.errors import OTCacheError
+from otcache_core.transport import predict_schedule
 
 STEPS = 6
 SIGMAS = (1.0, 0.9, 0.7, 0.5, 0.3, 0.1, 0.0)
@@ -47,14 +49,19 @@ def _anchor(**changes: Any) -> Anchor:
     return Anchor(**values)
 
 
+MIDDLE = Schedule(8, (0, 2, 4, 7), slope_gain=(1.0, 0.35, 2.0), drift=(0.1, 0.0, -0.2))
+FITTED = Schedule(8, (0, 1, 4, 6, 7), slope_gain=(1.0, 0.2, -0.3, 1.0), drift=(0.0, 0.4, -2.0, 0.0))
+
+
 def _with_middle(**changes: Any) -> Anchor:
-    """Three schedules, each with gains of its own."""
+    """Three schedules, each with gains and drifts of its own."""
+    gains, drifts = (1.0, 1.0, 0.9, 0.8, 1.0), (0.0, 0.0, 0.012, -0.034, 0.0)
     return Anchor(
         "m",
         "Flux",
-        reference=Schedule(8, (0, 1, 2, 4, 6, 7), slope_gain=(1.0, 1.0, 0.9, 0.8, 1.0)),
-        anchor=Schedule(8, (0, 3, 7), slope_gain=(1.0, 0.0)),
-        **{"middle": Schedule(8, (0, 2, 4, 7), slope_gain=(1.0, 0.35, 2.0)), **changes},
+        reference=Schedule(8, (0, 1, 2, 4, 6, 7), slope_gain=gains, drift=drifts),
+        anchor=Schedule(8, (0, 3, 7), slope_gain=(1.0, -0.25), drift=(-2.0, 0.5)),
+        **{"middle": MIDDLE, **changes},
     )
 
 
@@ -75,7 +82,7 @@ def _sparse() -> Anchor:
         _with_middle(),
         _with_middle(middle=None),
         _anchor(weights="26e86f2a1250ceab"),
-        _with_middle(fitted=(Schedule(8, (0, 1, 4, 6, 7), slope_gain=(1.0, 0.2, 0.3, 1.0)),)),
+        _with_middle(fitted=(FITTED,)),
     ],
     ids=["all fields", "few fields", "text", "defaults", "middle", "gains", "weights", "fitted"],
 )
@@ -88,12 +95,15 @@ def test_round_trip(anchor: Anchor, tmp_path: Path) -> None:
     assert Anchor.from_json(anchor.to_json()).to_json() == anchor.to_json()
 
 
-def test_gains_and_the_middle_come_back() -> None:
-    again = Anchor.from_json(_with_middle().to_json())
+def test_coefficients_and_the_middle_come_back() -> None:
+    again = Anchor.from_json(_with_middle(fitted=(FITTED,)).to_json())
 
-    assert again.anchor.slope_gain == (1.0, 0.0)
-    assert again.middle == Schedule(8, (0, 2, 4, 7), slope_gain=(1.0, 0.35, 2.0))
+    assert again.anchor.slope_gain == (1.0, -0.25)
+    assert again.anchor.drift == (-2.0, 0.5)
+    assert again.middle == MIDDLE
+    assert again.fitted == (FITTED,)
     assert again.reference.slope_gain == (1.0, 1.0, 0.9, 0.8, 1.0)
+    assert again.reference.drift == (0.0, 0.0, 0.012, -0.034, 0.0)
 
 
 def test_searched_schedules_come_by_budget() -> None:
@@ -105,18 +115,81 @@ def test_searched_schedules_come_by_budget() -> None:
     assert _sparse().searched == (("anchor", _sparse().anchor), ("reference", _sparse().reference))
 
 
-def test_documents_without_gains_or_a_middle_are_read() -> None:
+def test_documents_without_coefficients_or_a_middle_are_read() -> None:
     """As written before there were any."""
     document = json.loads(_with_middle().to_json())
+    document["version"] = 1
     del document["middle"]
-    for name in ("anchor", "reference"):
-        del document[name]["slope_gain"]
+    for name, key in itertools.product(("anchor", "reference"), ("slope_gain", "drift")):
+        del document[name][key]
 
     anchor = Anchor.from_json(json.dumps(document))
 
     assert anchor.middle is None
     assert anchor.anchor == Schedule(8, (0, 3, 7))
     assert anchor.reference.slope_gain == (1.0,) * 5
+    assert anchor.reference.drift == (0.0,) * 5
+
+
+VERSION_1 = """{
+ "format": "otcache-anchor", "version": 1, "name": "m", "architecture": "Flux", "steps": 17,
+ "estimator": "slope", "rho": 1.0,
+ "reference": {
+  "computed_steps": [0, 1, 2, 3, 4, 6, 8, 12, 16], "look_back": [1, 1, 1, 1, 1, 1, 1, 1],
+  "slope_gain": [1.0, 1.0, 1.0, 1.0, 1.0, 0.4, 0.6, 0.8]
+ },
+ "anchor": {"computed_steps": [0, 8, 16], "look_back": [1, 1], "slope_gain": [1.0, 0.45]},
+ "fitted": [
+  {
+   "computed_steps": [0, 3, 6, 10, 16], "look_back": [1, 1, 1, 1],
+   "slope_gain": [1.0, 0.75, 0.6, 0.55]
+  }
+ ],
+ "objective": null, "calibration": {"prompts": 4, "trials": 9, "model_calls": 99, "seed": 0},
+ "fidelity": [], "provenance": "", "versions": {},
+ "sampling": {"sampler": "euler", "scheduler": "simple", "cfg": null, "guidance": null,
+  "width": 0, "height": 0, "frames": 1, "sigmas": null}
+}"""
+"""As the release before drifts wrote it."""
+
+
+@pytest.mark.parametrize(
+    ("budget", "computed_steps", "gains"),
+    [
+        # The stored ones, and the one whose edges were fitted.
+        (3, (0, 8, 16), (1.0, 0.45)),
+        (5, (0, 3, 6, 10, 16), (1.0, 0.75, 0.6, 0.55)),
+        (9, (0, 1, 2, 3, 4, 6, 8, 12, 16), (1.0, 1.0, 1.0, 1.0, 1.0, 0.4, 0.6, 0.8)),
+        # Half way from 5 to 9, so are the gains: 2 -> 4 skips 3 with (0.75 + 1) / 2, 4 -> 6 skips 5
+        # with the same, 6 -> 8 skips 7 with (0.6 + 0.4) / 2, 8 -> 11 skips 9 with (0.6 + 0.6) / 2
+        # and 10 with (0.55 + 0.6) / 2, and 11 -> 16 skips 12 to 15 with (0.55 + 0.8) / 2.
+        # They were put on a grid of 0.05 then: 0.9, 0.9, 0.5, 0.6, 0.7.
+        (7, (0, 2, 4, 6, 8, 11, 16), (1.0, 0.875, 0.875, 0.5, 0.5875, 0.675)),
+        (17, tuple(range(17)), (1.0,) * 16),
+    ],
+)
+def test_a_document_of_version_1_predicts_what_it_did(
+    budget: int, computed_steps: tuple[int, ...], gains: tuple[float, ...]
+) -> None:
+    anchor = Anchor.from_json(VERSION_1)
+
+    schedule = predict_schedule(anchor, budget).schedule
+
+    assert schedule.computed_steps == computed_steps
+    assert schedule.slope_gain == pytest.approx(gains, abs=0.001 if budget == 7 else 0.0)
+    assert schedule.drift == (0.0,) * (budget - 1)
+    assert schedule.look_back == (1,) * (budget - 1)
+
+
+def test_a_document_of_version_1_is_written_as_version_2() -> None:
+    anchor = Anchor.from_json(VERSION_1)
+
+    document = json.loads(anchor.to_json())
+
+    assert document["version"] == 2
+    assert document["anchor"]["drift"] == [0.0, 0.0]
+    assert document["fitted"][0]["drift"] == [0.0] * 4
+    assert Anchor.from_json(json.dumps(document)) == anchor
 
 
 def test_json_is_plain_ascii_with_a_version() -> None:
@@ -124,7 +197,7 @@ def test_json_is_plain_ascii_with_a_version() -> None:
 
     assert text.isascii()
     document = json.loads(text)
-    assert (document["format"], document["version"]) == ("otcache-anchor", 1)
+    assert (document["format"], document["version"]) == ("otcache-anchor", 2)
     assert document["look_back_table"] == ["11111", "1223", "134", "15", "1"]
 
 
@@ -216,11 +289,29 @@ def test_a_middle_that_does_not_fit(middle: Schedule, message: str) -> None:
     [
         (("anchor", "slope_gain"), 1.0, "anchor.slope_gain must be a list"),
         (("anchor", "slope_gain"), [1.0], r"`slope_gain` must have one value per edge \(2\)"),
-        (("anchor", "slope_gain", 1), 2.5, r"anchor.slope_gain\[1\] must .* 0 to 2 but got 2.5"),
-        (("anchor", "slope_gain", 1), -0.5, r"anchor.slope_gain\[1\] must .* 0 to 2 but got -0.5"),
+        (("anchor", "slope_gain", 1), 2.5, r"anchor.slope_gain\[1\] must .* -2 to 2 but got 2.5"),
+        (("anchor", "slope_gain", 1), -2.5, r"anchor.slope_gain\[1\] must .* -2 to 2 but got -2.5"),
         (("reference", "slope_gain", 0), math.nan, r"reference.slope_gain\[0\] must .* got nan"),
         (("middle", "slope_gain", 2), "1", r"middle.slope_gain\[2\] must be a number but got '1'"),
         (("middle", "slope_gain", 2), None, r"middle.slope_gain\[2\] must be a number but got N"),
+        (("anchor", "drift"), 0.5, "anchor.drift must be a list"),
+        (("anchor", "drift"), "0.5", "anchor.drift must be a list"),
+        (("anchor", "drift"), [0.0], r"`drift` must have one value per edge \(2\) but has 1"),
+        (("anchor", "drift"), [0.0] * 3, r"`drift` must have one value per edge \(2\) but has 3"),
+        (("anchor", "drift", 1), 2.5, r"anchor.drift\[1\] must .* -2 to 2 but got 2.5"),
+        (("anchor", "drift", 0), -2.001, r"anchor.drift\[0\] must .* -2 to 2 but got -2.001"),
+        (("reference", "drift", 0), math.nan, r"reference.drift\[0\] must .* -2 to 2 but got nan"),
+        (("reference", "drift", 3), -math.inf, r"reference.drift\[3\] must .* got -inf"),
+        (("reference", "drift", 4), 10**400, r"reference.drift\[4\] must .* -2 to 2 but got 1000"),
+        (("middle", "drift", 2), "1", r"middle.drift\[2\] must be a number but got '1'"),
+        (("middle", "drift", 2), None, r"middle.drift\[2\] must be a number but got None"),
+        (("middle", "drift", 2), True, r"middle.drift\[2\] must be a number but got True"),
+        (("fitted", 0, "drift", 1), 3, r"fitted\[0\].drift\[1\] must .* -2 to 2 but got 3"),
+        (
+            ("fitted", 0, "drift"),
+            [0.0] * 3,
+            r"`drift` must have one value per edge \(4\) but has 3",
+        ),
         (("middle",), [0, 7], r"middle must be an object but got \[0, 7\]"),
         (("middle",), {}, "middle.computed_steps must be present"),
         (
@@ -233,10 +324,10 @@ def test_a_middle_that_does_not_fit(middle: Schedule, message: str) -> None:
         (("middle",), {"computed_steps": [0, 2, 7]}, "budgets must satisfy .* are 3 and 3 and 6"),
     ],
 )
-def test_bad_gains_and_middles_name_the_field(
+def test_bad_coefficients_and_middles_name_the_field(
     path: tuple[str | int, ...], value: Any, message: str
 ) -> None:
-    document = json.loads(_with_middle().to_json())
+    document = json.loads(_with_middle(fitted=(FITTED,)).to_json())
     _set(*path, to=value)(document)
 
     with pytest.raises(OTCacheError, match=rf"^shared\.json[.:] ?{message}"):
@@ -293,7 +384,8 @@ def _drop(key: str) -> Callable[[dict[str, Any]], None]:
         (_set("format", to="otcache-schedule"), 'format must be "otcache-anchor": this is not an'),
         (_drop("format"), 'format must be "otcache-anchor": this is not an OTCache anchor'),
         (_set("format", to=3), "format must be a text"),
-        (_set("version", to=2), "version must be 1 but got 2: update OTCache"),
+        (_set("version", to=3), "version must be at most 2 but got 3: update OTCache to read it"),
+        (_set("version", to=2.0), "version must be an integer from 1"),
         (_set("version", to=0), "version must be an integer from 1"),
         (_set("version", to="1"), "version must be an integer .* but got '1'"),
         (_set("version", to=True), "version must be an integer .* but got True"),

@@ -25,6 +25,7 @@ def test_derived_values_by_hand() -> None:
     assert not schedule.is_full
     assert schedule.look_back == (1, 1, 1)  # plain reuse on each of 4 - 1 edges
     assert schedule.slope_gain == (1.0, 1.0, 1.0)  # the plain slope on each
+    assert schedule.drift == (0.0, 0.0, 0.0)
 
 
 def test_steps_after_the_last_computed_one_are_its_tail() -> None:
@@ -57,24 +58,36 @@ def test_full_schedule_computes_every_step(steps: int) -> None:
 
 
 def test_lists_become_tuples() -> None:
-    schedule = Schedule(3, [0, 2], look_back=[4], sigmas=[3, 2, 1, 0], slope_gain=[0.5])  # type: ignore[arg-type]
+    lists: dict[str, Any] = {
+        "look_back": [4], "sigmas": [3, 2, 1, 0], "slope_gain": [0.5], "drift": [-0.25],
+    }  # fmt: skip
+    schedule = Schedule(3, [0, 2], **lists)  # type: ignore[arg-type]
 
     assert schedule.computed_steps == (0, 2)
     assert schedule.look_back == (4,)
     assert schedule.sigmas == (3.0, 2.0, 1.0, 0.0)
     assert schedule.slope_gain == (0.5,)
-    again = Schedule(3, (0, 2), look_back=(4,), sigmas=(3, 2, 1, 0), slope_gain=(0.5,))
+    assert schedule.drift == (-0.25,)
+    again = Schedule(3, (0, 2), **{name: tuple(values) for name, values in lists.items()})
     assert hash(schedule) == hash(again)
 
 
-def test_gains_are_part_of_a_schedule() -> None:
-    assert Schedule(6, (0, 2, 5)) == Schedule(6, (0, 2, 5), slope_gain=(1.0, 1.0))
-    assert Schedule(6, (0, 2, 5)) != Schedule(6, (0, 2, 5), slope_gain=(1.0, 0.5))
+@pytest.mark.parametrize(("name", "plain"), [("slope_gain", 1.0), ("drift", 0.0)])
+def test_coefficients_are_part_of_a_schedule(name: str, plain: float) -> None:
+    of, same, other = (
+        Schedule(6, (0, 2, 5), **{name: values})  # type: ignore[arg-type]
+        for values in ((), (plain, plain), (plain, 0.5))
+    )
+
+    assert of == same
+    assert of != other
 
 
-@pytest.mark.parametrize("gain", [0.0, 0.35, 2.0])
-def test_gains_from_reuse_to_twice_the_slope(gain: float) -> None:
-    assert Schedule(6, (0, 2, 5), slope_gain=(1.0, gain)).slope_gain == (1.0, gain)
+@pytest.mark.parametrize("value", [-2.0, -0.35, 0.0, 0.35, 2.0])
+def test_coefficients_of_either_sign(value: float) -> None:
+    schedule = Schedule(6, (0, 2, 5), slope_gain=(1.0, value), drift=(value, -value))
+
+    assert (schedule.slope_gain, schedule.drift) == ((1.0, value), (value, -value))
 
 
 @pytest.mark.parametrize(
@@ -91,16 +104,22 @@ def test_gains_from_reuse_to_twice_the_slope(gain: float) -> None:
         ({"computed_steps": (0, 6)}, r"must .* end with steps - 1 = 5 or before but got \[0, 6\]"),
         ({"computed_steps": (0, 3, 2, 5)}, r"strictly increasing but got \[0, 3, 2, 5\]"),
         ({"computed_steps": (0, 3, 3, 5)}, r"strictly increasing but got \[0, 3, 3, 5\]"),
-        ({"estimator": "magic"}, "`estimator` must be one of slope, meancache, reuse but got 'mag"),
+        ({"estimator": "magic"}, "one of slope, meancache, reuse, adaptive but got 'magic'"),
         ({"look_back": (1,)}, r"`look_back` must have one value per edge \(2\) but has 1"),
         ({"look_back": (1, 1, 1)}, r"`look_back` must have one value per edge \(2\) but has 3"),
         ({"look_back": (0, 1)}, r"`look_back` values must be from 1 to 6 but got \(0, 1\)"),
         ({"look_back": (1, 7)}, r"`look_back` values must be from 1 to 6 but got \(1, 7\)"),
         ({"slope_gain": (1.0,)}, r"`slope_gain` must have one value per edge \(2\) but has 1"),
         ({"slope_gain": (1.0,) * 3}, r"`slope_gain` must have one value per edge \(2\) but has 3"),
-        ({"slope_gain": (1.0, 2.1)}, r"`slope_gain` values must be from 0 to 2 but got \(1.0, 2.1"),
-        ({"slope_gain": (-0.1, 1.0)}, r"`slope_gain` values must be from 0 to 2 but got \(-0.1, "),
-        ({"slope_gain": (math.nan, 1.0)}, r"`slope_gain` values must be from 0 to 2 but got \(nan"),
+        ({"slope_gain": (1.0, 2.1)}, r"`slope_gain` values must be from -2 to 2 but got \(1.0, 2."),
+        ({"slope_gain": (-2.1, 1.0)}, r"`slope_gain` values must be from -2 to 2 but got \(-2.1, "),
+        ({"slope_gain": (math.nan, 1.0)}, r"`slope_gain` values must be .* -2 to 2 but got \(nan"),
+        ({"drift": (0.0,)}, r"`drift` must have one value per edge \(2\) but has 1"),
+        ({"drift": (0.0,) * 3}, r"`drift` must have one value per edge \(2\) but has 3"),
+        ({"drift": (0.0, 2.1)}, r"`drift` values must be from -2 to 2 but got \(0.0, 2.1"),
+        ({"drift": (-2.1, 0.0)}, r"`drift` values must be from -2 to 2 but got \(-2.1, 0.0"),
+        ({"drift": (0.0, math.nan)}, r"`drift` values must be from -2 to 2 but got \(0.0, nan"),
+        ({"drift": (0.0, math.inf)}, r"`drift` values must be from -2 to 2 but got \(0.0, inf"),
         ({"sigmas": SIGMAS[1:]}, r"`sigmas` must have steps \+ 1 = 7 values but has 6"),
         ({"sigmas": SIGMAS[::-1]}, r"`sigmas` must be finite, never rise .* but got \(0.0, 0.25"),
     ],
@@ -144,7 +163,8 @@ def test_sigmas_may_repeat_and_end_above_zero() -> None:
         Schedule(6, (0, 5)),
         Schedule(6, (0, 1, 3, 5), "meancache", (1, 3, 6)),
         Schedule(6, (0, 1, 3, 5), "reuse", sigmas=SIGMAS),
-        Schedule(6, (0, 1, 3, 5), "slope", slope_gain=(1.0, 0.0, 0.35)),
+        Schedule(6, (0, 1, 3, 5), "slope", slope_gain=(1.0, 0.0, -0.35)),
+        Schedule(6, (0, 1, 3, 5), "slope", drift=(0.0, -2.0, 0.013)),
     ],
 )
 def test_json_round_trip(schedule: Schedule) -> None:
@@ -154,6 +174,7 @@ def test_json_round_trip(schedule: Schedule) -> None:
     assert again.sigmas == schedule.sigmas
     assert again.look_back == schedule.look_back
     assert again.slope_gain == schedule.slope_gain
+    assert again.drift == schedule.drift
 
 
 @pytest.mark.parametrize("estimator", ESTIMATORS)
@@ -169,6 +190,7 @@ def test_json_without_options_takes_the_defaults() -> None:
     assert schedule == Schedule(6, (0, 2, 5), "slope", (1, 1))
     assert schedule.sigmas is None
     assert schedule.slope_gain == (1.0, 1.0)
+    assert schedule.drift == (0.0, 0.0)
 
 
 @pytest.mark.parametrize(
@@ -191,6 +213,20 @@ def test_json_without_options_takes_the_defaults() -> None:
         ('{"steps": 2, "computed_steps": [0, 1], "slope_gain": ["1"]}', r"slope_gain\[0\] .* '1'"),
         ('{"steps": 2, "computed_steps": [0, 1], "slope_gain": 1}', "slope_gain must be a list"),
         ('{"steps": 2, "computed_steps": [0, 1], "slope_gain": [1, 1]}', "one value per edge .1."),
+        (
+            '{"steps": 2, "computed_steps": [0, 1], "drift": [-3]}',
+            r"drift\[0\] must .* 2 but got -3",
+        ),
+        (
+            '{"steps": 2, "computed_steps": [0, 1], "drift": ["1"]}',
+            r"drift\[0\] must be .* got '1'",
+        ),
+        ('{"steps": 2, "computed_steps": [0, 1], "drift": [NaN]}', r"drift\[0\] must .* got nan"),
+        ('{"steps": 2, "computed_steps": [0, 1], "drift": 0}', "schedule.drift must be a list"),
+        (
+            '{"steps": 2, "computed_steps": [0, 1], "drift": [0, 0]}',
+            "`drift` .* one value per edge",
+        ),
         ('{"steps": 2, "computed_steps": [0, 1], "estimator": 3}', "estimator must be a text"),
         ("[]", "schedule must be a JSON object but is a list"),
     ],

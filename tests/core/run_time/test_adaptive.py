@@ -1,4 +1,4 @@
-"""The estimate that teaches itself: exact where velocities keep a law, harmless where they do not."""
+"""The estimate that teaches itself: exact where velocities keep a law, harmless where not."""
 
 import pytest
 import torch
@@ -47,7 +47,7 @@ def test_a_slope_that_goes_on_is_followed() -> None:
 
 
 def test_a_slope_that_turns_back_is_followed_back() -> None:
-    """Each slope is minus half the one before: a held velocity misses, the whole slope doubly so."""
+    """Each slope is minus half the one before: the whole slope would miss doubly."""
     estimator, slope = Adaptive(), _tensor(2)
     # Predictions of the clean picture that have nothing to do with it.
     velocity, levels = _tensor(1), ((1.0, 0.8), (0.8, 0.6), (0.6, 0.4))
@@ -63,7 +63,7 @@ def test_a_slope_that_turns_back_is_followed_back() -> None:
 
 
 def test_a_prediction_that_shrinks_by_the_same_share_is_foreseen() -> None:
-    """The clean picture's prediction loses a tenth on each edge; the slope alone would overshoot."""
+    """The clean picture's prediction halves on each edge."""
     estimator, picture, noise = Adaptive(), _tensor(1), _tensor(2)
     sizes = (1.0, 0.5, 0.25)
     for sigma, end, size in zip((1.0, 0.8, 0.6), (0.8, 0.6, 0.4), sizes, strict=True):

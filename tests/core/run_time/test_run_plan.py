@@ -119,6 +119,52 @@ def test_a_part_of_the_levels_takes_its_part_of_the_schedule(
     assert part.estimator == "meancache"
 
 
+@pytest.mark.parametrize(
+    ("first", "last", "computed_steps", "gains", "drifts"),
+    [
+        # made for steps 0 to 9, computed at 0, 1, 4, 7, 9
+        (0, 5, (0, 1, 4), (0.9, 0.8), (0.1, 0.3)),
+        (0, 6, (0, 1, 4, 5), (0.9, 0.8, -0.7), (0.1, 0.3, 0.2)),  # one step of three
+        (0, 7, (0, 1, 4, 6), (0.9, 0.8, -0.7), (0.1, 0.3, 0.4)),  # two of them
+        (0, 3, (0, 1, 2), (0.9, 0.8), (0.1, 0.1)),
+        (4, 8, (0, 3), (-0.7,), (0.6,)),
+        (5, 10, (0, 2, 4), (1.0, 0.6), (0.0, -0.2)),  # step 5 begins no edge
+        (7, 10, (0, 2), (0.6,), (-0.2,)),
+        (2, 4, (0, 1), (1.0,), (0.0,)),
+        (9, 10, (0,), (), ()),
+    ],
+)
+def test_a_part_that_ends_within_an_edge_drifts_by_as_much_less(
+    first: int,
+    last: int,
+    computed_steps: tuple[int, ...],
+    gains: tuple[float, ...],
+    drifts: tuple[float, ...],
+) -> None:
+    """Gains are factors of a slope and stay."""
+    schedule = Schedule(
+        *(10, (0, 1, 4, 7, 9), "slope", (1, 1, 1, 1), MADE_FOR),
+        slope_gain=(0.9, 0.8, -0.7, 0.6),
+        drift=(0.1, 0.3, 0.6, -0.2),
+    )
+
+    part = fit_to_run(schedule, MADE_FOR[first : last + 1]).schedule
+
+    assert (part.computed_steps, part.slope_gain) == (computed_steps, gains)
+    assert part.drift == pytest.approx(drifts)
+
+
+@pytest.mark.parametrize("gap", range(1, 50))
+def test_a_whole_edge_drifts_as_far_as_it_may(gap: int) -> None:
+    """Whatever rounding does on the way to a rate and back."""
+    nodes = (0, gap, 50)
+    schedule = Schedule(51, nodes, sigmas=_levels(51), drift=(2.0, -2.0))
+
+    part = fit_to_run(schedule, _levels(51)[: gap + 2]).schedule
+
+    assert part.drift[0] == pytest.approx(2.0)
+
+
 def test_a_part_is_found_in_spite_of_rounding() -> None:
     schedule = Schedule(10, (0, 1, 4, 9), sigmas=MADE_FOR)
 
@@ -292,6 +338,19 @@ def test_steps_placed_by_level_over_the_same_levels_stay_where_they_are() -> Non
         schedule.computed_steps,
         (2, 1, 3, 1, 1, 4, 5),
     )
+
+
+def test_coefficients_are_placed_with_their_edges() -> None:
+    schedule = Schedule(
+        *(50, (0, 2, 5, 9, 49)), slope_gain=(1.0, 0.5, -0.25, 2.0), drift=(0.1, -0.2, 0.3, -2.0)
+    )
+
+    placed = place_by_levels(schedule, _levels(50), _levels(50, 2.0))
+    again = fit_to_run(schedule, _levels(30)).schedule
+
+    assert placed.computed_steps != schedule.computed_steps
+    for other in (placed, again):
+        assert (other.slope_gain, other.drift) == (schedule.slope_gain, schedule.drift)
 
 
 def test_a_tail_stays_at_its_level() -> None:

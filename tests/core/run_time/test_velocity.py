@@ -9,6 +9,7 @@ from otcache_core.documents.schedule import ESTIMATORS, Schedule
 from otcache_core.errors import OTCacheError
 from otcache_core.run_time.velocity import (
     VelocityCache,
+    denoised_factor,
     denoised_from_velocity,
     velocity_from_denoised,
 )
@@ -19,12 +20,15 @@ SIGMAS = (1.0, 0.9, 0.75, 0.5, 0.375, 0.25, 0.125, 0.0)
 COMPUTED = (0, 1, 3, 6)
 LOOK_BACK = (1, 2, 3)
 
-KINDS = [*ESTIMATORS, "stochastic"]
+KINDS = [*ESTIMATORS, "fitted slope", "stochastic"]
 
 
 def _cache(kind: str, look_back: tuple[int, ...] = LOOK_BACK) -> VelocityCache:
     if kind == "stochastic":
         return VelocityCache(Schedule(STEPS, COMPUTED), SIGMAS, stochastic=True)
+    if kind == "fitted slope":
+        gains, drifts = (1.0, 0.5, -0.75), (0.1, 0.3, -0.2)
+        return VelocityCache(Schedule(STEPS, COMPUTED, slope_gain=gains, drift=drifts), SIGMAS)
     return VelocityCache(Schedule(STEPS, COMPUTED, kind, look_back), SIGMAS)
 
 
@@ -174,6 +178,7 @@ def test_clear_frees_every_tensor(kind: str) -> None:
         ("reuse", LOOK_BACK, 1),  # the last velocity
         ("stochastic", LOOK_BACK, 1),  # the last denoised
         ("slope", LOOK_BACK, 2),  # the last velocity and the slope
+        ("fitted slope", LOOK_BACK, 2),  # the last velocity and what its coefficients add up to
         # No look-back asks for more than the last velocity.
         ("meancache", (1, 1, 1), 1),
         # K = 2 keeps two steps: x of both, and their velocities, for K = 2 on the edge 1 -> 3 gives
@@ -201,6 +206,20 @@ def test_bytes_are_counted_from_the_first_step(kind: str, latents: int) -> None:
     cache.observe(0, SIGMAS[0], torch.ones(24), torch.zeros(24))
 
     assert cache.peak_bytes == latents * 96  # there is no slope yet; meancache keeps x too
+
+
+def test_a_first_edge_that_drifts_keeps_two() -> None:
+    """The velocity, and what the drift adds to it; the slope is added to that later on."""
+    sigmas = (1.0, 0.75, 0.5, 0.25, 0.125, 0.0)
+    cache = VelocityCache(Schedule(5, (0, 2, 4), drift=(0.5, 0.5)), sigmas)
+
+    for step in range(5):
+        x = torch.ones(24)
+        if cache.must_compute(step, x):
+            cache.observe(step, sigmas[step], x, torch.full((24,), 0.5))
+        else:
+            cache.estimate(step, sigmas[step], x)
+        assert cache.peak_bytes == 2 * 96
 
 
 def test_bytes_of_an_estimate_are_counted_at_once() -> None:
@@ -365,6 +384,116 @@ def test_a_slope_gain_belongs_to_its_edge() -> None:
     assert _estimate(cache, 5, 3.0, x=30) == 6.0
 
 
+def test_drift_by_hand() -> None:
+    """From 8 to 2 the prediction of the clean picture, 4, grows by half of it.
+
+    dx/dsigma = (x - denoised) / sigma then ends higher by 0.5 * 4 * 6/8 = 1.5: at 20 - 6 * 2 + 1.5.
+    """
+    schedule = Schedule(5, (0, 3, 4), "slope", drift=(0.5, 0.0))
+    cache = VelocityCache(schedule, (8.0, 6.0, 4.0, 2.0, 1.0, 0.0))
+
+    _observe(cache, 0, 8.0, x=20, denoised=4)  # v = (20 - 4) / 8 = 2
+    # Steps of 2 in sigma, 2 and 4 below the first: 1.5 = 2 * 2 f 4 + 2 * 4 f 4 with f = 1/32.
+    # v = 2 - 2 * 4 / 32 = 1.75, and 20 - 2 * 2 - 6 * 1.75 = 5.5
+    assert _estimate(cache, 1, 6.0, x=16) == 5.5
+    # v = 2 - 4 * 4 / 32 = 1.5, and 16 - 2 * 1.75 - 4 * 1.5 = 6.5; on to 12.5 - 2 * 1.5 = 9.5
+    assert _estimate(cache, 2, 4.0, x=12.5) == 6.5
+
+
+def test_drift_and_slope_add_up_by_hand() -> None:
+    schedule = Schedule(5, (0, 2, 4), "slope", slope_gain=(1.0, 0.5), drift=(0.0, -0.25))
+    cache = VelocityCache(schedule, (8.0, 6.0, 4.0, 2.0, 1.0, 0.0))
+
+    _observe(cache, 0, 8.0, x=20, denoised=4)  # v = 2
+    assert _estimate(cache, 1, 6.0, x=16) == 4.0  # neither slope nor drift: 16 - 6 * 2
+    _observe(cache, 2, 4.0, x=20, denoised=8)  # v = 3, slope -0.25
+    # 0.25 * 8 * (1 - 4) / 4 = -1.5 over one estimated step of 2 -> 1, 2 below the first: F = -0.75
+    # and half of the slope: v = 3 + (2 - 4) * (-0.125 - 0.75) = 4.75; 14 - 2 * 4.75
+    assert _estimate(cache, 3, 2.0, x=14) == 4.5
+
+
+def test_a_drift_ends_with_its_edge() -> None:
+    """The tail follows the plain slope."""
+    sigmas = (8.0, 6.0, 4.0, 2.0, 1.0, 0.0)
+    plain, drifting = (
+        VelocityCache(Schedule(5, (0, 2), "slope", drift=drift), sigmas) for drift in ((), (0.5,))
+    )
+    for cache in (plain, drifting):
+        _observe(cache, 0, 8.0, x=20, denoised=4)
+        _observe(cache, 2, 4.0, x=20, denoised=8)
+
+    assert _estimate(drifting, 3, 2.0, x=9) == _estimate(plain, 3, 2.0, x=9) == 2.0
+
+
+@pytest.mark.parametrize("drift", [-2.0, -0.3, 0.007, 1.5])
+@pytest.mark.parametrize("edge", [0, 1, 2])
+def test_a_drift_moves_the_end_of_its_edge_by_what_it_says(edge: int, drift: float) -> None:
+    """By ``-d * denoised * (sigma_s - sigma_t) / sigma_t`` under Euler, over any levels."""
+    sigmas = tuple(3 * (1.0 - i / 20) ** 1.7 for i in range(21))
+    nodes, gains = (0, 3, 9, 15), (1.0, 0.35, -1.2)
+    base, rise = _noise((3,), 1, torch.float64), _noise((3,), 2, torch.float64)
+    first, last = nodes[edge], nodes[edge + 1]
+
+    def ends(own: float) -> tuple[Tensor, Tensor]:
+        """Where a run stands before the edge, and after it."""
+        drifts = [0.1, -0.2, 0.3]  # those of other edges change nothing
+        drifts[edge] = own
+        schedule = Schedule(20, nodes, slope_gain=gains, drift=tuple(drifts))
+        before, after = (
+            _euler(lambda s: base + s**2 * rise, sigmas, VelocityCache(schedule, sigmas), until)
+            for until in (first, last)
+        )
+        return before, after
+
+    (start, plain), (same, end) = ends(0.0), ends(drift)
+
+    assert torch.equal(same, start)
+    denoised = start - sigmas[first] * (base + sigmas[first] ** 2 * rise)
+    moved = -drift * denoised * (sigmas[last] - sigmas[first]) / sigmas[first]
+    torch.testing.assert_close(end - plain, moved, rtol=1e-11, atol=1e-12)
+    assert (end - plain).abs().max() > 1e-3
+
+
+def test_the_factor_of_denoised_by_hand() -> None:
+    # -0.5 * (2 - 8) / 8 = 0.375 in all; (4 - 6) * (6 - 8) + (2 - 4) * (4 - 8) = 12
+    assert denoised_factor(0.5, (8.0, 6.0, 4.0, 2.0)) == 0.375 / 12
+    assert denoised_factor(-0.5, (8.0, 6.0, 4.0, 2.0)) == -0.375 / 12
+    assert denoised_factor(0.0, (8.0, 6.0, 4.0, 2.0)) == 0.0
+
+
+@pytest.mark.parametrize(
+    "sigmas", [(4.0, 2.0), (4.0, 4.0, 1.0), (4.0, 4.0, 4.0), (0.0, 0.0, 0.0), (4.0,)]
+)
+def test_an_edge_whose_estimates_all_lie_at_its_beginning_cannot_drift(
+    sigmas: tuple[float, ...],
+) -> None:
+    assert denoised_factor(0.5, sigmas) == 0.0
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float16, torch.bfloat16], ids=str)
+@pytest.mark.parametrize("gain", [1.0, 0.5, 2.0, 0.0])
+def test_without_a_drift_the_slope_is_what_it_was_to_the_bit(
+    gain: float, dtype: torch.dtype
+) -> None:
+    """``v_t + gain * (sigma - sigma_t) * slope``; gains that are no powers of 2 round otherwise."""
+    shape, levels = (2, 3, 4), SIGMAS
+    schedule = Schedule(STEPS, COMPUTED, slope_gain=(1.0, gain, gain), drift=(0.0,) * 3)
+
+    got = _run(VelocityCache(schedule, SIGMAS), shape, dtype)
+
+    xs = [_noise(shape, step, dtype) for step in range(STEPS)]
+    velocities = {
+        step: velocity_from_denoised(xs[step], _model(step, shape, dtype), levels[step])
+        for step in (0, 1, 3)
+    }
+    expected = []
+    for step, at, before in ((2, 1, 0), (4, 3, 1), (5, 3, 1)):
+        slope = (velocities[at] - velocities[before]).div(levels[at] - levels[before])
+        velocity = velocities[at].add(slope, alpha=gain * (levels[step] - levels[at]))
+        expected.append(denoised_from_velocity(xs[step], velocity, levels[step]))
+    assert all(torch.equal(one, other) for one, other in zip(got, expected, strict=True))
+
+
 def test_without_any_gain_the_slope_is_reuse_to_the_bit() -> None:
     sigmas = tuple((1.0 - i / 20) ** 1.5 for i in range(21))
     schedules = [
@@ -383,16 +512,16 @@ def test_without_any_gain_the_slope_is_reuse_to_the_bit() -> None:
 
 
 @pytest.mark.parametrize("kind", ["meancache", "reuse", "stochastic"])
-def test_other_estimators_have_no_gain(kind: str) -> None:
+def test_other_estimators_have_no_coefficients(kind: str) -> None:
     stochastic = kind == "stochastic"
     estimator = "slope" if stochastic else kind
     plain, damped = (
         VelocityCache(
-            Schedule(STEPS, COMPUTED, estimator, LOOK_BACK, slope_gain=gains),
+            Schedule(STEPS, COMPUTED, estimator, LOOK_BACK, slope_gain=gains, drift=drifts),
             SIGMAS,
             stochastic=stochastic,
         )
-        for gains in ((1.0, 1.0, 1.0), (0.0, 0.5, 2.0))
+        for gains, drifts in (((), ()), ((0.0, 0.5, -2.0), (1.0, -0.5, 2.0)))
     )
 
     pairs = zip(*(_run(cache, (3, 4), torch.float32) for cache in (plain, damped)), strict=True)
@@ -400,8 +529,9 @@ def test_other_estimators_have_no_gain(kind: str) -> None:
 
 
 def test_a_step_that_had_to_be_computed_is_followed_by_the_plain_slope() -> None:
-    """A run may begin at a step that the schedule skips: no edge, and so no gain, begins there."""
-    schedule = Schedule(5, (0, 4), "slope", slope_gain=(0.0,))
+    """A run may begin at a step that the schedule skips: no edge, and so no gain or drift, begins
+    there."""
+    schedule = Schedule(5, (0, 4), "slope", slope_gain=(0.0,), drift=(1.0,))
     cache = VelocityCache(schedule, (8.0, 6.0, 4.0, 2.0, 1.0, 0.0))
 
     _observe(cache, 1, 6.0, x=12, denoised=0)  # v = 2
@@ -490,11 +620,14 @@ def test_meancache_reuses_plainly_after_a_step_that_had_to_be_computed() -> None
 
 
 def _euler(
-    velocity: Callable[[float], Tensor], sigmas: tuple[float, ...], cache: VelocityCache | None
+    velocity: Callable[[float], Tensor],
+    sigmas: tuple[float, ...],
+    cache: VelocityCache | None,
+    until: int | None = None,
 ) -> Tensor:
     """k-diffusion's Euler, with the model's calls replaced where the cache says so."""
     x = torch.tensor([1.0, -2.0, 0.5], dtype=torch.float64)
-    for i, sigma in enumerate(sigmas[:-1]):
+    for i, sigma in enumerate(sigmas[:-1][:until]):
         if cache is None or cache.must_compute(i, x):
             denoised = x - sigma * velocity(sigma)
             if cache is not None:
@@ -584,3 +717,43 @@ def test_a_level_computed_twice_keeps_the_slope() -> None:
     denoised = cache.estimate(2, 0.4, x)
 
     torch.testing.assert_close(denoised, torch.tensor([-4.0]))  # 0 - 0.4 * 10
+
+
+def test_a_level_computed_twice_keeps_what_its_coefficients_add_up_to() -> None:
+    """As above, the edge's gain being 1/2 and its drift such that denoised counts threefold."""
+    levels = (1.0, 0.8, 0.4, 0.2, 0.0)
+    # f = 0.32 * 0.6 / (0.8 * 0.08), where 0.08 = (0.2 - 0.4) * (0.4 - 0.8)
+    schedule = Schedule(4, (0, 1, 3), slope_gain=(1.0, 0.5), drift=(0.0, 0.32))
+    cache = VelocityCache(schedule, levels)
+    x = torch.zeros(1, dtype=torch.float64)
+    for step, sigma, velocity in ((0, 1.0, 3.0), (1, 0.8, 5.0), (1, 0.8, 9.0), (1, 0.8, 6.0)):
+        cache.observe(step, sigma, x, torch.full_like(x, -sigma * velocity))
+
+    # Of the first time: the slope -10 / 2, and 3 * denoised = 3 * -4. From the last velocity:
+    # 6 + (0.4 - 0.8) * (-5 - 12) = 12.8
+    denoised = cache.estimate(2, 0.4, x)
+
+    torch.testing.assert_close(denoised, torch.full_like(x, -0.4 * 12.8))
+
+
+def test_a_first_level_computed_twice_keeps_its_drift() -> None:
+    levels = (1.0, 0.8, 0.4, 0.0)
+    # f = 0.5 * 0.6 / (1 * 0.08) = 3.75, where 0.08 = (0.4 - 0.8) * (0.8 - 1)
+    cache = VelocityCache(Schedule(3, (0, 2), drift=(0.5,)), levels)
+    x = torch.zeros(1, dtype=torch.float64)
+    for velocity in (-4.0, -2.0):
+        cache.observe(0, 1.0, x, torch.full_like(x, -velocity))
+
+    # -2 + (0.8 - 1) * 3.75 * 4 = -5
+    torch.testing.assert_close(cache.estimate(1, 0.8, x), torch.full_like(x, 0.8 * 5.0))
+
+
+def test_the_slope_after_a_level_computed_twice_is_from_its_last_velocity() -> None:
+    levels = (1.0, 0.8, 0.6, 0.4, 0.2, 0.0)
+    cache = VelocityCache(Schedule(5, (0, 1, 2, 4), slope_gain=(1.0, 0.5, 1.0)), levels)
+    x = torch.zeros(1, dtype=torch.float64)
+    for step, sigma, velocity in ((0, 1.0, 3.0), (1, 0.8, 5.0), (1, 0.8, 6.0), (2, 0.6, 7.0)):
+        cache.observe(step, sigma, x, torch.full_like(x, -sigma * velocity))
+
+    # slope (7 - 6) / (0.6 - 0.8) = -5: 7 + 0.2 * 5 = 8
+    torch.testing.assert_close(cache.estimate(3, 0.4, x), torch.full_like(x, -0.4 * 8.0))

@@ -41,8 +41,8 @@ def _distance(of: Candidate, prompt: int = 1) -> float:
 
 def _scattered(of: Candidate, prompt: int = 0) -> float:
     """A loss without any structure, the same in every process."""
-    gains = [round(gain * 100) for gain in of.slope_gain]
-    return float(np.random.default_rng((*of.computed_steps, *gains, prompt)).random())
+    edges = [round(1000 * value) + 2000 for value in (*of.slope_gain, *of.drift)]
+    return float(np.random.default_rng((*of.computed_steps, *edges, prompt)).random())
 
 
 SETTINGS = {field.name for field in fields(SearchSettings)}
@@ -103,21 +103,24 @@ def test_a_planted_optimum_is_found(proposer: str, seed: int) -> None:
 
 
 @pytest.mark.parametrize("proposer", PROPOSERS)
-def test_every_candidate_is_tried_with_the_gains_of_its_steps(proposer: str) -> None:
-    def gains(of: Candidate) -> Candidate:
-        return candidate(of.computed_steps, sum(of.computed_steps) % 7 / 4)
+def test_every_candidate_is_tried_with_the_fit_of_its_steps(proposer: str) -> None:
+    def fit(of: Candidate) -> Candidate:
+        number = sum(of.computed_steps) % 7
+        return candidate(of.computed_steps, number / 4, number / -8)
 
     without = _search(trials=30, patience=8, proposer=proposer)
-    found = _search(trials=30, patience=8, proposer=proposer, gains=gains)
+    found = _search(trials=30, patience=8, proposer=proposer, fit=fit)
 
     assert {trial.candidate.slope_gain for trial in without.trials} == {(1.0,) * (BUDGET - 1)}
+    assert {trial.candidate.drift for trial in without.trials} == {(0.0,) * (BUDGET - 1)}
     assert len({trial.phase for trial in found.trials}) == (2 if proposer == "none" else 3)
     first, *others = (trial.candidate for trial in found.trials)
     assert first == START  # as it is
-    assert others[0] == gains(START)
-    assert all(of == gains(of) for of in others)
+    assert others[0] == fit(START)
+    assert all(of == fit(of) for of in others)
     assert found.warm_start_loss == 16.0
     assert len({trial.candidate.slope_gain for trial in found.trials}) > 3
+    assert len({trial.candidate.drift for trial in found.trials}) > 3
 
 
 @pytest.mark.parametrize(("polish", "phase"), [(False, "search"), (True, "polish")])
@@ -298,21 +301,21 @@ def test_a_warm_start_with_too_long_a_tail_is_refused(last: int) -> None:
         _search(warm_starts=[start], tail=1)
 
 
-def test_gains_are_asked_for_one_candidate_at_a_time() -> None:
+def test_fits_are_asked_for_one_candidate_at_a_time() -> None:
     """They may cost model calls, and the rest may never have its turn."""
     asked: list[Candidate] = []
 
-    def gains(of: Candidate) -> Candidate:
+    def fit(of: Candidate) -> Candidate:
         asked.append(of)
         return candidate(of.computed_steps, 0.5)
 
     starts = [START, TARGET, LEFT]
-    found = _search(_scattered, proposer="none", trials=3, warm_starts=starts, gains=gains)
-    assert [t.candidate for t in found.trials] == [START, gains(START), gains(TARGET)]
+    found = _search(_scattered, proposer="none", trials=3, warm_starts=starts, fit=fit)
+    assert [t.candidate for t in found.trials] == [START, fit(START), fit(TARGET)]
     assert {of.computed_steps for of in asked} == {START.computed_steps, TARGET.computed_steps}
 
     asked.clear()
-    found = _search(_scattered, proposer="none", trials=5, gains=gains)
+    found = _search(_scattered, proposer="none", trials=5, fit=fit)
     assert {t.phase for t in found.trials} == {"warm start", "polish"}
     tried = {t.candidate.computed_steps for t in found.trials}
     assert {of.computed_steps for of in asked} == tried
@@ -321,12 +324,12 @@ def test_gains_are_asked_for_one_candidate_at_a_time() -> None:
 def test_beside_another_worker_moves_come_in_an_order_of_ones_own(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """Or both would fit the gains of the same moves at the same time."""
+    """Or both would make the fits of the same moves at the same time."""
 
     def moves(company: bool) -> list[Candidate]:
         storage, asked = optuna.storages.InMemoryStorage(), []
 
-        def gains(of: Candidate) -> Candidate:
+        def fit(of: Candidate) -> Candidate:
             asked.append(of)
             return of
 
@@ -338,7 +341,7 @@ def test_beside_another_worker_moves_come_in_an_order_of_ones_own(
                     note_candidate(study.ask(), LEFT, "polish")
 
         options: dict[str, Any] = {"proposer": "none", "trials": 4, "study_name": "anchor"}
-        _search(lambda of, prompt: 1.0, storage=storage, gains=gains, on_trial=joined, **options)
+        _search(lambda of, prompt: 1.0, storage=storage, fit=fit, on_trial=joined, **options)
         return list(dict.fromkeys(asked))
 
     alone, beside = moves(company=False), moves(company=True)
@@ -608,25 +611,25 @@ def test_the_candidate_in_flight_comes_again(evaluation: int, tmp_path: Path) ->
 
 @pytest.mark.parametrize("error", [RuntimeError("CUDA"), _Interrupted()])
 @pytest.mark.parametrize("proposer", ["none", "cma-es"])
-def test_a_search_goes_on_where_gains_were_cut_short(proposer: str, error: BaseException) -> None:
+def test_a_search_goes_on_where_a_fit_was_cut_short(proposer: str, error: BaseException) -> None:
     storage, asked = optuna.storages.InMemoryStorage(), 0
 
-    def gains(of: Candidate) -> Candidate:
-        return candidate(of.computed_steps, 0.5)
+    def fit(of: Candidate) -> Candidate:
+        return candidate(of.computed_steps, 0.5, 0.25)
 
     def cut_short(of: Candidate) -> Candidate:
         nonlocal asked
         asked += 1
         if asked == 9:  # a move of the polish, or a proposal
             raise error
-        return gains(of)
+        return fit(of)
 
     options: dict[str, Any] = {"proposer": proposer, "trials": 12, "study_name": "anchor"}
     with pytest.raises(type(error)) as raised:
-        _search(_scattered, storage=storage, gains=cut_short, **options)
+        _search(_scattered, storage=storage, fit=cut_short, **options)
     assert raised.value is error
 
-    result = _search(_scattered, storage=storage, gains=gains, **options)
+    result = _search(_scattered, storage=storage, fit=fit, **options)
 
     assert len(result.trials) == 12
     assert len(set(result.trials[i].candidate for i in range(12))) == 12
@@ -915,7 +918,11 @@ def test_what_a_silent_worker_is_on(dead: Candidate, place: int) -> None:
 
 @pytest.mark.parametrize(
     "of",
-    [candidate(START.computed_steps, 0.5), Candidate(START.computed_steps, (1.0, 0.52, 1.0, 1, 1))],
+    [
+        candidate(START.computed_steps, 0.5),
+        candidate(START.computed_steps, 1.0, 0.5),
+        Candidate(START.computed_steps, (1.0, 0.5207, 1.0, 1, 1), (0.0,) * 5),  # not rounded
+    ],
 )
 def test_warm_starts_that_the_space_cannot_hold(of: Candidate) -> None:
     told = itertools.count()

@@ -191,11 +191,16 @@ def test_the_first_ten_prompts_hold_every_attribute(host):
     assert {p["attribute"] for p in listed[:10]} == {p["attribute"] for p in listed} == attributes
 
 
+INPUTS = {
+    "steps": 50, "reference_budget": 20, "anchor_budget": 8, "estimator": "slope", "seed": 3,
+    "trials": 77, "patience": 33,
+}  # fmt: skip
+
+
 def test_the_standard_size_is_forty_minutes_of_a_flux_class_model(host):
     cost, sizes = host.core("calibration.cost"), host.module("nodes.calibration.sizes")
     size = sizes.SIZES["standard"]
-    search = sizes.search_of_size(size, {"seed": 0})
-    settings = host.core("calibration.calibrate").Settings(search=search)
+    settings = sizes.settings_of_size(size, INPUTS)
 
     calls = cost.calibration_cost(settings, size.prompts).likely
 
@@ -207,10 +212,41 @@ def test_the_standard_size_is_forty_minutes_of_a_flux_class_model(host):
 
 def test_the_paper_size_searches_as_the_paper_does(host):
     sizes = host.module("nodes.calibration.sizes")
-    search = sizes.search_of_size(sizes.SIZES["paper"], {"seed": 3})
+    settings = sizes.settings_of_size(sizes.SIZES["paper"], INPUTS)
+    search = settings.search
 
     assert (search.trials, search.patience, search.proposer) == (200, 50, "cma-es")
     assert (search.polish, search.p_threshold, search.seed) == (False, 0.0, 3)
+    assert not settings.fits_gains
+
+
+def test_the_quick_size_is_at_most_500_calls_without_a_search(host):
+    cost, sizes = host.core("calibration.cost"), host.module("nodes.calibration.sizes")
+    size = sizes.SIZES["quick"]
+    settings = sizes.settings_of_size(size, INPUTS | {"middle_budget": 12})
+
+    assert size.prompts == 3
+    assert settings == host.core("calibration.settings").Settings.quick()
+    # What is told counts no call twice that runs share: the first step of each of ten schedules.
+    assert cost.calibration_cost(settings, size.prompts).most - 3 * 9 <= 500
+
+
+@pytest.mark.parametrize(
+    ("size", "trials", "patience"),
+    [("small", 30, 8), ("standard", 40, 12), ("custom", 77, 33)],
+)
+def test_other_sizes_search_with_fits(host, size, trials, patience):
+    """What a size leaves open is the node's; older workflows know no middle budget and search."""
+    sizes = host.module("nodes.calibration.sizes")
+    given = INPUTS | {"middle_budget": 12, "search": "tpe"}
+
+    old, new = (sizes.settings_of_size(sizes.SIZES[size], inputs) for inputs in (INPUTS, given))
+
+    for settings, middle, proposer in ((old, 0, "cma-es"), (new, 12, "tpe")):
+        assert (settings.steps, settings.reference_budget, settings.anchor_budget) == (50, 20, 8)
+        assert (settings.middle_budget, settings.search.proposer) == (middle, proposer)
+        assert (settings.search.trials, settings.search.patience) == (trials, patience)
+        assert (settings.search.seed, settings.fits_gains, settings.searches) == (3, True, True)
 
 
 # Memory
