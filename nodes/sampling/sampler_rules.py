@@ -125,8 +125,8 @@ def rule_for(sampler: Any, estimator: str) -> str:
     name = function_name(sampler)
     if is_adaptive(sampler) or reads_conds(sampler):
         return NO_RULE
-    if estimator == "slope" and name in DAMPED_SLOPE_SAMPLERS:
-        return DAMPED_SLOPE
+    if name in DAMPED_SLOPE_SAMPLERS and estimator in ("slope", "adaptive"):
+        return estimator if estimator == "adaptive" else DAMPED_SLOPE
     if not is_stochastic(sampler):
         return "reuse" if any(part in name for part in BETWEEN_LEVELS) else estimator
     return DENOISED if any(part in name for part in DENOISED_SAMPLERS) else "reuse"
