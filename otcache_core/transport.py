@@ -232,14 +232,6 @@ def _stored(anchor: Anchor, budget: int, steps: int) -> Schedule | None:
     return None
 
 
-def _known_edges(anchor: Anchor, steps: int, nodes: Steps) -> Candidate | None:
-    """The coefficients that were fitted to these very steps, or ``None``."""
-    for known in anchor.fitted:
-        if known.steps == steps and known.computed_steps == nodes:
-            return candidate(nodes, known.slope_gain, known.drift)
-    return None
-
-
 def choose_rho(anchor: Anchor, slider: float, prefer_anchor: bool) -> tuple[float, bool]:
     """The exponent to use, and whether it is the anchor's own.
 
@@ -290,9 +282,7 @@ def predict_schedule(
     if schedule is None:
         nodes = realise(curve, budget, steps, rho, project)
         sigmas = anchor.sampling.sigmas if steps == anchor.steps else None
-        edges = _known_edges(anchor, steps, nodes)
-        if edges is None:
-            edges = edges_along(curves_at(anchor, budget, steps), nodes)
+        edges = edges_along(curves_at(anchor, budget, steps), nodes)
         schedule = Schedule(
             *(steps, nodes, anchor.estimator, anchor.look_back_for(nodes, steps), sigmas),
             *(edges.slope_gain, edges.drift),

@@ -68,3 +68,6 @@ def test_a_generic_preset_says_that_it_is_a_guess(name: str) -> None:
     assert anchor.provenance.startswith("A guess")
     assert "never measured" in anchor.provenance
     assert anchor.architecture in ("flow matching", "noise prediction")
+    # Coefficients are one model's own, and noise levels that do not fit place steps wrongly.
+    assert anchor.estimator == "adaptive"
+    assert anchor.sampling.sigmas is None
