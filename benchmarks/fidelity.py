@@ -35,8 +35,6 @@ from scripts.host.inprocess import start_host
 BUDGETS = (20, 15, 12, 10, 8)
 QUICK_BUDGETS = (12, 8)
 QUICK_CONTESTANTS = (OURS, GENERIC, MEANCACHE, "fewer steps: euler", VDE_ON_OURS)
-
-
 SHORT_CONTESTANTS = (
     *QUICK_CONTESTANTS,
     "OTCache, reuse",
@@ -59,7 +57,7 @@ def _contestants(options: argparse.Namespace) -> dict[str, Any]:
     if not (options.quick or options.short):
         return found
     named = QUICK_CONTESTANTS if options.quick else SHORT_CONTESTANTS
-    return {name: found[name] for name in named if name in found}
+    return {name: make for name, make in found.items() if name in named}
 
 
 def _kept(work: Path, name: str, budget: int) -> Kept:
@@ -127,7 +125,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--work", type=Path, help="folder to keep what was done in")
     parser.add_argument("--workers", type=int, default=min(os.cpu_count() or 1, 2))
     parser.add_argument("--quick", action="store_true", help="two minutes; writes no record")
-    parser.add_argument("--short", action="store_true", help="a dozen contestants, 16 pictures")
+    parser.add_argument("--short", action="store_true", help="ten contestants, 16 pictures")
     parser.add_argument("--calibrate", action="store_true", help="make the models' anchors anew")
     parser.add_argument("--only", nargs="+", help="parts of contestants' names; writes no record")
     parser.add_argument("--budgets", nargs="+", type=int, help="model calls; writes no record")

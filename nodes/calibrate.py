@@ -107,7 +107,7 @@ class CalibrateAnchor(io.ComfyNode):
                     "size",
                     options=list(SIZES),
                     default="standard",
-                    tooltip="How much to spend. quick: 3 prompts, no search, at most 500 model "
+                    tooltip="How much to spend. quick: 3 prompts, no search, about 500 model "
                     "calls of 50 steps. small: 6 prompts, 30 schedules. standard: 10 "
                     "prompts, 40 schedules. paper: 50 prompts, 200 schedules, searched as in the "
                     "paper. custom: all prompts, and trials and patience as set above.",

@@ -39,6 +39,9 @@ DAMPED_SLOPE_SAMPLERS = frozenset(
 )  # fmt: skip
 """Functions of samplers that add noise or ask between levels, and gain from a part of the slope."""
 
+WITH_NOISE = {"slope": DAMPED_SLOPE, "adaptive": "adaptive"}
+"""What an estimator becomes with these samplers; one that teaches itself damps itself."""
+
 BETWEEN_LEVELS = ("dpm_2", "dpm_fast")
 """Parts of names of samplers that ask between the levels of their steps."""
 
@@ -125,8 +128,8 @@ def rule_for(sampler: Any, estimator: str) -> str:
     name = function_name(sampler)
     if is_adaptive(sampler) or reads_conds(sampler):
         return NO_RULE
-    if name in DAMPED_SLOPE_SAMPLERS and estimator in ("slope", "adaptive"):
-        return estimator if estimator == "adaptive" else DAMPED_SLOPE
+    if name in DAMPED_SLOPE_SAMPLERS and estimator in WITH_NOISE:
+        return WITH_NOISE[estimator]
     if not is_stochastic(sampler):
         return "reuse" if any(part in name for part in BETWEEN_LEVELS) else estimator
     return DENOISED if any(part in name for part in DENOISED_SAMPLERS) else "reuse"
