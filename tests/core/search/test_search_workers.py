@@ -158,7 +158,11 @@ def test_two_workers_share_the_trials(kind: str, tmp_path: Path, workers: list[_
     assert set(by_worker[0]) | set(by_worker[1]) == {
         trial.candidate.computed_steps for trial in result.trials
     }
-    assert {worker.best() for worker in workers} == {result.best.computed_steps}
+    # A worker that ends while the other is at its last candidate does not see that one.
+    first_to_end = min(result.trials[:trials], key=lambda trial: trial.loss).candidate
+    best = {worker.best() for worker in workers}
+    assert result.best.computed_steps in best
+    assert best <= {first_to_end.computed_steps, result.best.computed_steps}
 
 
 @pytest.mark.parametrize("kind", ["sqlite", "journal"])
