@@ -81,7 +81,6 @@ export function createCalibrationView() {
   const losses = html("div", { class: "otcache-row" });
   const plot = html("div", { class: "otcache-plot otcache-trials", "aria-label": say("trials_label") });
   const curves = svg("svg", { class: "otcache-curves", preserveAspectRatio: "none" });
-  const cursor = svg("rect", { class: "otcache-cursor", width: 1, height: 1, y: 0 });
   const strip = svg("svg", { class: "otcache-strip", preserveAspectRatio: "none", role: "img" });
   const best = html("div", { class: "otcache-best otcache-faint" });
   const trial = html("div", { class: "otcache-step" });
@@ -104,14 +103,9 @@ export function createCalibrationView() {
     return say("trial_loss", { ...values, loss: loss4(loss) });
   }
 
-  const inspector = createInspector(plot, trial, {
+  const inspector = createInspector(plot, curves, trial, {
     hint: (count) => say("trials_hint", { count }),
     describe,
-    mark(index) {
-      cursor.setAttribute("x", String(index));
-      if (index < 0) cursor.remove();
-      else curves.append(cursor);
-    },
   });
 
   return {

@@ -79,7 +79,6 @@ export function createScheduleView() {
   const note = html("div", { class: "otcache-note", role: "status" });
   const curves = svg("svg", { class: "otcache-curves", preserveAspectRatio: "none" });
   const strip = svg("svg", { class: "otcache-strip", preserveAspectRatio: "none" });
-  const cursor = svg("rect", { class: "otcache-cursor", width: 1, height: 1, y: 0 });
   const plot = html("div", { class: "otcache-plot", "aria-label": say("strip_label") });
   const axis = html("span", { class: "otcache-axis otcache-faint" }, say("axis"));
   plot.append(axis, curves, strip);
@@ -91,14 +90,9 @@ export function createScheduleView() {
   /** @type {View | null} */
   let view = null;
 
-  const inspector = createInspector(plot, step, {
+  const inspector = createInspector(plot, strip, step, {
     hint: (count) => say("inspect", { last: count - 1 }),
     describe: (index) => describeStep(/** @type {View} */ (view), index),
-    mark(index) {
-      cursor.setAttribute("x", String(index));
-      if (index < 0) cursor.remove();
-      else strip.append(cursor);
-    },
   });
 
   return {

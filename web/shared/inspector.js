@@ -1,13 +1,16 @@
 // @ts-check
 // Tells about the item under the pointer, or the one that the arrow keys have reached.
 
+import { svg } from "./panel.js";
+
 /**
  * @param {HTMLElement} plot  items lie in it from left to right, all of one width
+ * @param {Element} chart  what draws them, one unit wide each: the inspected one is marked there
  * @param {HTMLElement} output  receives the words
- * @param {{ hint: (count: number) => string, describe: (index: number) => string,
- *   mark?: (index: number) => void }} words  `mark` gets -1 where nothing is inspected
+ * @param {{ hint: (count: number) => string, describe: (index: number) => string }} words
  */
-export function createInspector(plot, output, { hint, describe, mark }) {
+export function createInspector(plot, chart, output, { hint, describe }) {
+  const cursor = svg("rect", { class: "otcache-cursor", width: 1, height: 1, y: 0 });
   let count = 0;
   let at = -1;
   plot.tabIndex = 0;
@@ -19,7 +22,9 @@ export function createInspector(plot, output, { hint, describe, mark }) {
   /** @param {number} index */
   function inspect(index) {
     at = count ? Math.max(-1, Math.min(count - 1, index)) : -1;
-    mark?.(at);
+    cursor.setAttribute("x", String(at));
+    if (at < 0) cursor.remove();
+    else chart.append(cursor);
     output.textContent = !count ? "" : at < 0 ? hint(count) : describe(at);
     plot.setAttribute("aria-valuemax", String(Math.max(count - 1, 0)));
     plot.setAttribute("aria-valuenow", String(Math.max(at, 0)));
