@@ -7,11 +7,9 @@ stop.
 
 from __future__ import annotations
 
-import json
-import logging
 import math
 from concurrent.futures import ProcessPoolExecutor
-from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -19,15 +17,13 @@ from PIL import Image
 from torch import Tensor
 
 from benchmarks.models.blocks import PictureBlocks
-from benchmarks.models.ground_model import ABOUT, build_base
+from benchmarks.models.ground_model import build_base
 from benchmarks.models.unet import CHANNELS, FOLD, SHAPE, SIZE
 from demo_model.text import WordTokenizer
-from training import loop
-from training.conditioned import Conditioned, drop_words, eps_loss, export, initialise, load, zero
-from training.host import import_host
+from training.conditioned import Conditioned, eps_loss, initialise, zero
+from training.drawn import Drawing, Drawn, run
 from training.scenes import Scene, draw_scene, sample_scene, vocabulary
 
-logger = logging.getLogger("otcache.training")
 SHARE, FITTED = 1000, 1000
 """Pictures of a seed, and pictures that the linear map is fitted to."""
 
@@ -50,7 +46,7 @@ def _draw_share(seed: int) -> tuple[np.ndarray, list[str]]:
     return pictures, prompts
 
 
-def draw_data(count: int, seed: int, workers: int) -> tuple[PictureBlocks, Tensor, Tensor]:
+def draw_data(count: int, seed: int, workers: int) -> Drawn:
     """The fitted map, latents ``(count, CHANNELS, H, W)`` and word indices ``(count, L)``."""
     with ProcessPoolExecutor(workers) as pool:
         drawn = list(pool.map(_draw_share, range(seed, seed + math.ceil(count / SHARE))))
@@ -76,42 +72,14 @@ def build_model() -> tuple[Conditioned, object]:
     return Conditioned(base, len(vocabulary())), base.model_sampling
 
 
-class UNetTask:
-    """Scenes as the loop takes them."""
-
-    def __init__(self, vae: PictureBlocks, latents: Tensor, words: Tensor) -> None:
-        self.model, self.sampling = build_model()
-        self.vae, self.latents, self.words = vae, latents, words
-
-    def loss(self, batch: int) -> Tensor:
-        """Noise prediction on a random batch."""
-        pick = torch.randint(len(self.latents), (batch,))
-        x0 = self.latents[pick].to(self.model.device, memory_format=torch.channels_last)
-        return eps_loss(self.model, self.sampling, x0, drop_words(self.words[pick]))
-
-    def export(self, average: Conditioned, path: Path, steps: int) -> None:
-        """Writes what is shipped: the model, and the linear map beside it."""
-        from safetensors.torch import save_file
-
-        export(average, path, {"vocabulary": vocabulary(), "steps": steps})
-        about = {ABOUT: json.dumps({"fitted": FITTED})}
-        save_file(self.vae.state_dict(), str(path.with_name("vae.safetensors")), metadata=about)
+def _loss(model: Conditioned, sampling: Any, x0: Tensor, words: Tensor) -> Tensor:
+    return eps_loss(model, sampling, x0.to(memory_format=torch.channels_last), words)
 
 
-def main() -> None:
-    """Command line."""
-    parser = loop.parser(__doc__.splitlines()[0], "unet")
-    parser.add_argument("--pictures", type=int, default=20_000)
-    args = parser.parse_args()
-    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s")
-    import_host()
-    data = draw_data(args.pictures, args.seed, args.threads)
-    logger.info("drew %d pictures", len(data[1]))
-    task = UNetTask(*data)
-    if args.weights is not None:
-        load(task.model, args.weights, vocabulary())
-    loop.train(task, loop.settings(args))
-
+SCENES = Drawing(
+    name="unet", what="pictures", count=20_000, vocabulary=vocabulary(), fitted=FITTED,
+    draw=draw_data, build=build_model, loss=_loss,
+)  # fmt: skip
 
 if __name__ == "__main__":
-    main()
+    run(__doc__.splitlines()[0], SCENES)

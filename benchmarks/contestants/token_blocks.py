@@ -116,6 +116,12 @@ def _modulated(tokens: torch.Tensor, modulation: Any) -> torch.Tensor:
     return torch.addcmul(modulation.shift, tokens, 1 + modulation.scale)
 
 
+Attend = Callable[[Sequence[torch.Tensor]], torch.Tensor]
+"""Queries, keys and values of chosen tokens -> their attention to all."""
+Update = Callable[[Call, torch.Tensor, Chosen, Attend], torch.Tensor]
+"""The chosen tokens' update ``(rows, chosen, hidden)`` from ``(rows, tokens, hidden)``."""
+
+
 class TokenBlock(ABC):
     """A block that can be evaluated on some of its tokens.
 
@@ -131,6 +137,9 @@ class TokenBlock(ABC):
         """The gate of each update, ``(rows, tokens or 1, hidden)``."""
 
     @abstractmethod
+    def updates(self) -> Sequence[Update]:
+        """What is added to the hidden state, one after the other."""
+
     def evaluate(
         self,
         call: Call,
@@ -148,6 +157,15 @@ class TokenBlock(ABC):
             chosen: The tokens, all of them at first.
             importance: What to note of how tokens matter whenever all are evaluated.
         """
+        both = chosen.both
+
+        def attend(qkv: Sequence[torch.Tensor]) -> torch.Tensor:
+            return _attend(call, memory, both, qkv, importance)
+
+        for index, (gate, update) in enumerate(zip(self.gates(call), self.updates(), strict=True)):
+            _keep_update(memory, index, both, update(call, hidden, chosen, attend))
+            hidden = hidden + memory.updates[index] * gate
+        return hidden
 
     def replay(
         self, call: Call, hidden: torch.Tensor, updates: Sequence[torch.Tensor]
@@ -162,66 +180,71 @@ class DoubleTokens(TokenBlock):
     """A double block: words and image tokens have weights of their own."""
 
     def gates(self, call: Call) -> list[torch.Tensor]:
-        words, image = self._block.txt_mod(call.vec), self._block.img_mod(call.vec)
         sizes = call.words, call.tokens - call.words
         return [
             torch.cat([m.gate.expand(-1, n, -1) for m, n in zip(pair, sizes, strict=True)], dim=1)
-            for pair in zip(words, image, strict=True)
+            for pair in self._modulations(call)
         ]
 
-    def evaluate(
-        self,
-        call: Call,
-        hidden: torch.Tensor,
-        memory: Memory,
-        chosen: Chosen,
-        importance: Importance | None = None,
+    def updates(self) -> Sequence[Update]:
+        return self._attention, self._mlp
+
+    def _modulations(self, call: Call) -> list[tuple[Any, Any]]:
+        """Of words and image, for each update."""
+        words, image = self._block.txt_mod(call.vec), self._block.img_mod(call.vec)
+        return list(zip(words, image, strict=True))
+
+    def _attention(
+        self, call: Call, hidden: torch.Tensor, chosen: Chosen, attend: Attend
     ) -> torch.Tensor:
         block, places = self._block, (chosen.words, chosen.image)
-        attentions, mlps = (block.txt_attn, block.img_attn), (block.txt_mlp, block.img_mlp)
-        norms = (block.txt_norm1, block.img_norm1), (block.txt_norm2, block.img_norm2)
-        mods = list(zip(block.txt_mod(call.vec), block.img_mod(call.vec), strict=True))
-        gates, both = self.gates(call), chosen.both
+        layers, norms = (block.txt_attn, block.img_attn), (block.txt_norm1, block.img_norm1)
         streams = []
-        for at, norm, mod, part in zip(places, norms[0], mods[0], attentions, strict=True):
-            qkv = part.qkv(_modulated(norm(take(hidden, at)), mod))
-            streams.append(_heads(qkv, block.num_heads, part.norm))
-        qkv = [torch.cat(parts, dim=2) for parts in zip(*streams, strict=True)]
-        attended = _attend(call, memory, both, qkv, importance)
+        for at, norm, mod, layer in zip(
+            places, norms, self._modulations(call)[0], layers, strict=True
+        ):
+            qkv = layer.qkv(_modulated(norm(take(hidden, at)), mod))
+            streams.append(_heads(qkv, block.num_heads, layer.norm))
+        attended = attend([torch.cat(parts, dim=2) for parts in zip(*streams, strict=True)])
         parts = attended.split([at.shape[1] for at in places], dim=1)
-        added = [part.proj(a) for part, a in zip(attentions, parts, strict=True)]
-        _keep_update(memory, 0, both, torch.cat(added, dim=1))
-        hidden = hidden + memory.updates[0] * gates[0]
+        added = [layer.proj(part) for layer, part in zip(layers, parts, strict=True)]
+        return torch.cat(added, dim=1)
+
+    def _mlp(
+        self, call: Call, hidden: torch.Tensor, chosen: Chosen, attend: Attend
+    ) -> torch.Tensor:
+        block, places = self._block, (chosen.words, chosen.image)
+        layers, norms = (block.txt_mlp, block.img_mlp), (block.txt_norm2, block.img_norm2)
         added = [
-            mlp(_modulated(norm(take(hidden, at)), mod))
-            for at, norm, mod, mlp in zip(places, norms[1], mods[1], mlps, strict=True)
+            layer(_modulated(norm(take(hidden, at)), mod))
+            for at, norm, mod, layer in zip(
+                places, norms, self._modulations(call)[1], layers, strict=True
+            )
         ]
-        _keep_update(memory, 1, both, torch.cat(added, dim=1))
-        return hidden + memory.updates[1] * gates[1]
+        return torch.cat(added, dim=1)
 
 
 class SingleTokens(TokenBlock):
     """A single block: one set of weights for all tokens."""
 
     def gates(self, call: Call) -> list[torch.Tensor]:
-        return [self._block.modulation(call.vec)[0].gate]
+        return [self._modulation(call).gate]
 
-    def evaluate(
-        self,
-        call: Call,
-        hidden: torch.Tensor,
-        memory: Memory,
-        chosen: Chosen,
-        importance: Importance | None = None,
+    def updates(self) -> Sequence[Update]:
+        return (self._both,)
+
+    def _modulation(self, call: Call) -> Any:
+        return self._block.modulation(call.vec)[0]
+
+    def _both(
+        self, call: Call, hidden: torch.Tensor, chosen: Chosen, attend: Attend
     ) -> torch.Tensor:
-        block, both = self._block, chosen.both
-        modulation = block.modulation(call.vec)[0]
-        inner = block.linear1(_modulated(block.pre_norm(take(hidden, both)), modulation))
+        block = self._block
+        normed = block.pre_norm(take(hidden, chosen.both))
+        inner = block.linear1(_modulated(normed, self._modulation(call)))
         qkv, mlp = inner.tensor_split([3 * block.hidden_size], dim=-1)
-        attended = _attend(call, memory, both, _heads(qkv, block.num_heads, block.norm), importance)
-        added = block.linear2(torch.cat((attended, block.mlp_act(mlp)), dim=2))
-        _keep_update(memory, 0, both, added)
-        return hidden + memory.updates[0] * modulation.gate
+        attended = attend(_heads(qkv, block.num_heads, block.norm))
+        return block.linear2(torch.cat((attended, block.mlp_act(mlp)), dim=2))
 
 
 def token_blocks(call: Call) -> list[TokenBlock]:

@@ -300,27 +300,27 @@ BUDGETS = [(3, 2), (3, 3), (6, 3), (6, 5), (8, 4), (9, 2), (9, 3), (9, 5), (9, 8
 @pytest.mark.parametrize(("steps", "budget"), BUDGETS)
 @pytest.mark.parametrize("gamma", [1.0, 2.0, 3.5])
 @pytest.mark.parametrize("seed", range(3))
-def test_paths_over_pairs_are_the_cheapest(
-    steps: int, budget: int, gamma: float, seed: int
+@pytest.mark.parametrize(
+    ("table", "total", "shortest"),
+    [
+        (_pairs, _sum_over_pairs, shortest_path_over_pairs),
+        (_triples, _sum_over_triples, shortest_path_over_triples),
+    ],
+    ids=["pairs", "triples"],
+)
+def test_paths_are_the_cheapest(
+    table: Callable[..., PairCosts | TripleCosts],
+    total: Callable[..., float],
+    shortest: Callable[..., Path],
+    steps: int,
+    budget: int,
+    gamma: float,
+    seed: int,
 ) -> None:
-    costs = _pairs(_trajectory(steps, seed)).mean()
-    paths = {path: _sum_over_pairs(costs, path, gamma) for path in _all_paths(steps, budget)}
+    costs = table(_trajectory(steps, seed)).mean()
+    paths = {path: total(costs, path, gamma) for path in _all_paths(steps, budget)}
 
-    path = shortest_path_over_pairs(costs, budget, gamma=gamma)
-
-    assert paths[path] == pytest.approx(min(paths.values()), rel=1e-12)
-
-
-@pytest.mark.parametrize(("steps", "budget"), BUDGETS)
-@pytest.mark.parametrize("gamma", [1.0, 2.0, 3.5])
-@pytest.mark.parametrize("seed", range(3))
-def test_paths_over_triples_are_the_cheapest(
-    steps: int, budget: int, gamma: float, seed: int
-) -> None:
-    costs = _triples(_trajectory(steps, seed)).mean()
-    paths = {path: _sum_over_triples(costs, path, gamma) for path in _all_paths(steps, budget)}
-
-    path = shortest_path_over_triples(costs, budget, gamma=gamma)
+    path = shortest(costs, budget, gamma=gamma)
 
     assert paths[path] == pytest.approx(min(paths.values()), rel=1e-12)
 
