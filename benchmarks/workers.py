@@ -25,7 +25,7 @@ from scripts.host.find import REPOSITORY
 from scripts.host.server import ComfyServer
 from scripts.workflows.to_prompt import find_node, set_input, to_api
 
-WORKFLOW = REPOSITORY / "example_workflows" / "otcache_calibrate_demo.json"
+WORKFLOW = REPOSITORY / "example_workflows" / "OTCache calibration.json"
 PROMPTS, TRIALS = 6, 40
 TIMEOUT = 3600.0
 

@@ -19,7 +19,7 @@ from scripts.host.server import ComfyServer
 from scripts.workflows.to_prompt import find_node, set_input, to_api
 
 NAME = "otcache-demo"
-WORKFLOW = REPOSITORY / "example_workflows" / "otcache_calibrate_demo.json"
+WORKFLOW = REPOSITORY / "example_workflows" / "OTCache calibration.json"
 PRESET = REPOSITORY / "presets" / f"{NAME}.otanchor.json"
 TIMEOUT = 6 * 3600.0
 

@@ -12,9 +12,9 @@ from scripts.host.find import REPOSITORY
 from scripts.workflows.canvas import Canvas, Output
 
 PROMPTS = REPOSITORY / "demo_model" / "prompts.json"
-DEMO, CALIBRATE = "otcache_demo", "otcache_calibrate_demo"
-COMPARE, BUDGETS = "otcache_compare_budgets", (8, 15, 25)
-SIGMAS, SIGMAS_SAMPLER = "otcache_sigmas", "dpm_2"
+DEMO, CALIBRATE = "OTCache demo", "OTCache calibration"
+COMPARE, BUDGETS = "OTCache budgets side by side", (8, 15, 25)
+SIGMAS, SIGMAS_SAMPLER = "OTCache Sigmas", "dpm_2"
 PRESET = "preset: otcache-demo"
 SAMPLING: dict[str, Any] = {"cfg": 2.5, "sampler_name": "euler", "scheduler": "simple"}
 STEPS = 50
@@ -29,7 +29,7 @@ Press **Run**. It needs no download and no GPU.
 - **Compare Images** tells how close the two are: LPIPS near 0 is the same picture to the eye.
 - Drag `budget` on **Predict Cache Schedule**: any value from the anchor's 8 to all 50.
 - On your own model: put your loader in place of **OTCache Demo Model**, and an anchor calibrated
-  for it in **Load OT Anchor** (see the template *otcache_calibrate_demo*).
+  for it in **Load OT Anchor** (see the template *OTCache calibration*).
 """
 
 _CALIBRATE_NOTE = """\
@@ -220,26 +220,6 @@ def sigmas() -> dict[str, Any]:
         )  # fmt: skip
     return canvas.workflow()
 
-
-DEMO_TEMPLATES = {
-    DEMO: (
-        "OTCache demo",
-        "Samples the bundled model in full and by a cached schedule, and compares the pictures.",
-    ),
-    CALIBRATE: (
-        "OTCache calibration",
-        "Finds the anchor of the bundled model and saves it; swap in your own model.",
-    ),
-    COMPARE: (
-        "OTCache: compare budgets",
-        "The same picture with 8, 15 and 25 model calls, each against all 50 steps.",
-    ),
-    SIGMAS: (
-        "OTCache Sigmas",
-        "The noise levels of a schedule's computed steps, for a sampler that takes them itself.",
-    ),
-}
-"""Title and description of each."""
 
 DEMO_WORKFLOWS = {DEMO: demo, CALIBRATE: calibrate_demo, COMPARE: compare_budgets, SIGMAS: sigmas}
 

@@ -1,6 +1,7 @@
 """Writes the workflows that ship with the pack: `python -m scripts.workflows.make`.
 
-They are described in `scripts.workflows.demo` and `scripts.workflows.models`. With `--pictures
+They are described in `scripts.workflows.demo` and `scripts.workflows.models`. ComfyUI's template
+browser lists every JSON file of the folder and shows its name as the title. With `--pictures
 FOLDER` and `--report PICTURE` it also makes the thumbnails that show pictures: from what
 `scripts.demo.run` left in that folder, and from what `scripts.presets.calibrate_demo --report` has.
 """
@@ -20,54 +21,13 @@ from otcache_core.drawing.contact_sheet import contact_sheet
 from otcache_core.drawing.schedule_plot import render_schedule
 from otcache_core.transport import predict_schedule
 from scripts.host.find import REPOSITORY
-from scripts.workflows.canvas import Canvas
-from scripts.workflows.demo import (
-    CALIBRATE,
-    DEMO,
-    DEMO_SCHEDULES,
-    DEMO_TEMPLATES,
-    DEMO_WORKFLOWS,
-)
-from scripts.workflows.models import MODEL_TEMPLATES, MODEL_WORKFLOWS, SCHEDULES
+from scripts.workflows.demo import CALIBRATE, DEMO, DEMO_SCHEDULES, DEMO_WORKFLOWS
+from scripts.workflows.models import MODEL_WORKFLOWS, SCHEDULES
 
 FOLDER = REPOSITORY / "example_workflows"
-INDEX = "index"
 THUMBNAIL_WIDTH, THUMBNAIL_PICTURES = 640, 4
 
-_TEMPLATES = {**DEMO_TEMPLATES, **MODEL_TEMPLATES}
-
-
-def index() -> dict[str, Any]:
-    """The list of the others, for tools that read it.
-
-    ComfyUI's template browser shows every JSON file of the folder as a workflow and no other one
-    by its title, so the list is a workflow as well: a note about the others.
-    """
-    lines = [f"- **{name}**: {about}" for name, (_, about) in _TEMPLATES.items()]
-    canvas = Canvas(INDEX)
-    with canvas.column("OTCache", 480):
-        text = "\n".join(["## Workflows of OTCache", "", *lines, "", "Open them from Templates."])
-        canvas.add("MarkdownNote", "Start here", room=60, text=text)
-    templates = [
-        {
-            "name": name,
-            "title": title,
-            "description": about,
-            "mediaType": "image",
-            "mediaSubtype": "jpg",
-            "tags": ["OTCache"],
-        }
-        for name, (title, about) in _TEMPLATES.items()
-    ]
-    return {
-        "moduleName": "otcache",
-        "title": "OTCache",
-        "templates": templates,
-        **canvas.workflow(),
-    }
-
-
-WORKFLOWS = {**DEMO_WORKFLOWS, **MODEL_WORKFLOWS, INDEX: index}
+WORKFLOWS = {**DEMO_WORKFLOWS, **MODEL_WORKFLOWS}
 
 
 def as_text(workflow: dict[str, Any]) -> str:
@@ -82,9 +42,9 @@ def _save_thumbnail(name: str, picture: Image.Image) -> None:
 
 
 def write_thumbnails(pictures: Path) -> None:
-    """Makes the demo's and the index's thumbnail from a folder that `scripts.demo.run` has written.
+    """Makes the demo's thumbnail from a folder that `scripts.demo.run` has written.
 
-    The demo's shows the first pictures of its full run over those of its run with 10 calls.
+    It shows the first pictures of the full run over those of the run with 10 calls.
     """
     rows = []
     for label, run in (("every step", "full"), ("1 step in 5", "otcache_b10")):
@@ -92,7 +52,6 @@ def write_thumbnails(pictures: Path) -> None:
         rows.append((label, [np.asarray(Image.open(file).convert("RGB")) for file in files]))
     sheet = contact_sheet(rows=rows, columns=[""] * len(rows[0][1]), scale=2)
     _save_thumbnail(DEMO, Image.fromarray(sheet))
-    _save_thumbnail(INDEX, Image.open(pictures / "schedule.png"))
 
 
 _PLOTTED = {**DEMO_SCHEDULES, **SCHEDULES}
@@ -109,7 +68,7 @@ def write_schedule_thumbnails() -> None:
             steps=steps,
             computed_steps=prediction.schedule.computed_steps,
             curves={name: curve.tolist() for name, curve in prediction.curves.items()},
-            caption=_TEMPLATES[name][0],
+            caption=name,
         )
         _save_thumbnail(name, Image.fromarray(picture))
 

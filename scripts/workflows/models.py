@@ -9,8 +9,9 @@ from scripts.workflows.canvas import Canvas, Model, Output
 HUB = "https://huggingface.co/"
 GENERIC = "preset: flow-matching (generic)"
 
-FLUX, QWEN, Z_IMAGE = "otcache_flux_dev", "otcache_qwen_image", "otcache_z_image"
-HUNYUAN, WAN = "otcache_hunyuan_video", "otcache_wan_2_2"
+FLUX, QWEN = "FLUX.1 dev with OTCache", "Qwen-Image with OTCache"
+Z_IMAGE, HUNYUAN = "Z-Image with OTCache", "HunyuanVideo with OTCache"
+WAN = "Wan 2.2 with OTCache"
 
 _NOTE = """\
 ## {title}
@@ -25,7 +26,7 @@ _NOTE = """\
 """
 _GUESS = (
     "The anchor is a generic one, a starting point: calibrate your own with the template "
-    "*otcache_calibrate_demo* and your loaders."
+    "*OTCache calibration* and your loaders."
 )
 _PUBLISHED = "The anchor holds schedules that were published for this model; see its provenance."
 
@@ -163,7 +164,7 @@ def _shifted_image(
         positive, negative = _prompts(canvas, clip, "a lighthouse on a cliff at dusk, oil painting")
         (latent,) = canvas.add("EmptySD3LatentImage", width=size, height=size, batch_size=1)
     links = {"model": shifted, "positive": positive, "negative": negative, "latent_image": latent}
-    saved = name.removeprefix("otcache_")
+    saved = anchor_name.removeprefix("preset: ").replace("-", "_")
     _sample_picture(canvas, anchor_name, (budget, steps), 4.0, links, vae, saved)
     return canvas.workflow()
 
@@ -283,14 +284,6 @@ MODEL_WORKFLOWS = {
     Z_IMAGE: z_image,
     HUNYUAN: hunyuan_video,
     WAN: wan,
-}
-
-MODEL_TEMPLATES = {
-    FLUX: ("OTCache with FLUX.1 [dev]", "A picture with 12 model calls instead of 28."),
-    QWEN: ("OTCache with Qwen-Image", "A picture with 17 model calls instead of 50."),
-    Z_IMAGE: ("OTCache with Z-Image", "A picture with 20 model calls instead of 50."),
-    HUNYUAN: ("OTCache with HunyuanVideo", "A video with 12 model calls instead of 30."),
-    WAN: ("OTCache with Wan 2.2", "A video by two experts under one schedule, 12 calls of 20."),
 }
 
 SCHEDULES = {

@@ -116,7 +116,7 @@ def test_undo_and_redo_leave_one_panel_to_each_node(graph):
 
 
 def test_a_template_over_a_template_is_drawn_once(page):
-    for name in ("otcache_demo", "otcache_sigmas", "otcache_demo"):
+    for name in ("OTCache demo", "OTCache Sigmas", "OTCache demo"):
         page.open_workflow((TEMPLATES / f"{name}.json").read_text(encoding="utf-8"))
         page.page.wait_for_timeout(400)
     assert _swaps(page) == 0

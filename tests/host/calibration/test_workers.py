@@ -21,7 +21,7 @@ from scripts.workflows.to_prompt import find_node, set_input, to_api
 
 pytestmark = [pytest.mark.host, pytest.mark.slow, pytest.mark.timeout(600)]
 
-WORKFLOW = REPOSITORY / "example_workflows" / "otcache_calibrate_demo.json"
+WORKFLOW = REPOSITORY / "example_workflows" / "OTCache calibration.json"
 TRIALS, PROMPTS, STEPS = 14, 3, 16
 
 

@@ -1,6 +1,7 @@
 """The conversion of saved workflows, on node classes made up here; and the workflows that ship."""
 
 import json
+import re
 
 import pytest
 
@@ -298,16 +299,19 @@ def test_nodes_say_which_pack_they_come_from(name):
 
 
 def test_the_calibration_has_all_its_prompts():
-    nodes = {node["type"]: node for node in _shipped("otcache_calibrate_demo")["nodes"]}
+    nodes = {node["type"]: node for node in _shipped("OTCache calibration")["nodes"]}
     text, limit, source = nodes["OTCacheCalibrationPrompts"]["widgets_values"]
     assert source == "the text above"
     assert text.splitlines() == make_prompts()["calibration"]
     assert len(text.splitlines()) <= limit
 
 
-def test_the_index_lists_the_others():
-    listed = [template["name"] for template in _shipped("index")["templates"]]
-    assert sorted([*listed, "index"]) == SHIPPED
+def test_nothing_but_templates_lies_beside_them_and_their_names_can_be_read():
+    # ComfyUI lists every JSON file as a template and shows its name as the title.
+    kept = {path.name for path in make_workflows.FOLDER.iterdir()}
+    assert kept == {f"{name}{ending}" for name in SHIPPED for ending in (".json", ".jpg")}
+    assert [name for name in SHIPPED if not re.fullmatch(r"[\w.-]+( [\w.-]+)+", name)] == []
+    assert [name for name in SHIPPED if "_" in name or "OTCache" not in name] == []
 
 
 def test_an_input_that_a_class_has_not_is_an_error():
