@@ -39,6 +39,27 @@ async def publish(request):
     return web.json_response({})
 """
 
+CONTRAST = """() => {
+    const paint = (colour) => {
+        const canvas = new OffscreenCanvas(1, 1).getContext("2d");
+        canvas.fillStyle = colour;
+        canvas.fillRect(0, 0, 1, 1);
+        return [...canvas.getImageData(0, 0, 1, 1).data].slice(0, 3);
+    };
+    const linear = (byte) => {
+        const c = byte / 255;
+        return c <= 0.04045 ? c / 12.92 : ((c + 0.055) / 1.055) ** 2.4;
+    };
+    const light = (colour) => {
+        const [r, g, b] = paint(colour).map(linear);
+        return 0.2126 * r + 0.7152 * g + 0.0722 * b + 0.05;
+    };
+    window.contrastOf = (colour, other) => {
+        const [a, b] = [light(colour), light(other)];
+        return Math.max(a, b) / Math.min(a, b);
+    };
+}"""
+
 
 @pytest.fixture(scope="session")
 def comfy(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ComfyServer]:
@@ -86,6 +107,32 @@ def page(tab: ComfyPage) -> Iterator[ComfyPage]:
     yield tab
     assert tab.left_the_machine() == []
     assert tab.errors() == []
+
+
+@pytest.fixture
+def planned(page: ComfyPage) -> tuple[str, str]:
+    """Load OT Anchor with the bundled anchor into Predict Cache Schedule, drawn."""
+    load = page.add("OTCacheLoadAnchor", (180, 500), anchor_name="preset: otcache-demo")
+    predict = page.add("OTCachePredictSchedule", (180, 80))
+    page.link(load, 0, predict, "anchor")
+    page.wait_for(predict, "schedule", "10 of 50 model calls")
+    return load, predict
+
+
+@pytest.fixture(params=["dark", "light"])
+def theme(request: pytest.FixtureRequest, page: ComfyPage) -> Iterator[str]:
+    """Each of the page's themes, over what the fixtures named before it have drawn."""
+    use = "(theme) => app.extensionManager.setting.set('Comfy.ColorPalette', theme)"
+    page.js(use, request.param)
+    page.page.wait_for_timeout(500)
+    yield request.param
+    page.js(use, "dark")
+
+
+@pytest.fixture
+def contrast(page: ComfyPage) -> None:
+    """Scripts in the page have `contrastOf(colour, other)`, as WCAG defines it for CSS colours."""
+    page.js(CONTRAST)
 
 
 @pytest.fixture

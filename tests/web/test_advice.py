@@ -6,17 +6,11 @@ import pytest
 
 pytestmark = [pytest.mark.web, pytest.mark.slow]
 
-PRESET = "preset: otcache-demo"
-
 
 @pytest.fixture
-def schedule(page):
+def schedule(planned):
     """Predict Cache Schedule with 10 of 50 steps, drawn."""
-    load = page.add("OTCacheLoadAnchor", (180, 500), anchor_name=PRESET)
-    predict = page.add("OTCachePredictSchedule", (180, 80))
-    page.link(load, 0, predict, "anchor")
-    page.wait_for(predict, "schedule", "10 of 50 model calls")
-    return predict
+    return planned[1]
 
 
 @pytest.fixture

@@ -19,26 +19,10 @@ HIDDEN = """(panel) => {
     const last = Math.max(...[...panel.children].map((e) => e.getBoundingClientRect().bottom));
     return Math.round(Math.max(inside, last - panel.getBoundingClientRect().bottom));
 }"""
-CONTRAST = """(panel) => {
-    const paint = (colour) => {
-        const canvas = new OffscreenCanvas(1, 1).getContext("2d");
-        canvas.fillStyle = colour;
-        canvas.fillRect(0, 0, 1, 1);
-        return [...canvas.getImageData(0, 0, 1, 1).data].slice(0, 3);
-    };
-    const linear = (byte) => {
-        const c = byte / 255;
-        return c <= 0.04045 ? c / 12.92 : ((c + 0.055) / 1.055) ** 2.4;
-    };
-    const light = (colour) => {
-        const [r, g, b] = paint(colour).map(linear);
-        return 0.2126 * r + 0.7152 * g + 0.0722 * b + 0.05;
-    };
-    const ground = light(getComputedStyle(panel).backgroundColor);
-    return ["reference", "anchor", "prediction"].map((name) => {
-        const ink = light(getComputedStyle(panel.querySelector(`path.otcache-${name}`)).stroke);
-        return Math.max(ink, ground) / Math.min(ink, ground);
-    });
+CURVES = """(panel) => {
+    const ground = getComputedStyle(panel).backgroundColor;
+    return ["reference", "anchor", "prediction"].map((name) =>
+        contrastOf(getComputedStyle(panel.querySelector(`path.otcache-${name}`)).stroke, ground));
 }"""
 
 
@@ -108,16 +92,6 @@ def test_a_height_that_the_user_has_set_stays(page):
     assert _height(page, load) >= tall - 1
 
 
-@pytest.mark.parametrize("theme", ["dark", "light"])
-def test_curves_stand_out_in_each_theme(page, theme):
-    load = page.add("OTCacheLoadAnchor", (80, 100), anchor_name=PRESET)
-    predict = page.add("OTCachePredictSchedule", (480, 100))
-    page.link(load, 0, predict, "anchor")
-    panel = page.wait_for(predict, "schedule", "10 of 50 model calls")
-    use = "(theme) => app.extensionManager.setting.set('Comfy.ColorPalette', theme)"
-    page.js(use, theme)
-    page.page.wait_for_timeout(500)
-    try:
-        assert min(panel.evaluate(CONTRAST)) >= LEAST_CONTRAST
-    finally:
-        page.js(use, "dark")
+@pytest.mark.usefixtures("contrast")
+def test_curves_stand_out_in_each_theme(page, planned, theme):
+    assert min(page.panel(planned[1], "schedule").evaluate(CURVES)) >= LEAST_CONTRAST

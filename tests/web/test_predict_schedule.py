@@ -22,13 +22,9 @@ COMPUTED, SKIPPED = ".otcache-computed", ".otcache-skipped"
 
 
 @pytest.fixture
-def graph(page):
-    """Load OT Anchor into Predict Cache Schedule, drawn."""
-    load = page.add("OTCacheLoadAnchor", (180, 200), anchor_name=PRESET)
-    predict = page.add("OTCachePredictSchedule", (520, 160))
-    page.link(load, 0, predict, "anchor")
-    page.wait_for(predict, "schedule", "10 of 50 model calls")
-    return page, load, predict
+def graph(page, planned):
+    """The page, Load OT Anchor and Predict Cache Schedule, drawn."""
+    return page, *planned
 
 
 def _cells(panel):
@@ -135,6 +131,8 @@ def test_pointing_at_a_step_tells_about_it(graph):
 
 def test_the_keyboard_reaches_every_step(graph):
     page, _, predict = graph
+    place = "(id) => [...app.graph.getNodeById(Number(id)).pos]"
+    before = page.js(place, predict)
     plot = page.panel(predict, "schedule").locator(".otcache-plot")
     plot.focus()
     page.page.keyboard.press("ArrowRight")
@@ -146,7 +144,7 @@ def test_the_keyboard_reaches_every_step(graph):
     assert plot.get_attribute("aria-valuetext").startswith("step 49, sigma")
     page.page.keyboard.press("Home")
     assert plot.get_attribute("aria-valuetext").endswith("the model runs")
-    assert page.js("(id) => app.graph.getNodeById(Number(id)).pos[0]", predict) == 520
+    assert page.js(place, predict) == before
 
 
 def test_a_budget_that_steps_leave_behind_says_what_to_do(graph):
