@@ -23,6 +23,7 @@ from ..library.files import new_anchor_path, open_anchor, store_anchor
 from ..library.inline import read_anchor
 from ..shared.news import NodePlace
 from .advice import advice_on
+from .help_pages import address, help_page
 from .prediction_view import view_of
 
 PREFIX = "/otcache"
@@ -142,3 +143,4 @@ def register_routes() -> None:
         return
     for name, (methods, ask) in ROUTES.items():
         server.routes.route("*", f"{PREFIX}/{name}")(_handler(methods, ask))
+    server.routes.get(address())(help_page)

@@ -103,6 +103,17 @@ def _send(
         connection.close()
 
 
+def _help_page(comfy: ComfyServer, path: str) -> tuple[int, str]:
+    """Status and text of what lies below the help pages' folder."""
+    connection = http.client.HTTPConnection("127.0.0.1", comfy.port, timeout=30)
+    try:
+        connection.request("GET", f"/extensions/otcache/docs/{path}")
+        answer = connection.getresponse()
+        return answer.status, answer.read().decode(errors="replace")
+    finally:
+        connection.close()
+
+
 def _refused(answer: tuple[int, Any], status: int | None = None) -> str:
     """The message of a refusal."""
     got, document = answer
@@ -127,6 +138,21 @@ def test_good_questions_are_answered(comfy):
     assert _send(comfy, "GET", "calibration", query=query) == (200, {"state": None})
     status, advice = _post(comfy, "advice", ADVICE)
     assert (status, [note["rule"] for note in advice["notes"]]) == (200, ["too_short"])
+
+
+@pytest.mark.parametrize("language", ["en", "fr", "pt-BR"])
+def test_a_help_page_is_there_in_english_whatever_the_language(comfy, language):
+    english = _help_page(comfy, "OTCacheApply.md")
+    assert english[0] == 200 and english[1].startswith("# Apply OTCache")
+    assert _help_page(comfy, f"OTCacheApply/{language}.md") == english
+
+
+@pytest.mark.parametrize(
+    "path",
+    ["None/en.md", "images/en.md", "../en.md", "%2e%2e/README.md", "..%2fdocs/OTCacheApply.md"],
+)
+def test_help_pages_are_looked_up_not_opened_by_path(comfy, path):
+    assert _help_page(comfy, path)[0] == 404
 
 
 def test_a_saved_anchor_is_in_the_anchors_folder_and_never_replaces_another(comfy):
