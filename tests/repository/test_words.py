@@ -154,6 +154,14 @@ def test_a_help_page_gives_ranges_and_defaults_as_the_node_has_them(node_id):
             assert default_cell == shown["default"], name
 
 
+def test_the_help_of_calibrate_says_which_size_heeds_trials_and_patience():
+    sections = _sections("OTCacheCalibrateAnchor")
+    sentences = re.split(r"\.\s", " ".join(sections.values()))
+    about = [sentence for sentence in sentences if re.search("`(trials|patience)`", sentence)]
+    assert len(about) > 2
+    assert [sentence for sentence in about if "`custom`" not in sentence] == []
+
+
 def test_english_is_what_the_nodes_say():
     assert _locale("en", "nodeDefs") == {node_id: node["entry"] for node_id, node in NODES.items()}
 

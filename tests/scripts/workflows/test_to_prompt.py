@@ -306,6 +306,14 @@ def test_the_calibration_has_all_its_prompts():
     assert len(text.splitlines()) <= limit
 
 
+def test_the_calibrations_note_names_inputs_that_have_a_say_at_its_size():
+    nodes = {node["type"]: node for node in _shipped("OTCache calibration")["nodes"]}
+    (note,) = nodes["MarkdownNote"]["widgets_values"]
+    assert "standard" in nodes["OTCacheCalibrateAnchor"]["widgets_values"]
+    named = set(re.findall(r"`(\w+)`", note))
+    assert "size" in named and named & {"trials", "patience"} == set()
+
+
 def test_nothing_but_templates_lies_beside_them_and_their_names_can_be_read():
     # ComfyUI lists every JSON file as a template and shows its name as the title.
     kept = {path.name for path in make_workflows.FOLDER.iterdir()}
