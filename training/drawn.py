@@ -20,11 +20,27 @@ from training.host import import_host
 
 logger = logging.getLogger("otcache.training")
 
-Drawn = tuple[Blocks, Tensor, Tensor]
-"""The fitted map, latents ``(count, channels, ...)`` and word indices ``(count, L)``."""
+
+@dataclass(frozen=True)
+class Drawn:
+    """What is trained on.
+
+    Attributes:
+        vae: The linear map.
+        fitted: How many pictures or videos it was fitted to.
+        latents: ``(count, channels, ...)``.
+        words: Their prompts as indices ``(count, L)``.
+        vocabulary: Every word of a prompt, in a fixed order.
+    """
+
+    vae: Blocks
+    fitted: int
+    latents: Tensor
+    words: Tensor
+    vocabulary: list[str]
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True)
 class Drawing:
     """What is drawn, and what learns it.
 
@@ -32,20 +48,16 @@ class Drawing:
         name: The model's.
         what: What is drawn, in the plural.
         count: How many by default.
-        vocabulary: Every word of a prompt, in a fixed order.
-        fitted: How many the map is fitted to.
         draw: (count, seed, processes) -> what is trained on.
-        build: The untrained model, and the host's noise levels.
-        loss: Of model, noise levels, latents and words.
+        build: The untrained base model of the host.
+        loss: Of model, the host's noise levels, latents and words.
     """
 
     name: str
     what: str
     count: int
-    vocabulary: list[str]
-    fitted: int
     draw: Callable[[int, int, int], Drawn]
-    build: Callable[[], tuple[Conditioned, Any]]
+    build: Callable[[], Any]
     loss: Callable[[Conditioned, Any, Tensor, Tensor], Tensor]
 
 
@@ -53,35 +65,36 @@ class DrawnTask:
     """Drawn latents and their prompts as the loop takes them."""
 
     def __init__(self, drawing: Drawing, drawn: Drawn) -> None:
-        self.drawing = drawing
-        self.model, self.sampling = drawing.build()
-        self.vae, self.latents, self.words = drawn
+        base = drawing.build()
+        self.model = Conditioned(base, len(drawn.vocabulary))
+        self.sampling, self.measure, self.drawn = base.model_sampling, drawing.loss, drawn
 
     def loss(self, batch: int) -> Tensor:
         """The loss of a random batch."""
-        pick = torch.randint(len(self.latents), (batch,))
-        x0 = self.latents[pick].to(self.model.device).float()
-        return self.drawing.loss(self.model, self.sampling, x0, drop_words(self.words[pick]))
+        pick = torch.randint(len(self.drawn.latents), (batch,))
+        x0 = self.drawn.latents[pick].to(self.model.device).float()
+        return self.measure(self.model, self.sampling, x0, drop_words(self.drawn.words[pick]))
 
     def export(self, average: Conditioned, path: Path, steps: int) -> None:
         """Writes what is shipped: the model, and the linear map beside it."""
         from safetensors.torch import save_file
 
-        export(average, path, {"vocabulary": self.drawing.vocabulary, "steps": steps})
-        about = {ABOUT: json.dumps({"fitted": self.drawing.fitted})}
-        save_file(self.vae.state_dict(), str(path.with_name("vae.safetensors")), metadata=about)
+        export(average, path, {"vocabulary": self.drawn.vocabulary, "steps": steps})
+        about = {ABOUT: json.dumps({"fitted": self.drawn.fitted})}
+        vae = self.drawn.vae.state_dict()
+        save_file(vae, str(path.with_name("vae.safetensors")), metadata=about)
 
 
 def run(about: str, drawing: Drawing) -> None:
-    """The command line of such a training; ``about`` is what ``--help`` says of it."""
-    parser = loop.parser(about, drawing.name)
+    """The command line of such a training; ``--help`` begins with the first line of ``about``."""
+    parser = loop.parser(about.splitlines()[0], drawing.name)
     parser.add_argument(f"--{drawing.what}", dest="count", type=int, default=drawing.count)
     args = parser.parse_args()
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s")
     import_host()
     drawn = drawing.draw(args.count, args.seed, args.threads)
-    logger.info("drew %d %s", len(drawn[1]), drawing.what)
+    logger.info("drew %d %s", len(drawn.latents), drawing.what)
     task = DrawnTask(drawing, drawn)
     if args.weights is not None:
-        load(task.model, args.weights, drawing.vocabulary)
+        load(task.model, args.weights, drawn.vocabulary)
     loop.train(task, loop.settings(args))

@@ -47,7 +47,7 @@ def _draw_share(seed: int) -> tuple[np.ndarray, list[str]]:
 
 
 def draw_data(count: int, seed: int, workers: int) -> Drawn:
-    """The fitted map, latents ``(count, CHANNELS, H, W)`` and word indices ``(count, L)``."""
+    """Latents ``(count, CHANNELS, H, W)`` of as many scenes."""
     with ProcessPoolExecutor(workers) as pool:
         drawn = list(pool.map(_draw_share, range(seed, seed + math.ceil(count / SHARE))))
     pictures = torch.from_numpy(np.concatenate([p for p, _ in drawn])).permute(0, 3, 1, 2)
@@ -56,11 +56,11 @@ def draw_data(count: int, seed: int, workers: int) -> Drawn:
     pixels = pictures.float() / 127.5 - 1.0
     vae = PictureBlocks(CHANNELS, FOLD)
     vae.fit(pixels[:FITTED, :, None])
-    return vae, vae.encode(pixels), words
+    return Drawn(vae, FITTED, vae.encode(pixels), words, vocabulary())
 
 
-def build_model() -> tuple[Conditioned, object]:
-    """The untrained model, and the host's noise levels."""
+def build_model() -> Any:
+    """The untrained base model of the host."""
     base = build_base(SHAPE)
     unet = base.diffusion_model
     initialise(unet)
@@ -69,17 +69,12 @@ def build_model() -> tuple[Conditioned, object]:
         if name.endswith(("out_layers.3", "proj_out")):
             zero(layer)
     unet.to(memory_format=torch.channels_last)
-    return Conditioned(base, len(vocabulary())), base.model_sampling
+    return base
 
 
 def _loss(model: Conditioned, sampling: Any, x0: Tensor, words: Tensor) -> Tensor:
     return eps_loss(model, sampling, x0.to(memory_format=torch.channels_last), words)
 
 
-SCENES = Drawing(
-    name="unet", what="pictures", count=20_000, vocabulary=vocabulary(), fitted=FITTED,
-    draw=draw_data, build=build_model, loss=_loss,
-)  # fmt: skip
-
 if __name__ == "__main__":
-    run(__doc__.splitlines()[0], SCENES)
+    run(__doc__, Drawing("unet", "pictures", 20_000, draw_data, build_model, _loss))

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import math
 from concurrent.futures import ProcessPoolExecutor
+from typing import Any
 
 import numpy as np
 import torch
@@ -18,7 +19,7 @@ from benchmarks.models.blocks import Blocks
 from benchmarks.models.ground_model import build_base
 from benchmarks.models.video import CHANNELS, FOLD, SHAPE, TIME
 from demo_model.text import WordTokenizer
-from training.conditioned import Conditioned, flow_loss, initialise, zero
+from training.conditioned import flow_loss, initialise, zero
 from training.drawn import Drawing, Drawn, run
 from training.moving import draw_move, trainable, vocabulary
 
@@ -39,7 +40,7 @@ def _pixels(videos: np.ndarray) -> Tensor:
 
 
 def draw_data(count: int, seed: int, workers: int) -> Drawn:
-    """The fitted map, latents ``(count, CHANNELS, T, H, W)`` and word indices ``(count, L)``."""
+    """Latents ``(count, CHANNELS, T, H, W)`` of as many scenes."""
     vae = Blocks(CHANNELS, TIME, FOLD)
     latents: list[Tensor] = []
     words: list[list[int]] = []
@@ -50,11 +51,11 @@ def draw_data(count: int, seed: int, workers: int) -> Drawn:
                 vae.fit(_pixels(videos[:FITTED]))
             latents.append(vae.encode(_pixels(videos)).half())
             words += [tokenizer.encode(text) for text in prompts]
-    return vae, torch.cat(latents), torch.tensor(words)
+    return Drawn(vae, FITTED, torch.cat(latents), torch.tensor(words), vocabulary())
 
 
-def build_model() -> tuple[Conditioned, object]:
-    """The untrained model, and the host's noise levels."""
+def build_model() -> Any:
+    """The untrained base model of the host."""
     base = build_base(SHAPE)
     wan = base.diffusion_model
     initialise(wan)
@@ -62,13 +63,8 @@ def build_model() -> tuple[Conditioned, object]:
         nn.init.normal_(block.modulation, std=wan.dim**-0.5)
     nn.init.normal_(wan.head.modulation, std=wan.dim**-0.5)
     zero(wan.head.head)
-    return Conditioned(base, len(vocabulary())), base.model_sampling
+    return base
 
-
-MOVES = Drawing(
-    name="video", what="videos", count=5_000, vocabulary=vocabulary(), fitted=FITTED,
-    draw=draw_data, build=build_model, loss=flow_loss,
-)  # fmt: skip
 
 if __name__ == "__main__":
-    run(__doc__.splitlines()[0], MOVES)
+    run(__doc__, Drawing("video", "videos", 5_000, draw_data, build_model, flow_loss))

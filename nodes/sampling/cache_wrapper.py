@@ -6,7 +6,7 @@ import logging
 import math
 import time
 from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 import comfy.patcher_extension
@@ -43,10 +43,11 @@ Callback = Callable[[int, torch.Tensor, torch.Tensor, int], None]
 """(step, denoised, x, steps) -> what the host shows of a step that the sampler has done."""
 
 
+@dataclass(eq=False)
 class CacheWrapper:
     """The OUTER_SAMPLE wrapper: makes and drops the state of each run.
 
-    Args:
+    Attributes:
         schedule: Which steps run the model.
         on_finished: Called with every finished run's statistics.
         quiet: Leave the summary of each run out of the log.
@@ -54,20 +55,11 @@ class CacheWrapper:
         memo: Stands between each run and the model, or ``None``.
     """
 
-    def __init__(
-        self,
-        schedule: Schedule,
-        on_finished: OnFinished | None = None,
-        *,
-        quiet: bool = False,
-        scheduler: str = "",
-        memo: Memo | None = None,
-    ) -> None:
-        self.memo = memo
-        self.schedule = schedule
-        self.on_finished = on_finished
-        self.level = logging.DEBUG if quiet else logging.INFO
-        self.scheduler = scheduler
+    schedule: Schedule
+    on_finished: OnFinished | None = None
+    quiet: bool = False
+    scheduler: str = ""
+    memo: Memo | None = None
 
     def __call__(
         self,
@@ -133,7 +125,8 @@ class CacheWrapper:
         return run
 
     def _report(self, done: RunStatistics) -> None:
-        logger.log(self.level, "OTCache: %s", done.summary().replace("\n", "; "))
+        level = logging.DEBUG if self.quiet else logging.INFO
+        logger.log(level, "OTCache: %s", done.summary().replace("\n", "; "))
         if self.on_finished is not None:
             self.on_finished(done)
 
