@@ -24,10 +24,10 @@ _DEMO_NOTE = """\
 
 Press **Run**. It needs no download and no GPU.
 
-- **Every step** samples all 50 steps. **With a schedule** runs the model at `budget` of them and
+- **Every step** samples all 50 steps. **With a schedule** runs the model at *budget* of them and
   estimates the others.
 - **Compare Images** tells how close the two are: LPIPS near 0 is the same picture to the eye.
-- Drag `budget` on **Predict Cache Schedule**: any value from the anchor's 8 to all 50.
+- Drag *budget* on **Predict Cache Schedule**: any value from the anchor's 8 to all 50.
 - On your own model: put your loader in place of **OTCache Demo Model**, and an anchor calibrated
   for it in **Load OT Anchor** (see the template *OTCache calibration*).
 """
@@ -35,14 +35,14 @@ Press **Run**. It needs no download and no GPU.
 _CALIBRATE_NOTE = """\
 ## Once per model: find the steps that matter
 
-Press **Run**. The node says what it costs and, once it runs, how long. For a quick look set `size` to
-`quick`: 3 prompts and no search, about 500 model calls instead of 4,000.
+Press **Run**. The node says what it costs and, once it runs, how long. For a quick look set *size* to
+*quick*: 3 prompts and no search, about 500 model calls instead of 4,000.
 
 - **Calibration Prompts** holds one prompt a line. They become a list, so **CLIP Text Encode** runs
   once per prompt.
 - **Calibrate OT Anchor** samples each prompt in full, then looks for the few steps whose pictures
   come closest to that. The best so far is always on disk; you may interrupt it.
-- The result is saved in `models/otcache` as *my demo anchor*: choose it in **Load OT Anchor**.
+- The result is saved in *models/otcache* as *my demo anchor*: choose it in **Load OT Anchor**.
 - On your own model: use your loader, prompts and latent size, and the sampler settings you will
   use later.
 """

@@ -19,9 +19,9 @@ _NOTE = """\
 {calls} model calls instead of {steps}: {how}
 
 - The loaders say which files they need and where to get them.
-- Drag `budget` on **Predict Cache Schedule**: fewer calls are faster, more are closer to the full
+- Drag *budget* on **Predict Cache Schedule**: fewer calls are faster, more are closer to the full
   run.
-- Want the full run to compare with? Bypass **{cached}**, or set `budget` to `steps`.
+- Want the full run to compare with? Bypass **{cached}**, or set *budget* to *steps*.
 - {anchor}
 """
 _GUESS = (

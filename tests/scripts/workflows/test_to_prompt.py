@@ -306,11 +306,18 @@ def test_the_calibration_has_all_its_prompts():
     assert len(text.splitlines()) <= limit
 
 
+@pytest.mark.parametrize("name", SHIPPED)
+def test_a_note_has_no_inline_code(name):
+    notes = [node for node in _shipped(name)["nodes"] if node["type"] == "MarkdownNote"]
+    assert [note for note in notes if "`" in note["widgets_values"][0]] == []
+    assert len(notes) == 1
+
+
 def test_the_calibrations_note_names_inputs_that_have_a_say_at_its_size():
     nodes = {node["type"]: node for node in _shipped("OTCache calibration")["nodes"]}
     (note,) = nodes["MarkdownNote"]["widgets_values"]
     assert "standard" in nodes["OTCacheCalibrateAnchor"]["widgets_values"]
-    named = set(re.findall(r"`(\w+)`", note))
+    named = set(re.findall(r"\*(\w+)\*", note))
     assert "size" in named and named & {"trials", "patience"} == set()
 
 
