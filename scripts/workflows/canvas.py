@@ -16,8 +16,8 @@ _SLOT, _WIDGET, _TEXT, TITLE_HEIGHT = 20, 24, 110, 30
 _GAP, _MARGIN, _COLUMN_GAP = 40, 20, 60
 _GROUP_TITLE = 50
 _GROUP_COLOUR, _NOTE_COLOURS = "#3f789e", {"color": "#432", "bgcolor": "#403620"}
-"""Notes are darker than the front end's own: Nodes 2.0 writes grey on them. It writes inline code in
-a colour of its own, which cannot be read on every ground: notes have none."""
+"""Notes are darker than the front end's own: Nodes 2.0 writes grey on them. Its inline code has a
+colour of its own, which cannot be read on every ground: notes have none."""
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,4 @@
-"""The notes of the templates can be read in each theme, whatever a front end makes of their marks."""
+"""The templates' notes can be read in each theme, whatever a front end makes of their marks."""
 
 from __future__ import annotations
 
