@@ -15,6 +15,7 @@ from .library.files import AUTOMATIC, PRESET_PREFIX, anchor_names, new_anchor_pa
 from .library.inline import IN_WORKFLOW, anchor_fingerprint, check_anchor, read_anchor
 from .library.weights import weights_fingerprint
 from .sampling.origin import kinds_of, wrong_architecture
+from .shared.newer import FASTER, found_by
 from .shared.news import HIDDEN, place_of, result
 from .shared.types import CATEGORY, AnchorType
 
@@ -70,6 +71,7 @@ class LoadAnchor(io.ComfyNode):
             ],
             outputs=[AnchorType.Output("anchor", display_name="anchor")],
             hidden=HIDDEN,
+            **found_by(*FASTER),
         )
 
     @classmethod

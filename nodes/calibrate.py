@@ -15,6 +15,7 @@ from ..otcache_core.search.proposals import PROPOSERS
 from .calibration.job import CalibrationRequest, run_calibration
 from .calibration.runner import Job
 from .calibration.sizes import MAX_PROMPTS, SIZES, settings_of_size
+from .shared.newer import RARE, found_by
 from .shared.news import HIDDEN, place_of
 from .shared.types import CATEGORY, AnchorType
 
@@ -65,6 +66,7 @@ class CalibrateAnchor(io.ComfyNode):
                     min=4,
                     max=999,
                     tooltip="Model calls of the reference schedule, found by shortest path.",
+                    **RARE,
                 ),
                 io.Int.Input(
                     "anchor_budget",
@@ -79,6 +81,7 @@ class CalibrateAnchor(io.ComfyNode):
                     min=1,
                     max=100_000,
                     tooltip="Size custom only: at most so many schedules are tried.",
+                    **RARE,
                 ),
                 io.Int.Input(
                     "patience",
@@ -87,6 +90,7 @@ class CalibrateAnchor(io.ComfyNode):
                     max=100_000,
                     tooltip="Size custom only: the sampler's turn ends after so many proposals "
                     "without a better one; a polish of the best schedule follows.",
+                    **RARE,
                 ),
                 io.Int.Input(
                     "seed",
@@ -95,6 +99,7 @@ class CalibrateAnchor(io.ComfyNode):
                     max=0xFFFFFFFF,
                     control_after_generate=False,
                     tooltip="Seed of the search and of the noise; prompt i takes seed + i.",
+                    **RARE,
                 ),
                 io.Combo.Input(
                     "estimator",
@@ -102,6 +107,7 @@ class CalibrateAnchor(io.ComfyNode):
                     default=CALIBRATED_ESTIMATORS[0],
                     tooltip="How skipped steps are estimated: slope extrapolates from the last two "
                     "model calls, meancache is the paper's way, reuse repeats the last call.",
+                    **RARE,
                 ),
                 io.Combo.Input(
                     "size",
@@ -118,6 +124,7 @@ class CalibrateAnchor(io.ComfyNode):
                     default=PROPOSERS[0],
                     tooltip="Who proposes schedules. none leaves it to the shortest paths and the "
                     "polish.",
+                    **RARE,
                 ),
                 io.Int.Input(
                     "middle_budget",
@@ -126,6 +133,7 @@ class CalibrateAnchor(io.ComfyNode):
                     max=998,
                     tooltip="Search a third schedule at so many model calls, between the two; 0 "
                     "for none.",
+                    **RARE,
                 ),
                 io.Int.Input(
                     "minutes",
@@ -140,6 +148,7 @@ class CalibrateAnchor(io.ComfyNode):
                     options=list(PLACES),
                     default=PLACES[0],
                     tooltip="Where up to 1 GiB of model results that schedules share is kept.",
+                    **RARE,
                 ),
             ],
             outputs=[
@@ -148,6 +157,7 @@ class CalibrateAnchor(io.ComfyNode):
                 io.String.Output("report_json", display_name="report_json"),
             ],
             hidden=[*HIDDEN, io.Hidden.prompt],
+            **found_by("tune", "optimize", "search", "OTCache"),
         )
 
     @classmethod

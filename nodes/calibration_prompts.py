@@ -9,6 +9,7 @@ from comfy_api.latest import io
 
 from ..otcache_core.errors import OTCacheError
 from .calibration.sizes import MAX_PROMPTS
+from .shared.newer import found_by
 from .shared.types import CATEGORY
 
 SET = Path(__file__).resolve().parents[1] / "presets" / "calibration_prompts.json"
@@ -62,6 +63,7 @@ class CalibrationPrompts(io.ComfyNode):
                 io.String.Output("prompts", display_name="prompts", is_output_list=True),
                 io.Int.Output("count", display_name="count"),
             ],
+            **found_by("prompt list", "text list", "lines"),
         )
 
     @classmethod

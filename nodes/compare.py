@@ -11,6 +11,7 @@ from comfy_api.latest import io, ui
 from ..otcache_core.measures.perceptual import psnr, ssim
 from ..otcache_core.packages import missing_packages, require_packages
 from .library.lpips import load_lpips
+from .shared.newer import found_by
 from .shared.news import HIDDEN, place_of, result
 from .shared.types import CATEGORY
 
@@ -67,6 +68,7 @@ class CompareImages(io.ComfyNode):
             ],
             hidden=HIDDEN,
             is_output_node=True,
+            **found_by("metric", "similarity", "difference", "quality"),
         )
 
     @classmethod

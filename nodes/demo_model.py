@@ -5,6 +5,7 @@ from __future__ import annotations
 import torch
 from comfy_api.latest import io
 
+from .shared.newer import found_by
 from .shared.types import CATEGORY
 
 SIZE = 64
@@ -32,6 +33,7 @@ class DemoModel(io.ComfyNode):
                 io.Vae.Output("vae", display_name="vae"),
                 io.Latent.Output("latent", display_name="latent"),
             ],
+            **found_by("example", "test model", "tiny"),
         )
 
     @classmethod

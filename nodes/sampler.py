@@ -12,6 +12,7 @@ import nodes as comfy_nodes
 
 from ..otcache_core.documents.schedule import Schedule
 from .sampling.host import RunStatistics, apply_schedule, has_schedule
+from .shared.newer import FASTER, found_by
 from .shared.news import HIDDEN, place_of, result, show_text
 from .shared.types import CATEGORY, ScheduleType
 
@@ -88,6 +89,7 @@ class Sampler(io.ComfyNode):
                 io.String.Output("statistics", display_name="statistics"),
             ],
             hidden=HIDDEN,
+            **found_by(*FASTER),
         )
 
     @classmethod
@@ -148,6 +150,7 @@ class ApplySchedule(io.ComfyNode):
             ],
             outputs=[io.Model.Output("cached_model", display_name="cached_model")],
             hidden=HIDDEN,
+            **found_by(*FASTER),
         )
 
     @classmethod

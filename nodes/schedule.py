@@ -19,6 +19,7 @@ from ..otcache_core.transport import (
     predict_schedule,
 )
 from .sampling.origin import origin_of
+from .shared.newer import FASTER, found_by
 from .shared.news import HIDDEN, place_of, result
 from .shared.types import CATEGORY, AnchorType, ScheduleType, image_from_picture
 
@@ -95,6 +96,7 @@ class PredictSchedule(io.ComfyNode):
                 io.Image.Output("picture", display_name="picture"),
             ],
             hidden=HIDDEN,
+            **found_by(*FASTER),
         )
 
     @classmethod

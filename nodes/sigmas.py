@@ -8,6 +8,7 @@ from comfy_api.latest import io
 from ..otcache_core.documents.schedule import Schedule
 from ..otcache_core.errors import OTCacheError
 from ..otcache_core.run_time.run_plan import fit_to_run
+from .shared.newer import FASTER, found_by
 from .shared.news import HIDDEN, place_of, result
 from .shared.types import CATEGORY, ScheduleType
 
@@ -34,6 +35,7 @@ class Sigmas(io.ComfyNode):
             ],
             outputs=[io.Sigmas.Output("kept_sigmas", display_name="kept_sigmas")],
             hidden=HIDDEN,
+            **found_by(*FASTER),
         )
 
     @classmethod
