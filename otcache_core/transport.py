@@ -110,8 +110,21 @@ def realise(
     """
     if steps == 1:
         return (0,)
+    return (project or project_to_steps)(_positions(curve, budget, steps, rho))
+
+
+def _positions(curve: Curve, budget: int, steps: int, rho: float) -> Curve:
+    """A curve sampled along a power law of progress: real step indices, ``(budget,)``."""
     progress = np.linspace(0.0, 1.0, budget) ** rho  # (i / (B - 1))^rho
-    return (project or project_to_steps)(np.interp(progress, _PROGRESS, curve) * (steps - 1))
+    positions: Curve = np.interp(progress, _PROGRESS, curve) * (steps - 1)
+    return positions
+
+
+def evened(positions: Curve, evenness: float) -> Curve:
+    """Increasing positions moved towards even spacing between their ends, by a share of the way."""
+    even = np.linspace(positions[0], positions[-1], len(positions))
+    moved: Curve = positions + evenness * (even - positions)
+    return moved
 
 
 def retime(schedule: Schedule, steps: int) -> Schedule:
@@ -258,7 +271,8 @@ def predict_schedule(
 
     At a searched schedule's own budget the stored schedule is the answer: the formula
     would bend what was searched. Above the reference the geodesic goes on to the full schedule, and
-    rho fades to 1 on the way, so that budget T is the identity.
+    rho fades to 1 on the way, so that budget T is the identity. From the budget on where the anchor
+    says that runs had better learn, the estimator is adaptive and steps are nearer to even spacing.
 
     Args:
         anchor: The calibrated endpoints.
@@ -278,10 +292,15 @@ def predict_schedule(
     curve = _blended(low, high, budget)
     if high.name == "full" and high.budget > low.budget:
         rho = 1.0 + (rho - 1.0) * (steps - max(budget, low.budget)) / (steps - low.budget)
+    learned = anchor.learned_at(budget)
     schedule = _stored(anchor, budget, steps)
-    if schedule is None:
+    sigmas = anchor.sampling.sigmas if steps == anchor.steps else None
+    if learned is not None:
+        at = _positions(curve, budget, steps, rho) if schedule is None else schedule.computed_steps
+        nodes = (project or project_to_steps)(evened(np.array(at, float), learned.evenness))
+        schedule = Schedule(steps, nodes, "adaptive", sigmas=sigmas)
+    elif schedule is None:
         nodes = realise(curve, budget, steps, rho, project)
-        sigmas = anchor.sampling.sigmas if steps == anchor.steps else None
         edges = edges_along(curves_at(anchor, budget, steps), nodes)
         schedule = Schedule(
             *(steps, nodes, anchor.estimator, anchor.look_back_for(nodes, steps), sigmas),

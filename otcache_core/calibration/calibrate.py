@@ -1,4 +1,5 @@
-"""Calibration: stages 1 and 2 in order, then gains, rho and what each budget costs (Sec. 3.3)."""
+"""Calibration: stages 1 and 2 in order, then gains, rho, learning and what each budget costs."""
+# Source: OTCache, Sec. 3.3.
 
 from __future__ import annotations
 
@@ -17,6 +18,7 @@ from ..gaps import Candidate, Steps, candidate
 from ..search.trials import SearchResult, Trial
 from ..transport import predict_schedule
 from .full_runs import FullRuns, rotated
+from .learning import choose_learning
 from .run import CalibrationRun, Progress, Runner
 from .settings import RHO_CANDIDATES, Settings
 
@@ -198,7 +200,7 @@ def calibrate_rho(run: CalibrationRun, anchor: Anchor) -> dict[float, float]:
 
 
 def measure_fidelity(run: CalibrationRun, anchor: Anchor, first: int = 0) -> Anchor:
-    """The anchor with gains fitted at further budgets, and at some of them the loss.
+    """The anchor with gains fitted at further budgets, at some of them the loss, and learning.
 
     Args:
         run: The calibration.
@@ -207,7 +209,7 @@ def measure_fidelity(run: CalibrationRun, anchor: Anchor, first: int = 0) -> Anc
     """
     settings, searched = run.settings, {s.budget for _, s in anchor.searched}
     budgets = sorted({*settings.curve_budgets, *settings.fitted_budgets})
-    points, fitted = [], []
+    points, fitted, given = [], [], {}
     for done, place in enumerate(rotated(len(budgets), first)):
         budget = budgets[place]
         if run.stop():
@@ -216,17 +218,18 @@ def measure_fidelity(run: CalibrationRun, anchor: Anchor, first: int = 0) -> Anc
         predicted = _predicted(run, anchor, budget)
         if budget in settings.curve_budgets:
             try:
-                losses = np.array(list(run.losses(predicted).values()))
+                given[budget] = run.losses(predicted)
             except EvaluationError as error:
                 logger.warning("OTCache: the loss at %d calls could not be had: %s", budget, error)
                 continue
-            measured = (losses.mean(), losses.std(), np.median(losses))
-            points.append(FidelityPoint(budget, *map(float, measured)))
+            points.append(FidelityPoint.of(budget, given[budget].values()))
         if budget in settings.fitted_budgets and budget not in searched:
             fitted.append(run.schedule(predicted))
-    run.progress("fidelity", len(budgets), len(budgets))
-    return replace(
+    anchor = replace(
         anchor,
         fidelity=tuple(sorted(points, key=lambda point: point.budget)),
         fitted=tuple(sorted(fitted, key=lambda schedule: schedule.budget)),
     )
+    anchor = choose_learning(run, anchor, given)
+    run.progress("fidelity", len(budgets), len(budgets))
+    return anchor

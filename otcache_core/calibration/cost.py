@@ -32,6 +32,7 @@ class Cost:
         curve: The fidelity curve.
         fits: Gains at the budgets between the points of the curve.
         refined: All gains of a searched schedule together.
+        learned: Learning in runs at the budgets where it is judged, and where it is chosen.
         spent_share: Share of a candidate's runs that it is likely to take.
     """
 
@@ -41,12 +42,14 @@ class Cost:
     curve: int
     fits: int = 0
     refined: int = 0
+    learned: int = 0
     spent_share: float = 1.0
 
     @property
     def most(self) -> int:
         """Upper bound."""
-        return self.full_runs + self.search + self.refined + self.rho + self.curve + self.fits
+        before = self.full_runs + self.search + self.refined + self.rho
+        return before + self.curve + self.fits + self.learned
 
     @property
     def likely_search(self) -> int:
@@ -60,8 +63,11 @@ class Cost:
 
     @property
     def likely_curve(self) -> int:
-        """What to expect of the fidelity curve and its gains, which share half of their runs."""
-        return self.curve + round(0.5 * self.fits)
+        """What to expect of the fidelity curve with its gains, which share half of their runs.
+
+        Learning is judged at high budgets first, and no further where it does not win.
+        """
+        return self.curve + round(0.5 * (self.fits + self.learned))
 
     @property
     def likely(self) -> int:
@@ -86,5 +92,12 @@ def calibration_cost(settings: Settings, prompts: int) -> Cost:
         prompts * measured * settings.curve,
         fit_prompts(prompts) * fitted * settings.curve,
         runs * sum(budget * budget // 2 for budget in searched),
+        prompts * sum(_learned_budgets(settings)),
         min(SPENT_PROMPTS / prompts + SPENT_SHARE, 1.0) if settings.searches else 1.0,
     )
+
+
+def _learned_budgets(settings: Settings) -> set[int]:
+    """At most: where learning is judged, and every point of the curve above."""
+    judged = settings.judged_budgets
+    return {b for b in settings.curve_budgets if judged and b > judged[0]} | {*judged}

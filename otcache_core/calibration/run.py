@@ -131,11 +131,14 @@ class CalibrationRun:
         path = self.graphs.path(self.settings.reference_budget)
         self.reference = self.schedule(candidate(path))
 
-    def schedule(self, of: Candidate) -> Schedule:
-        """A candidate as a schedule that can be sampled with."""
+    def schedule(self, of: Candidate, estimator: str = "") -> Schedule:
+        """A candidate as a schedule that can be sampled with, by another estimator if one is named.
+
+        The adaptive estimator has no use for the candidate's coefficients.
+        """
         settings = self.settings
         return Schedule(
-            *(settings.steps, of.computed_steps, settings.estimator),
+            *(settings.steps, of.computed_steps, estimator or settings.estimator),
             *(_look_backs(self.table, of), self.sampling.sigmas),
             slope_gain=of.slope_gain,
             drift=of.drift,
@@ -150,8 +153,12 @@ class CalibrationRun:
         search: SearchSettings,
         fit: Fit,
         on_trial: Callable[[SearchResult], None] | None = None,
+        estimator: str = "",
     ) -> SearchResult:
-        """Searches, or only compares, candidates of one budget in a study of their own."""
+        """Searches, or only compares, candidates of one budget in a study of their own.
+
+        What another estimator than the calibration's is found to lose is not ``measured``.
+        """
         settings = self.settings
         budget = len(starts[0].computed_steps)
         by_roots = settings.by_roots
@@ -159,7 +166,7 @@ class CalibrationRun:
         digest = hashlib.sha256(repr(about).encode()).hexdigest()[:8]
 
         def loss(of: Candidate, prompt: int) -> float:
-            loss = self.loss(of, prompt)
+            loss = self.loss(of, prompt, estimator)
             return math.sqrt(loss) if by_roots and loss > 0.0 else loss
 
         def observe(result: SearchResult) -> None:
@@ -182,7 +189,8 @@ class CalibrationRun:
             study_name=f"{self.study_name} {role} {budget} {digest}",
         )
         found = from_roots(found, starts[0]) if by_roots else found
-        self.measured |= {t.candidate: t.losses for t in found.trials if t.complete}
+        if not estimator:
+            self.measured |= {t.candidate: t.losses for t in found.trials if t.complete}
         return found
 
     def fit(self, of: Candidate) -> Candidate:
@@ -228,16 +236,22 @@ class CalibrationRun:
             self.compare("fidelity", [of])
         return self.measured[of]
 
-    def compare(self, role: str, starts: Sequence[Candidate]) -> SearchResult:
+    def losses_learned(self, of: Candidate) -> dict[int, float]:
+        """Loss by prompt of a candidate's steps with the adaptive estimator."""
+        [trial] = self.compare("learned in runs", [of], "adaptive").trials
+        return trial.losses
+
+    def compare(self, role: str, starts: Sequence[Candidate], estimator: str = "") -> SearchResult:
         """Compares a few candidates over all prompts."""
         search = replace(self.settings.search, trials=len(starts), proposer="none", polish=False)
-        found = self.search(role, starts, search, lambda given: given)
+        found = self.search(role, starts, search, lambda given: given, estimator=estimator)
         self.spent += found.model_calls
         return found
 
-    def loss(self, of: Candidate, prompt: int) -> float:
+    def loss(self, of: Candidate, prompt: int, estimator: str = "") -> float:
         """Loss of a candidate on one prompt."""
-        return self.runner.loss(self.schedule(of), prompt, self.full_runs.picture(prompt))
+        picture = self.full_runs.picture(prompt)
+        return self.runner.loss(self.schedule(of, estimator), prompt, picture)
 
     def anchor(self, found: SearchResult) -> Anchor:
         """The anchor as far as it is known."""

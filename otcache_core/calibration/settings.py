@@ -90,13 +90,13 @@ class Settings:
 
     @classmethod
     def quick(cls, **given: Any) -> Settings:
-        """No search: shortest paths and fits of their edges, at eight budgets.
+        """No search: shortest paths and fits of their edges, at six budgets.
 
         Args:
             given: Attributes that the caller decides.
         """
         search = SearchSettings(trials=QUICK_TRIALS, proposer="none", polish=False)
-        few: dict[str, Any] = {"rhos": (1.0,), "most_fitted": 8, "refine": False}
+        few: dict[str, Any] = {"rhos": (1.0,), "most_fitted": 6, "refine": False}
         return cls(**{"search": search, **few, **given})
 
     @property
@@ -112,6 +112,14 @@ class Settings:
         low, middle, high = self.anchor_budget, self.rho_budget, self.reference_budget
         listed = {low, middle, (middle + high) // 2, high, high + (high - low) // 2}
         return tuple(sorted(b for b in listed if b < self.steps))
+
+    @property
+    def judged_budgets(self) -> tuple[int, ...]:
+        """Where learning in runs may be judged against fitted coefficients, the highest first."""
+        if not (self.fits_gains and self.curve):
+            return ()
+        budgets = [b for b in reversed(self.curve_budgets) if b <= self.reference_budget]
+        return tuple(budgets if self.searches else budgets[:4:3])
 
     @property
     def fitted_budgets(self) -> tuple[int, ...]:

@@ -11,7 +11,7 @@ from typing import Any
 
 from ..errors import OTCacheError
 from ..whole_file import whole_file
-from .facts import Calibration, Objective, Sampling
+from .facts import Calibration, LearnedInRuns, Objective, Sampling
 from .fidelity import MAX_POINTS, FidelityCurve, FidelityPoint
 from .fields import MAX_BYTES, Fields, parse_document
 from .schedule import (
@@ -27,6 +27,7 @@ __all__ = [
     "SUFFIX",
     "Anchor",
     "Calibration",
+    "LearnedInRuns",
     "LookBackTable",
     "Objective",
     "Sampling",
@@ -65,6 +66,8 @@ class Anchor:
         middle: A third schedule, searched at a budget between the two, or ``None``.
         fitted: Predicted schedules at further budgets whose gains were fitted, the lowest budget
             first. Stage 3 takes gains from them, never steps.
+        learned_in_runs: From how many model calls on the adaptive estimator was judged better than
+            the fitted coefficients, or ``None`` for none.
         weights: Tells the model it was calibrated on from others of its class: a short hash in
             hexadecimal, or empty where it was not recorded.
 
@@ -87,6 +90,7 @@ class Anchor:
     middle: Schedule | None = None
     fitted: tuple[Schedule, ...] = ()
     weights: str = ""
+    learned_in_runs: LearnedInRuns | None = None
 
     def __post_init__(self) -> None:
         _check_together(self.searched)
@@ -100,6 +104,7 @@ class Anchor:
             FidelityCurve(self.fidelity)
         _check_fitted(self.fitted, self.anchor)
         _check_weights(self.weights)
+        _check_learned(self.learned_in_runs, self.anchor)
 
     @property
     def searched(self) -> tuple[tuple[str, Schedule], ...]:
@@ -116,6 +121,11 @@ class Anchor:
     def estimator(self) -> str:
         """Estimator the schedules were calibrated with."""
         return self.anchor.estimator
+
+    def learned_at(self, budget: int) -> LearnedInRuns | None:
+        """How schedules of so many model calls teach themselves, ``None`` where they do not."""
+        learned = self.learned_in_runs
+        return learned if learned is not None and budget >= learned.from_budget else None
 
     def look_back_for(self, computed_steps: tuple[int, ...], steps: int) -> tuple[int, ...]:
         """MeanCache's K for each edge of a schedule over ``steps`` steps; empty without a table."""
@@ -141,6 +151,8 @@ class Anchor:
             document[key] = _schedule_document(schedule)
         if self.fitted:
             document["fitted"] = [_schedule_document(schedule) for schedule in self.fitted]
+        if self.learned_in_runs is not None:
+            document["learned_in_runs"] = asdict(self.learned_in_runs)
         document["objective"] = None if self.objective is None else asdict(self.objective)
         document["calibration"] = asdict(self.calibration)
         document["fidelity"] = [asdict(point) for point in self.fidelity]
@@ -222,6 +234,9 @@ class Anchor:
             middle=schedule(fields.nested("middle")) if "middle" in fields else None,
             fitted=tuple(map(schedule, fields.objects("fitted"))) if "fitted" in fields else (),
             weights=fields.text("weights", ""),
+            learned_in_runs=LearnedInRuns.from_fields(fields.nested("learned_in_runs"))
+            if "learned_in_runs" in fields
+            else None,
         )
 
 
@@ -250,6 +265,21 @@ def _check_weights(weights: str) -> None:
         raise OTCacheError(
             f"`weights` must be at most {MAX_WEIGHTS} hexadecimal digits but got "
             f"{reprlib.repr(weights)}."
+        )
+
+
+def _check_learned(learned: LearnedInRuns | None, anchor: Schedule) -> None:
+    if learned is None:
+        return
+    if anchor.estimator != "slope":
+        raise OTCacheError(
+            "`learned_in_runs` must go with the slope estimator but the anchor's is "
+            f"{anchor.estimator!r}."
+        )
+    if not anchor.budget <= learned.from_budget <= anchor.steps:
+        raise OTCacheError(
+            f"`learned_in_runs.from_budget` must be from the anchor's budget {anchor.budget} to "
+            f"its steps {anchor.steps} but got {learned.from_budget}."
         )
 
 

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from ..errors import OTCacheError
 from .fields import Fields
+from .schedule import MAX_STEPS
 
 
 @dataclass(frozen=True)
@@ -88,3 +90,31 @@ class Calibration:
             "seed": (1 << 64) - 1,
         }
         return cls(**{k: fields.integer(k, 0, top) for k, top in high.items() if k in fields})
+
+
+@dataclass(frozen=True)
+class LearnedInRuns:
+    """From how many model calls on predicted schedules teach themselves in each run.
+
+    Coefficients that were fitted beforehand lead where a run computes few steps. One that computes
+    more learns them better from itself, and wants its steps more evenly spaced then.
+
+    Attributes:
+        from_budget: The lowest budget of schedules with the adaptive estimator.
+        evenness: How far their steps move from where they are predicted to even spacing, 0 to 1.
+
+    Raises:
+        OTCacheError: If a value is out of range.
+    """
+
+    from_budget: int
+    evenness: float = 0.0
+
+    def __post_init__(self) -> None:
+        if not 0.0 <= self.evenness <= 1.0:
+            raise OTCacheError(f"`evenness` must be from 0 to 1 but got {self.evenness}.")
+
+    @classmethod
+    def from_fields(cls, fields: Fields) -> LearnedInRuns:
+        """Reads the ``learned_in_runs`` object of an anchor."""
+        return cls(fields.integer("from_budget", 2, MAX_STEPS), fields.number("evenness", 0.0, 1.0))

@@ -39,6 +39,12 @@ class FidelityPoint:
         return self.mean if self.median is None else self.median
 
     @classmethod
+    def of(cls, budget: int, losses: Iterable[float]) -> FidelityPoint:
+        """The point of a budget by the losses of its prompts, at least one."""
+        values = np.array(list(losses), dtype=np.float64)
+        return cls(budget, float(values.mean()), float(values.std()), float(np.median(values)))
+
+    @classmethod
     def from_fields(cls, fields: Fields) -> FidelityPoint:
         """Reads one point of an anchor's ``fidelity``."""
         return cls(

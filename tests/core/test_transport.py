@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from otcache_core.documents.anchor import Anchor, Sampling
+from otcache_core.documents.anchor import Anchor, LearnedInRuns, Sampling
 from otcache_core.documents.schedule import ESTIMATORS, Schedule
 from otcache_core.drawing.schedule_plot import render_schedule
 from otcache_core.errors import OTCacheError
@@ -19,6 +19,7 @@ from otcache_core.transport import (
     coefficient_curves,
     curves_at,
     edges_along,
+    evened,
     geodesic_weights,
     predict_schedule,
     realise,
@@ -620,6 +621,53 @@ def test_the_estimator_is_the_anchors(estimator: str) -> None:
     )
 
     assert predict_schedule(anchor, 12).schedule.estimator == estimator
+
+
+def test_positions_half_way_to_even_spacing_by_hand() -> None:
+    positions = np.array([0.0, 1.0, 3.0, 12.0])
+
+    assert evened(positions, 0.0).tolist() == [0, 1, 3, 12]
+    assert evened(positions, 0.5).tolist() == [0, 2.5, 5.5, 12]
+    assert evened(positions, 1.0).tolist() == [0, 4, 8, 12]
+
+
+def test_from_its_budget_on_an_anchor_lets_runs_learn() -> None:
+    given, learning = _anchor(), _anchor(learned_in_runs=LearnedInRuns(12, 0.5))
+
+    for budget in range(8, 51):
+        ours = predict_schedule(learning, budget).schedule
+        theirs = predict_schedule(given, budget).schedule
+        if budget < 12:
+            assert ours == theirs
+            continue
+        assert ours.estimator == "adaptive"
+        assert (set(ours.slope_gain), set(ours.drift)) <= ({1.0}, {0.0})
+        # Real positions lie up to a step from those that were rounded, before and after.
+        half = evened(np.array(theirs.computed_steps, dtype=float), 0.5)
+        assert np.abs(half - ours.computed_steps).max() <= REACH + 0.5
+    reference = predict_schedule(learning, 20).schedule
+    even = np.linspace(0, 49, 20)
+    assert reference.computed_steps == project_to_steps((np.array(REFERENCE) + even) / 2)
+    assert predict_schedule(learning, 50).schedule.is_full
+
+
+def test_without_evenness_learning_keeps_the_steps() -> None:
+    given, learning = _anchor(), _anchor(learned_in_runs=LearnedInRuns(8, 0.0))
+
+    for budget in (8, 9, 13, 20, 35):
+        ours = predict_schedule(learning, budget).schedule
+        theirs = predict_schedule(given, budget).schedule
+        assert (ours.computed_steps, ours.estimator) == (theirs.computed_steps, "adaptive")
+
+
+def test_learning_at_other_step_counts_goes_by_calls() -> None:
+    learning = _anchor(learned_in_runs=LearnedInRuns(12, 1.0))
+
+    assert predict_schedule(learning, 11, steps=100).schedule.estimator == "slope"
+    there = predict_schedule(learning, 12, steps=100).schedule
+    assert there.estimator == "adaptive"
+    assert there.computed_steps == (0, 9, 18, 27, 36, 45, 54, 63, 72, 81, 90, 99)
+    assert predict_schedule(learning, 12, steps=12).schedule.is_full
 
 
 def test_sigmas_belong_to_the_anchors_own_step_count() -> None:

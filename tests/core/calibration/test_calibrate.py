@@ -745,8 +745,9 @@ def test_quick_is_no_search() -> None:
     assert Settings().searches
     assert (QUICK.search.trials, QUICK.search.proposer, QUICK.search.polish) == (3, "none", False)
     assert (QUICK.rhos, QUICK.refine, QUICK.gains) == ((1.0,), False, True)
-    # Each 2.5^(1/7) = 1.140 times the one before
-    assert QUICK.fitted_budgets == QUICK.curve_budgets == (8, 9, 10, 12, 14, 15, 18, 20)
+    # Each 2.5^(1/5) = 1.201 times the one before
+    assert QUICK.fitted_budgets == QUICK.curve_budgets == (8, 10, 12, 14, 17, 20)
+    assert QUICK.judged_budgets == (20, 12)
 
 
 def test_quick_leaves_to_the_caller_what_he_decides() -> None:
@@ -756,8 +757,9 @@ def test_quick_leaves_to_the_caller_what_he_decides() -> None:
 
     assert (settings.steps, settings.reference_budget, settings.anchor_budget) == (30, 12, 6)
     assert (settings.estimator, settings.rhos, settings.searches) == ("reuse", (1.0, 1.2), False)
-    assert settings.curve_budgets == (6, 7, 8, 9, 10, 11, 12)
-    assert settings.fitted_budgets == ()
+    # Each 2^(1/5) = 1.149 times the one before
+    assert settings.curve_budgets == (6, 7, 8, 9, 10, 12)
+    assert settings.fitted_budgets == settings.judged_budgets == ()
 
 
 def test_quick_takes_at_most_500_calls_on_three_prompts() -> None:
@@ -769,8 +771,8 @@ def test_quick_takes_at_most_500_calls_on_three_prompts() -> None:
     assert runner.model_calls == report.model_calls == anchor.calibration.model_calls
     # The first step is one for all: three candidates at 8 calls, one each at the other budgets.
     told = calibration_cost(QUICK, 3)
-    assert told.most == 3 * (50 + 3 * 8 + (9 + 10 + 12 + 14 + 15 + 18 + 20))
-    assert runner.model_calls <= told.most - 3 * 9
+    assert told.most == 3 * (50 + 3 * 8 + (10 + 12 + 14 + 17 + 20) + (20 + 12))
+    assert runner.model_calls <= told.most - 3 * 7
     assert {len(report.search.trials), anchor.calibration.trials} == {3}
     assert {trial.phase for trial in report.search.trials} == {"warm start"}
     assert (anchor.rho, report.rho_losses) == (1.0, {})
@@ -786,7 +788,7 @@ def test_quick_fits_at_every_budget_and_is_better_for_it() -> None:
     assert first.computed_steps in {of.computed_steps for of in fitted}
     assert anchor.objective is not None
     assert anchor.objective.best < 0.8 * anchor.objective.warm_start
-    assert [schedule.budget for schedule in anchor.fitted] == [9, 10, 12, 14, 15, 18]
+    assert [schedule.budget for schedule in anchor.fitted] == [10, 12, 14, 17]
     assert [point.budget for point in anchor.fidelity] == [*QUICK.curve_budgets]
     assert fit_prompts(runner.prompts) == 3  # all that there are
     for known in (anchor.anchor, *anchor.fitted, anchor.reference):

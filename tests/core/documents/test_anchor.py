@@ -14,6 +14,7 @@ from otcache_core.documents.anchor import (
     SUFFIX,
     Anchor,
     Calibration,
+    LearnedInRuns,
     Objective,
     Sampling,
     load_anchor,
@@ -83,8 +84,12 @@ def _sparse() -> Anchor:
         _with_middle(middle=None),
         _anchor(weights="26e86f2a1250ceab"),
         _with_middle(fitted=(FITTED,)),
+        _with_middle(learned_in_runs=LearnedInRuns(5, 0.25)),
     ],
-    ids=["all fields", "few fields", "text", "defaults", "middle", "gains", "weights", "fitted"],
+    ids=[
+        *("all fields", "few fields", "text", "defaults", "middle", "gains", "weights", "fitted"),
+        "learned",
+    ],
 )
 def test_round_trip(anchor: Anchor, tmp_path: Path) -> None:
     path = tmp_path / f"model{SUFFIX}"
@@ -332,6 +337,53 @@ def test_bad_coefficients_and_middles_name_the_field(
 
     with pytest.raises(OTCacheError, match=rf"^shared\.json[.:] ?{message}"):
         Anchor.from_json(json.dumps(document), "shared.json")
+
+
+@pytest.mark.parametrize(
+    ("to", "message"),
+    [
+        (5, "learned_in_runs must be an object but got 5"),
+        ({}, "learned_in_runs.from_budget must be present"),
+        ({"from_budget": 5}, "learned_in_runs.evenness must be present"),
+        ({"from_budget": 1, "evenness": 0}, "from_budget must be an integer from 2 to 1000 but"),
+        ({"from_budget": 4.0, "evenness": 0}, "from_budget must be an integer .* but got 4.0"),
+        ({"from_budget": 2, "evenness": 0}, "from the anchor's budget 3 to its steps 8 but got 2"),
+        ({"from_budget": 9, "evenness": 0}, "from the anchor's budget 3 to its steps 8 but got 9"),
+        ({"from_budget": 4, "evenness": 1.5}, "evenness must be a number from 0 to 1 but got 1.5"),
+        ({"from_budget": 4, "evenness": math.nan}, "evenness must be a number from 0 to 1 but go"),
+        ({"from_budget": 4, "evenness": True}, "evenness must be a number but got True"),
+    ],
+)
+def test_learning_that_does_not_fit_names_the_field(to: Any, message: str) -> None:
+    document = json.loads(_with_middle().to_json())
+    document["learned_in_runs"] = to
+
+    with pytest.raises(OTCacheError, match=message):
+        Anchor.from_json(json.dumps(document))
+
+
+@pytest.mark.parametrize("estimator", ["meancache", "reuse", "adaptive"])
+def test_learning_goes_with_the_slope_alone(estimator: str) -> None:
+    document = json.loads(_sparse().to_json())
+    document |= {"estimator": estimator, "learned_in_runs": {"from_budget": 4, "evenness": 0.5}}
+
+    message = f"`learned_in_runs` must go with the slope estimator but the anchor's is '{estimator}"
+    with pytest.raises(OTCacheError, match=message):
+        Anchor.from_json(json.dumps(document))
+
+
+def test_learning_begins_at_its_budget() -> None:
+    anchor = _with_middle(learned_in_runs=LearnedInRuns(5, 0.25))
+
+    assert [anchor.learned_at(b) for b in (3, 4)] == [None, None]
+    assert [anchor.learned_at(b) for b in (5, 8)] == [LearnedInRuns(5, 0.25)] * 2
+    assert "learned_in_runs" not in _with_middle().to_document()
+
+
+@pytest.mark.parametrize("evenness", [-0.1, 1.01, math.nan])
+def test_evenness_is_a_share(evenness: float) -> None:
+    with pytest.raises(OTCacheError, match="`evenness` must be from 0 to 1 but got"):
+        LearnedInRuns(4, evenness)
 
 
 def test_an_anchor_of_one_computed_step_is_refused() -> None:

@@ -1,0 +1,125 @@
+"""Whether, and from how many model calls on, runs had better learn their coefficients themselves.
+
+Coefficients that are fitted beforehand are the same for every picture. From some budget on, at high
+guidance, those that a run learns from its own computed steps are closer. LPIPS on the calibration
+prompts says where: at the reference's budget first, then further down.
+
+Means do not say it. One picture that tips over into another composition weighs more than all others
+together, so that each budget counts by what learning changes for a typical prompt, and neighbouring
+budgets speak for each other: what it changes is taken to fall or rise evenly with the logarithm of
+the budget.
+"""
+# Not in the paper, whose estimator is the same at every budget.
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..documents.anchor import Anchor, LearnedInRuns
+from ..documents.fidelity import FidelityPoint
+from ..errors import EvaluationError
+from ..gaps import candidate
+from ..transport import predict_schedule
+from .run import CalibrationRun
+
+logger = logging.getLogger("otcache")
+
+EVENNESS = 0.5
+"""How far steps move to even spacing for runs that learn. On the hard models of the proving ground
+half of the way is better than none or all of it."""
+
+HOPELESS = 0.2
+"""From which logarithm of a ratio of losses on no lower budget is judged."""
+
+ALIKE = 1e-4
+"""Losses below are as good as none."""
+
+Losses = Mapping[int, float]
+"""Loss by prompt."""
+
+
+def choose_learning(run: CalibrationRun, anchor: Anchor, given: Mapping[int, Losses]) -> Anchor:
+    """The anchor, told from which budget on runs learn; its fidelity curve follows.
+
+    Args:
+        run: The calibration.
+        anchor: Predicts the schedules.
+        given: By budget, what the schedules with fitted coefficients lose.
+    """
+    judged: dict[int, Losses] = {}
+    ratios: dict[int, float] = {}
+    for budget in run.settings.judged_budgets:
+        if budget not in given or run.stop():
+            break
+        try:
+            judged[budget] = _losses_learned(run, anchor, budget)
+        except EvaluationError as error:
+            logger.warning("OTCache: learning in runs could not be judged: %s", error)
+            break
+        ratios[budget] = typical_ratio(judged[budget], given[budget])
+        if ratios[budget] > HOPELESS:
+            break
+    begin = switching_budget(ratios)
+    if begin is None:
+        return anchor
+    return _with_learning(run, anchor, LearnedInRuns(begin, EVENNESS), judged)
+
+
+def typical_ratio(losses: Losses, others: Losses) -> float:
+    """Logarithm of the ratio of two losses for a typical prompt.
+
+    It is the median of the means of all pairs of prompts (Hodges and Lehmann), what Wilcoxon's test
+    is about: as little moved by a picture that tips over as a median, and more certain.
+    """
+    prompts = sorted({*losses} & {*others})
+    ratios = _logs(losses, prompts) - _logs(others, prompts)
+    i, j = np.triu_indices(len(ratios))
+    return float(np.median((ratios[i] + ratios[j]) / 2.0))
+
+
+def _logs(losses: Losses, prompts: Sequence[int]) -> NDArray[np.float64]:
+    logarithms: NDArray[np.float64] = np.log([max(losses[prompt], ALIKE) for prompt in prompts])
+    return logarithms
+
+
+def switching_budget(ratios: Mapping[int, float]) -> int | None:
+    """From which budget on learning wins, ``None`` for nowhere.
+
+    Args:
+        ratios: By budget, the logarithm of what learning loses over what fitted coefficients lose.
+    """
+    if not ratios:
+        return None
+    degree = min(1, len(ratios) - 1)
+    line = np.polyfit(np.log(list(ratios)), list(ratios.values()), degree)
+    budgets = range(min(ratios), max(ratios) + 1)
+    wins = [budget for budget in budgets if np.polyval(line, np.log(budget)) < 0.0]
+    return min(wins) if max(ratios) in wins else None
+
+
+def _losses_learned(run: CalibrationRun, anchor: Anchor, budget: int) -> Losses:
+    """What the anchor's prediction for runs that learn loses at this budget."""
+    learning = replace(anchor, learned_in_runs=LearnedInRuns(budget, EVENNESS))
+    return run.losses_learned(candidate(predict_schedule(learning, budget).schedule.computed_steps))
+
+
+def _with_learning(
+    run: CalibrationRun, anchor: Anchor, learned: LearnedInRuns, judged: Mapping[int, Losses]
+) -> Anchor:
+    """The anchor with learning, and with the losses that its curve then has."""
+    points = []
+    for point in anchor.fidelity:
+        if point.budget >= learned.from_budget:
+            try:
+                losses = judged.get(point.budget) or _losses_learned(run, anchor, point.budget)
+            except EvaluationError as error:
+                logger.warning("OTCache: a loss with learning could not be had: %s", error)
+                continue
+            point = FidelityPoint.of(point.budget, losses.values())
+        points.append(point)
+    return replace(anchor, learned_in_runs=learned, fidelity=tuple(points))
