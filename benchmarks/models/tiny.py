@@ -6,11 +6,13 @@ levels and host code around them, which is what a cache around sampling meets.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
 import torch
+
+from benchmarks.models.fitting import build_checked, taken
 
 TEXT = 8
 """Width of the random text conditioning."""
@@ -20,20 +22,20 @@ ATTENTION = {"hidden_size": 32, "num_heads": 2, "axes_dim": [4, 6, 6], "mlp_rati
 FLUX = {
     **ATTENTION, "image_model": "flux", "in_channels": 16, "out_channels": 16, "vec_in_dim": TEXT,
     "context_in_dim": TEXT, "depth": 1, "depth_single_blocks": 1, "theta": 10000, "patch_size": 2,
-    "qkv_bias": True, "guidance_embed": True,
+    "qkv_bias": True, "guidance_embed": True, "txt_ids_dims": [],
 }  # fmt: skip
 FLUX2 = FLUX | {
     "image_model": "flux2", "in_channels": 128, "out_channels": 128, "axes_dim": [4, 4, 4, 4],
     "theta": 2000, "patch_size": 1, "vec_in_dim": None, "qkv_bias": False, "mlp_silu_act": True,
     "global_modulation": True, "ops_bias": False, "default_ref_method": "index",
-    "ref_index_scale": 10.0,
+    "ref_index_scale": 10.0, "txt_ids_dims": [3],
 }  # fmt: skip
 # The host fixes the number of modulations at 344, which is 19 double and 38 single blocks.
 CHROMA = {
     **ATTENTION, "image_model": "chroma", "in_channels": 64, "out_channels": 64,
     "context_in_dim": TEXT, "depth": 19, "depth_single_blocks": 38, "theta": 10000,
     "patch_size": 2, "qkv_bias": True, "in_dim": 64, "out_dim": 32, "hidden_dim": 16,
-    "n_layers": 1,
+    "n_layers": 1, "vec_in_dim": None, "txt_ids_dims": [],
 }  # fmt: skip
 QWEN = {
     "image_model": "qwen_image", "in_channels": 64, "num_layers": 1, "attention_head_dim": 16,
@@ -54,7 +56,8 @@ HUNYUAN = {
     **ATTENTION, "image_model": "hunyuan_video", "in_channels": 16, "out_channels": 16,
     "vec_in_dim": TEXT, "context_in_dim": TEXT, "depth": 1, "depth_single_blocks": 1, "theta": 256,
     "patch_size": [1, 2, 2], "qkv_bias": True, "guidance_embed": True, "byt5": False,
-    "meanflow": False, "use_cond_type_embedding": False, "vision_in_dim": None,
+    "meanflow": False, "meanflow_sum": False, "use_cond_type_embedding": False,
+    "vision_in_dim": None,
 }  # fmt: skip
 HUNYUAN_15 = HUNYUAN | {
     "in_channels": 65, "out_channels": 32, "vec_in_dim": None, "patch_size": [1, 1, 1],
@@ -68,6 +71,16 @@ LTXV = {
     "image_model": "ltxv", "in_channels": 128, "cross_attention_dim": 32, "attention_head_dim": 16,
     "num_attention_heads": 2, "caption_channels": TEXT, "num_layers": 1,
 }  # fmt: skip
+LTXAV = LTXV | {  # its text is as wide as two captions
+    "image_model": "ltxav",
+    "caption_channels": TEXT // 2,
+    "audio_cross_attention_dim": 32,
+    "audio_attention_head_dim": 16,
+    "audio_num_attention_heads": 2,
+    "connector_attention_head_dim": 16,
+    "connector_num_attention_heads": 2,
+    "connector_num_layers": 1,
+}
 SD3 = {
     "in_channels": 16, "out_channels": 16, "patch_size": 2, "depth": 1, "num_blocks": 1,
     "input_size": None, "adm_in_channels": TEXT, "qk_norm": "rms", "num_patches": 256,
@@ -189,6 +202,7 @@ class Architecture:
         larger: Another shape, for a run of another size.
         extras: What its conditioning carries beside text.
         pooled: Width of the pooled text.
+        sound: Shape of the sound's latent, where the model makes both.
         base: A class of ``comfy.model_base`` to build by, with ``model_type``, where the family
             would choose by weights that are not there.
     """
@@ -200,6 +214,7 @@ class Architecture:
     larger: tuple[int, ...]
     extras: Extras = field(default=_no_extras, repr=False)
     pooled: int = TEXT
+    sound: tuple[int, ...] = ()
     base: str = ""
     model_type: str = ""
 
@@ -210,11 +225,20 @@ class Architecture:
 
         return self.family in vars(comfy.supported_models)
 
+    def empty(self, shape: Sequence[int]) -> dict[str, Any]:
+        """An empty LATENT of that shape, and of sound beside it."""
+        latent = torch.zeros(tuple(shape))
+        if not self.sound:
+            return {"samples": latent}
+        import comfy.nested_tensor
+
+        return {"samples": comfy.nested_tensor.NestedTensor([latent, torch.zeros(self.sound)])}
+
     def build(self) -> Parts:
         """The model with random weights, its conditionings and an empty latent."""
         model = build_model(self.family, self.config, self.base, self.model_type)
         conds = [random_conditioning(seed, self.extras, self.pooled) for seed in (1, 2)]
-        return Parts(model, *conds, {"samples": torch.zeros(self.latent)})
+        return Parts(model, *conds, self.empty(self.latent))
 
 
 def build_model(
@@ -240,15 +264,18 @@ def build_model(
     import comfy.model_patcher
     import comfy.supported_models
 
-    settings = vars(comfy.supported_models)[family](dict(config))
+    settings = vars(comfy.supported_models)[family](taken(config))
     settings.set_inference_dtype(dtype, None if dtype == torch.float32 else torch.float32)
     settings.custom_operations = operations
     devices = (management.get_torch_device(), management.unet_offload_device())
-    if base:
+
+    def make(device: torch.device) -> Any:
+        if not base:
+            return settings.get_model({}, "", device=device)
         kinds = {"model_type": comfy.model_base.ModelType[kind]} if kind else {}
-        model = vars(comfy.model_base)[base](settings, device=devices[1], **kinds)
-    else:
-        model = settings.get_model({}, "", device=devices[1])
+        return vars(comfy.model_base)[base](settings, device=device, **kinds)
+
+    model = build_checked(make, devices[1])
     randomise(model.diffusion_model)
     return comfy.model_patcher.ModelPatcher(model, *devices)
 
@@ -298,7 +325,10 @@ ARCHITECTURES = (
         "Wan 2.2 5B", "WAN22_T2V", WAN | {"in_dim": 48, "out_dim": 48}, *_picture(48, 3)
     ),
     Architecture("LTX-Video", "LTXV", LTXV, *_picture(128, 3), _attention_mask),
-    Architecture("LTX-Video with audio", "LTXAV", {}, (), ()),
+    Architecture(
+        "LTX-Video with audio", "LTXAV", LTXAV, *_picture(128, 3), _attention_mask,
+        sound=(1, 8, 6, 16),
+    ),
     Architecture("Stable Diffusion 3.5", "SD3", SD3, *_picture(16)),
     Architecture("AuraFlow", "AuraFlow", AURA, *_picture(4)),
     Architecture("HiDream", "HiDream", HIDREAM, *_picture(16), _llama),

@@ -1,0 +1,48 @@
+"""Small configurations as this host's classes take them, and none that makes a large model."""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Callable, Mapping
+from dataclasses import fields
+from typing import Any
+
+import torch
+
+MOST_BYTES = 2**30
+
+NEWER = ("meanflow_sum", "txt_ids_dims", "vec_in_dim")
+"""Fields that newer hosts ask for and older ones refuse."""
+
+PARAMETERS = {
+    "chroma": ("comfy.ldm.chroma.model", "ChromaParams"),
+    "flux": ("comfy.ldm.flux.model", "FluxParams"),
+    "flux2": ("comfy.ldm.flux.model", "FluxParams"),
+    "hunyuan_video": ("comfy.ldm.hunyuan_video.model", "HunyuanVideoParams"),
+}
+"""Where the host lists the fields of an `image_model`, of those that refuse unknown ones."""
+
+
+def taken(config: Mapping[str, Any]) -> dict[str, Any]:
+    """A configuration without the fields that came after this host."""
+    place = PARAMETERS.get(config.get("image_model", ""))
+    if place is None:
+        return dict(config)
+    known = {field.name for field in fields(getattr(importlib.import_module(place[0]), place[1]))}
+    return {name: value for name, value in config.items() if name in known or name not in NEWER}
+
+
+def build_checked(make: Callable[[torch.device], Any], device: torch.device) -> Any:
+    """What ``make`` builds on a device, built without memory first to see how much it takes.
+
+    Raises:
+        ValueError: If its weights would hold more than ``MOST_BYTES``.
+    """
+    weights = make(torch.device("meta")).parameters()
+    size = sum(weight.numel() * weight.element_size() for weight in weights)
+    if size > MOST_BYTES:
+        raise ValueError(
+            f"a model to test with must hold at most {MOST_BYTES >> 20} MiB of weights but this "
+            f"configuration makes {size >> 20} MiB: name the sizes that it leaves to the host."
+        )
+    return make(device)

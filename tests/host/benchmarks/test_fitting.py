@@ -1,0 +1,45 @@
+"""Small models stay small on every host, and get the fields that it asks for."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+
+from benchmarks.models.fitting import MOST_BYTES, build_checked, taken
+from benchmarks.models.tiny import FLUX, WAN, build_model
+
+pytestmark = pytest.mark.host
+
+
+def test_a_model_that_is_too_large_is_never_built(host):
+    full_size = FLUX | {"hidden_size": 3072, "num_heads": 24, "axes_dim": [16, 56, 56]}
+    full_size |= {"depth": 19, "depth_single_blocks": 38, "mlp_ratio": 4.0}
+    with pytest.raises(ValueError, match=r"at most 1024 MiB of weights but .* makes 4\d{4} MiB"):
+        build_model("Flux", full_size)
+
+
+def test_the_limit_is_met_to_the_byte():
+    def make(device: torch.device) -> torch.nn.Module:
+        built.append(device.type)
+        return torch.nn.Linear(extra + MOST_BYTES // 4, 1, bias=False, device=device)
+
+    built, extra = [], 1
+    with pytest.raises(ValueError):
+        build_checked(make, torch.device("meta"))
+    extra = 0
+    build_checked(make, torch.device("meta"))
+    assert built == ["meta"] * 3
+
+
+def test_fields_that_came_later_are_left_out(host, monkeypatch):
+    import dataclasses
+
+    import comfy.ldm.flux.model as flux
+
+    @dataclasses.dataclass
+    class Old:
+        depth: int
+
+    monkeypatch.setattr(flux, "FluxParams", Old)
+    assert set(FLUX) - set(taken(FLUX)) == {"txt_ids_dims", "vec_in_dim"}
+    assert taken(WAN) == WAN
