@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import urllib.request
 
 import pytest
@@ -103,6 +104,7 @@ def test_after_a_cancel_no_time_is_left(page, publish):
     publish(page, node, stopped=True, seconds_left=None)
     panel = page.wait_for(node, "calibration", "Stopped at anchor search, 6 of 200")
     assert "left" not in panel.inner_text()
+    assert "starts" not in panel.inner_text()  # nor what it would have cost
     assert "queue the same workflow again and it goes on" in panel.inner_text()
 
 
@@ -137,16 +139,14 @@ def test_a_search_in_another_workflow_is_not_shown(page, publish):
     page.wait_for_panel(node, "calibration", "anchor search: 6 of 200")
 
 
-def test_a_real_calibration_shows_itself_and_feeds_the_schedule(page, artefacts):
+def _add_calibration(page, **settings):
+    """A calibration of the bundled model on two prompts; its node's id."""
     model = page.add("OTCacheDemoModel", (40, 500))
     prompts = page.add("OTCacheCalibrationPrompts", (40, 120), text="a red house\na green tree")
     positive = page.add("CLIPTextEncode", (420, 120))
     negative = page.add("CLIPTextEncode", (420, 400))
-    settings = {"steps": 12, "reference_budget": 7, "anchor_budget": 4, "trials": 6, "patience": 3}
-    # With the second renderer it is a search that has ended before, found on disk again.
-    name = f"from the {page.renderer} page"
-    calibrate = page.add("OTCacheCalibrateAnchor", (860, 60), name=name, size="custom", **settings)
-    predict = page.add("OTCachePredictSchedule", (1180, 160), budget=5, steps=12)
+    settings = {"steps": 12, "reference_budget": 7, "anchor_budget": 4, **settings}
+    calibrate = page.add("OTCacheCalibrateAnchor", (860, 60), size="custom", **settings)
     for encoder in (positive, negative):
         page.link(model, 1, encoder, "clip")
     page.link(prompts, 0, positive, "text")
@@ -154,6 +154,32 @@ def test_a_real_calibration_shows_itself_and_feeds_the_schedule(page, artefacts)
         page.link(model, slot, calibrate, socket)
     page.link(positive, 0, calibrate, "positive")
     page.link(negative, 0, calibrate, "negative")
+    return calibrate
+
+
+def test_a_real_cancel_ends_the_time_left_and_says_what_is_kept(page, artefacts):
+    # Each renderer's own, for a search that goes on has little left to cancel.
+    seed = len(page.renderer)
+    name = f"cancelled in {page.renderer}"
+    calibrate = _add_calibration(page, name=name, trials=100_000, patience=100_000, seed=seed)
+    page.js("() => app.queuePrompt(0, 1)")
+    panel = page.wait_for_panel(calibrate, "calibration", "2 prompts")
+    panel.filter(has_text="best 0.").filter(has_text=" left").wait_for(timeout=120_000)
+    page.page.get_by_role("button", name=re.compile("cancel|interrupt", re.I)).first.click()
+    panel = page.wait_for(calibrate, "calibration", "Stopped at anchor search")
+    page.screenshot(artefacts / f"cancelled_{page.renderer}.png")
+    text = panel.inner_text()
+    assert " left" not in text
+    assert "queue the same workflow again and it goes on" in text
+    page.page.wait_for_timeout(1000)  # nothing that was under way comes after it
+    assert page.panel(calibrate, "calibration").inner_text() == text
+
+
+def test_a_real_calibration_shows_itself_and_feeds_the_schedule(page, artefacts):
+    # With the second renderer it is a search that has ended before, found on disk again.
+    name = f"from the {page.renderer} page"
+    calibrate = _add_calibration(page, name=name, trials=6, patience=3)
+    predict = page.add("OTCachePredictSchedule", (1180, 160), budget=5, steps=12)
     page.link(calibrate, 0, predict, "anchor")
     page.wait_for(predict, "schedule", "Run Calibrate OT Anchor once")
     page.run()

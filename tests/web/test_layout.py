@@ -61,6 +61,26 @@ def test_all_buttons_of_load_are_seen(page, artefacts):
     assert panel.evaluate(HIDDEN) <= 1
 
 
+def test_the_list_of_parameters_has_no_panels(page, artefacts):
+    load = page.add("OTCacheLoadAnchor", (300, 500), anchor_name=PRESET)
+    predict = page.add("OTCachePredictSchedule", (300, 200))
+    page.link(load, 0, predict, "anchor")
+    page.wait_for(predict, "schedule", "10 of 50 model calls")
+    toggle = page.page.get_by_role("button", name="Toggle properties panel").first
+    if not toggle.count():
+        pytest.skip("this front end has no list of parameters")
+    listed = page.page.get_by_test_id("properties-panel")
+    if not listed.count():
+        toggle.click()
+    for node, setting in ((load, "anchor_name"), (predict, "target_lpips")):
+        page.select(node)
+        listed.get_by_text(setting).wait_for()
+        page.screenshot(artefacts / f"parameters_{setting}_{page.renderer}.png")
+        assert listed.get_by_text("otcache_").count() == listed.get_by_text("inline_").count() == 0
+    assert page.panel(predict, "schedule").is_visible()
+    toggle.click()  # other tests have the whole canvas
+
+
 def test_room_that_is_no_longer_needed_is_given_back(page):
     load = page.add("OTCacheLoadAnchor", (300, 100), anchor_name=PRESET)
     page.wait_for(load, "anchors", "anchor at 8 calls")

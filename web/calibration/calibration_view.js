@@ -133,7 +133,7 @@ export function createCalibrationView() {
       strip.setAttribute("aria-label", next.best_steps.join(" "));
       strip.replaceChildren(...(next.best_steps.length ? drawStrip(next.steps, next.best_steps) : []));
       calls.textContent = say("calls_made", next);
-      plan.textContent = next.finished ? "" : next.plan;
+      plan.textContent = next.finished || next.stopped ? "" : next.plan;
       // Until the end the panel says it itself.
       text.textContent = next.finished ? next.text : next.stopped ? say("go_on") : "";
       inspector.setCount(next.trials.length);
