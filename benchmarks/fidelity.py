@@ -1,6 +1,7 @@
 """Fidelity to the full run at equal model calls, against what people would pick instead.
 
-    nox -s bench -- fidelity [--model NAME ...] [--work FOLDER] [--short | --quick] [--only ...]
+    nox -s bench -- fidelity [--model NAME ...] [--work FOLDER] [--short | --quick]
+                            [--replace] [--only ...]
 
 Each model of the proving ground is sampled through the host's own stack, on held-out prompts with
 seeds that no calibration saw, and every contestant is compared with the model's 50-step Euler run
@@ -119,6 +120,22 @@ def keep_record(work: Path, name: str, rows: Sequence[Row], short: bool = False)
     print(f"wrote {path}")
 
 
+def refuse_smaller(names: Sequence[str], extent: Extent) -> None:
+    """Refuses to write over records that saw more pictures than a run now would.
+
+    Raises:
+        SystemExit: If one did.
+    """
+    now = extent.held_out_prompts * extent.seeds
+    for name in names:
+        before = read_results(f"ground-{name}")
+        if before is not None and (pictures := before["prompts"] * before["seeds"]) > now:
+            raise SystemExit(
+                f"ground-{name}.json must not be replaced by a smaller record but has {pictures} "
+                f"pictures, and this run measures {now}: leave out --short, or say --replace."
+            )
+
+
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m benchmarks fidelity")
     parser.add_argument("--model", nargs="+", default=[], help="models; all that are here else")
@@ -126,6 +143,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--workers", type=int, default=min(os.cpu_count() or 1, 2))
     parser.add_argument("--quick", action="store_true", help="two minutes; writes no record")
     parser.add_argument("--short", action="store_true", help="ten contestants, 16 pictures")
+    parser.add_argument("--replace", action="store_true", help="fuller records too")
     parser.add_argument("--calibrate", action="store_true", help="make the models' anchors anew")
     parser.add_argument("--only", nargs="+", help="parts of contestants' names; writes no record")
     parser.add_argument("--budgets", nargs="+", type=int, help="model calls; writes no record")
@@ -145,6 +163,8 @@ def main(arguments: list[str]) -> None:
             return
         work = (options.work or Path(folder)).resolve()
         names, left_out = grounds.choose(options.model)
+        if recorded and not options.replace:
+            refuse_smaller(names, _extent(options))
         print("\n".join([*left_out, f"measuring {', '.join(names)}"]), flush=True)
         parts = parts_of(names, options, work)
         left = {name: sum(part.name.split()[0] == name for part in parts) for name in names}

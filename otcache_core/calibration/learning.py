@@ -111,15 +111,17 @@ def _losses_learned(run: CalibrationRun, anchor: Anchor, budget: int) -> Losses:
 def _with_learning(
     run: CalibrationRun, anchor: Anchor, learned: LearnedInRuns, judged: Mapping[int, Losses]
 ) -> Anchor:
-    """The anchor with learning, and with the losses that its curve then has."""
-    points = []
-    for point in anchor.fidelity:
-        if point.budget >= learned.from_budget:
-            try:
-                losses = judged.get(point.budget) or _losses_learned(run, anchor, point.budget)
-            except EvaluationError as error:
-                logger.warning("OTCache: a loss with learning could not be had: %s", error)
-                continue
-            point = FidelityPoint.of(point.budget, losses.values())
-        points.append(point)
-    return replace(anchor, learned_in_runs=learned, fidelity=tuple(points))
+    """The anchor with learning, its curve with what that loses where it is known.
+
+    Above the judged budgets it is measured now, or the curve would end earlier than it did.
+    """
+    anchor, losses = replace(anchor, learned_in_runs=learned), dict(judged)
+    points = [point for point in anchor.fidelity if point.budget < learned.from_budget]
+    for budget in (point.budget for point in anchor.fidelity if point.budget > max(judged)):
+        try:
+            losses[budget] = _losses_learned(run, anchor, budget)
+        except EvaluationError as error:
+            logger.warning("OTCache: a loss with learning could not be had: %s", error)
+    begin = learned.from_budget
+    points += [FidelityPoint.of(b, losses[b].values()) for b in sorted(losses) if b >= begin]
+    return replace(anchor, fidelity=tuple(points))

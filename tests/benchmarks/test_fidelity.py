@@ -1,0 +1,47 @@
+"""Which records a run of the fidelity benchmark may replace."""
+
+from typing import Any
+
+import pytest
+
+from benchmarks import fidelity
+from benchmarks.runs.fidelity_bench import SHORT, Extent
+
+FULL = Extent()
+"""32 prompts with 2 seeds; the short one has 16 pictures."""
+
+
+def _recorded(monkeypatch: pytest.MonkeyPatch, **records: dict[str, Any]) -> None:
+    monkeypatch.setattr(fidelity, "read_results", lambda name: records.get(name[7:]))
+
+
+def test_a_fuller_record_is_not_replaced(monkeypatch: pytest.MonkeyPatch) -> None:
+    _recorded(monkeypatch, demo={"prompts": 32, "seeds": 2})
+
+    with pytest.raises(SystemExit, match=r"ground-demo.json .* has 64 pictures, .* measures 16"):
+        fidelity.refuse_smaller(["latent", "demo"], SHORT)
+    fidelity.refuse_smaller(["latent"], SHORT)  # there is none yet
+
+
+@pytest.mark.parametrize("pictures", [(16, 1), (8, 2), (4, 1)])
+def test_a_record_as_small_is_made_anew(
+    pictures: tuple[int, int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    _recorded(monkeypatch, demo=dict(zip(("prompts", "seeds"), pictures, strict=True)))
+
+    fidelity.refuse_smaller(["demo"], SHORT)
+    fidelity.refuse_smaller(["demo"], FULL)
+
+
+def test_refusal_comes_before_anything_is_measured(monkeypatch: pytest.MonkeyPatch) -> None:
+    _recorded(monkeypatch, demo={"prompts": 32, "seeds": 2})
+    ran: list[str] = []
+    monkeypatch.setattr(fidelity, "run_all", lambda parts, workers, ended: ran.append("ran"))
+
+    with pytest.raises(SystemExit, match="say --replace"):
+        fidelity.main(["--model", "demo", "--short"])
+    assert ran == []
+    fidelity.main(["--model", "demo", "--short", "--replace"])
+    fidelity.main(["--model", "demo", "--quick"])  # writes no record
+    fidelity.main(["--model", "demo"])
+    assert ran == ["ran"] * 3
