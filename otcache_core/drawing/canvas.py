@@ -131,7 +131,7 @@ class Key:
     """One entry of a legend."""
 
     label: str
-    shape: str  # "line", "cell", or a marker's shape
+    shape: str  # "line", "cell", "low cell", or a marker's shape
     colour: Colour
     dash: tuple[int, ...] = ()
 
@@ -204,8 +204,9 @@ class Canvas:
     def _icon(self, key: Key, x: int, middle: int, width: int) -> None:
         if key.shape == "line":
             self.line([(x, middle), (x + width, middle)], key.colour, 2.5, key.dash)
-        elif key.shape == "cell":
-            self.rectangle((x, middle - 6, x + width, middle + 6), key.colour)
+        elif key.shape in ("cell", "low cell"):
+            top = middle - 6 if key.shape == "cell" else middle + 2
+            self.rectangle((x, top, x + width, middle + 6), key.colour)
         else:
             self.marker(x + width / 2, middle, key.shape, key.colour, 4.5)
 

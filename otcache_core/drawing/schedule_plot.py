@@ -11,16 +11,25 @@ from typing import Any
 import numpy as np
 
 from ..errors import OTCacheError
-from .canvas import MARGIN, MUTED, Axes, Box, Canvas, Colour, Key, Picture, ticks, tint
-from .style import COMPUTED_COLOUR, GUTTER, SKIPPED_COLOUR, check_size
+from .canvas import MARGIN, MUTED, Axes, Box, Canvas, Key, Picture, ticks, tint
+from .style import (
+    COMPUTED_COLOUR,
+    CURVE_STYLES,
+    CURVE_WIDTH,
+    GUTTER,
+    SKIPPED_COLOUR,
+    SKIPPED_HEIGHT,
+    WIDER,
+    CurveStyle,
+    check_size,
+    dash_in_picture,
+)
 
-# The last curve of a plot is its subject: solid, in the colour of computed steps.
-_MAIN_STYLE: tuple[Colour, tuple[int, ...]] = (COMPUTED_COLOUR, ())
-_OTHER_STYLES: tuple[tuple[Colour, tuple[int, ...]], ...] = (
-    ((204, 121, 167), (11, 6)),
-    ((0, 158, 115), (2, 5)),
-    ((230, 159, 0), (12, 5, 2, 5)),
-    ((86, 180, 233), (5, 4)),
+# Of curves without a role; the last curve of a plot is its subject.
+_OTHER_STYLES: tuple[CurveStyle, ...] = (
+    ((204, 121, 167), (6, 3)),
+    ((230, 159, 0), (7, 3, 1, 3)),
+    ((86, 180, 233), (3, 2)),
 )
 _CELL = 6  # narrowest cell of a strip before it breaks into rows
 _MOST_STEPS = 10_000
@@ -45,15 +54,22 @@ def _check_curve(name: str, values: Sequence[float], steps: int) -> None:
         )
 
 
-def _styles(names: Mapping[str, Any]) -> dict[str, tuple[Colour, tuple[int, ...]]]:
+def _styles(names: Mapping[str, Any]) -> dict[str, CurveStyle]:
+    """How each curve is drawn: by its role, which its name begins with, as a node's panel does."""
     *others, main = names or [""]
     styles = {name: _OTHER_STYLES[i % len(_OTHER_STYLES)] for i, name in enumerate(others)}
-    return {**styles, main: _MAIN_STYLE}
+    styles[main] = CURVE_STYLES["prediction"]
+    roles = {name: CURVE_STYLES.get(name.partition(" ")[0], styles[name]) for name in styles}
+    return {name: (colour, dash_in_picture(dash)) for name, (colour, dash) in roles.items()}
 
 
 def _draw_strip(canvas: Canvas, boxes: Sequence[Box], computed: frozenset[int]) -> None:
-    for step, box in enumerate(boxes):
-        canvas.rectangle(box, COMPUTED_COLOUR if step in computed else SKIPPED_COLOUR)
+    low = max(1, round(SKIPPED_HEIGHT * (boxes[0][3] - boxes[0][1])))
+    for step, (left, top, right, bottom) in enumerate(boxes):
+        if step in computed:
+            canvas.rectangle((left, top, right, bottom), COMPUTED_COLOUR)
+        else:
+            canvas.rectangle((left, bottom - low, right, bottom), SKIPPED_COLOUR)
     starts = [step for step, box in enumerate(boxes) if box[0] == GUTTER]
     row_height = boxes[0][3] - boxes[0][1]
     if len(starts) > 1 and row_height >= 11:
@@ -94,7 +110,7 @@ def render_schedule(
     width: int = 960,
     height: int = 540,
 ) -> Picture:
-    """Draws warping curves over a strip with one cell per step, computed ones solid.
+    """Draws warping curves over a strip with one cell per step, computed ones high, others low.
 
     Curves and strip share the step axis as long as the strip fits into one row.
 
@@ -103,7 +119,8 @@ def render_schedule(
         computed_steps: the schedule, strictly increasing, in 0..T-1; also drawn as markers at
             uniform progress.
         curves: by name, step positions in 0..T-1 at uniform progress 0..1 (two points or more);
-            the last one is drawn as the main one.
+            one whose name begins with a role of `CURVE_STYLES` is drawn as that, of the others
+            the last as the main one.
         caption: one or two lines above the plot; longer text is cut.
         width: pixels, at least 480.
         height: pixels, at least 320.
@@ -124,7 +141,7 @@ def render_schedule(
         [Key(name, "line", *styles[name]) for name in curves]
         + [
             Key(f"computed ({len(computed_steps)})", "cell", COMPUTED_COLOUR),
-            Key(f"skipped ({steps - len(computed_steps)})", "cell", SKIPPED_COLOUR),
+            Key(f"skipped ({steps - len(computed_steps)})", "low cell", SKIPPED_COLOUR),
         ],
     )
     one_row = boxes[0][1] == boxes[-1][1]
@@ -140,7 +157,7 @@ def render_schedule(
     for name, values in curves.items():
         points = zip(values, np.linspace(0, 1, len(values)), strict=True)
         colour, dash = styles[name]
-        canvas.line([axes.place(*point) for point in points], colour, 2.5, dash)
+        canvas.line([axes.place(*point) for point in points], colour, CURVE_WIDTH * WIDER, dash)
     radius = 4.5 if len(markers) <= 100 else 2
     for x, y in markers:
         canvas.marker(x, y, "disc", COMPUTED_COLOUR, radius)

@@ -9,9 +9,9 @@ import numpy as np
 
 from ..errors import OTCacheError
 from .canvas import INK, MARGIN, Axes, Canvas, Key, Picture, log_ticks, padded, ticks, tint
-from .style import COMPUTED_COLOUR, GUTTER, check_size
+from .style import COMPUTED_COLOUR, CURVE_STYLES, GUTTER, check_size, dash_in_picture
 
-_VERMILION = (213, 94, 0)
+_WARM_START, _DASH = CURVE_STYLES["anchor"]  # as a node's panel has it
 
 
 def _draw_trials(
@@ -68,7 +68,7 @@ def render_search(
     if best is None and trials:
         best = min(value for _, value in trials)
     canvas = Canvas(width, height)
-    keys = [Key(f"warm start ({warm_start:.4f})", "line", _VERMILION, (9, 6))]
+    keys = [Key(f"warm start ({warm_start:.4f})", "line", _WARM_START, dash_in_picture(_DASH))]
     if best is not None:
         keys.append(Key(f"best so far ({best:.4f})", "line", COMPUTED_COLOUR))
     if trials:
@@ -87,5 +87,5 @@ def render_search(
     axes.frame("trial", ticks(0, last, 10, whole=True), "LPIPS", levels)
     _draw_trials(canvas, axes, trials, failed, last)
     level = axes.place(0, warm_start)[1]
-    canvas.line([(box[0], level), (box[2], level)], _VERMILION, 2, (9, 6))
+    canvas.line([(box[0], level), (box[2], level)], _WARM_START, 2, dash_in_picture(_DASH))
     return canvas.finish()

@@ -7,6 +7,8 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
+from otcache_core.drawing.style import COMPUTED_COLOUR, CURVE_STYLES, SKIPPED_HEIGHT
+
 WEB = Path(__file__).parents[2] / "web"
 SCRIPTS = sorted(WEB.rglob("*.js"))
 LANGUAGES = ["en", "zh"]
@@ -77,6 +79,32 @@ def test_text_of_others_never_becomes_markup(path):
     text = path.read_text(encoding="utf-8")
     assert not re.search(r"innerHTML|outerHTML|insertAdjacentHTML|document\.write", text)
     assert ".prototype" not in text
+
+
+def _declared(name):
+    """A value of the stylesheet: of a variable, or of a class's property."""
+    css = (WEB / "shared" / "otcache.css").read_text(encoding="utf-8")
+    selector, _, name = name.rpartition(" ")
+    rule = re.search(rf"{re.escape(selector)} \{{(.*?)\}}", css, re.DOTALL)
+    return re.search(rf"(?:^|[\s;{{]){name}: ([^;]+);", rule[1] if selector else css)[1]
+
+
+@pytest.mark.parametrize("curve", CURVE_STYLES)
+def test_a_curve_looks_alike_on_a_node_and_in_its_picture(curve):
+    colour, dash = CURVE_STYLES[curve]
+    variable = re.fullmatch(r"var\((.+)\)", _declared(f".otcache-panel .otcache-{curve} stroke"))[1]
+    mixed = re.match(r"color-mix\(in srgb, #(\w{6}) 70%, var\(--input-text", _declared(variable))
+    assert tuple(bytes.fromhex(mixed[1])) == colour
+    if dash:
+        pattern = _declared(f".otcache-panel .otcache-{curve} stroke-dasharray")
+        assert tuple(map(int, pattern.split())) == dash
+
+
+def test_steps_look_alike_on_a_node_and_in_its_picture():
+    strip = (WEB / "shared" / "strip.js").read_text(encoding="utf-8")
+    assert f"height: full ? 1 : {SKIPPED_HEIGHT} " in strip
+    assert _declared(".otcache-computed fill") == "var(--otcache-main)"
+    assert CURVE_STYLES["prediction"][0] == COMPUTED_COLOUR
 
 
 def test_nothing_moves_for_those_who_asked_for_less_motion():

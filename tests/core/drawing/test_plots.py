@@ -9,7 +9,12 @@ from otcache_core.drawing.canvas import Picture
 from otcache_core.drawing.contact_sheet import contact_sheet
 from otcache_core.drawing.schedule_plot import render_schedule, strip_boxes
 from otcache_core.drawing.search_plot import render_search
-from otcache_core.drawing.style import COMPUTED_COLOUR, SKIPPED_COLOUR
+from otcache_core.drawing.style import (
+    COMPUTED_COLOUR,
+    CURVE_STYLES,
+    SKIPPED_COLOUR,
+    SKIPPED_HEIGHT,
+)
 from otcache_core.errors import OTCacheError
 
 SCHEDULE = [0, 1, 2, 4, 7, 12, 18, 27, 38, 49]
@@ -51,12 +56,23 @@ def _solid(value: int, height: int = 4, width: int = 6) -> Picture:
 def test_strip_shows_exactly_the_computed_steps(steps: int, computed_steps: list[int]) -> None:
     picture = render_schedule(steps=steps, computed_steps=computed_steps)
 
-    centres = [
-        tuple(int(part) for part in picture[(top + bottom) // 2, (left + right) // 2])
-        for left, top, right, bottom in strip_boxes(steps=steps)
+    feet = [
+        tuple(int(part) for part in picture[bottom - 1, (left + right) // 2])
+        for left, _, right, bottom in strip_boxes(steps=steps)
     ]
-    assert [step for step in range(steps) if centres[step] == COMPUTED_COLOUR] == computed_steps
-    assert centres.count(SKIPPED_COLOUR) == steps - len(computed_steps)
+    assert [step for step in range(steps) if feet[step] == COMPUTED_COLOUR] == computed_steps
+    assert feet.count(SKIPPED_COLOUR) == steps - len(computed_steps)
+
+
+def test_computed_steps_stand_high_and_skipped_ones_low() -> None:
+    picture = render_schedule(steps=50, computed_steps=SCHEDULE)
+    boxes = strip_boxes(steps=50)
+
+    for step, (left, top, right, bottom) in enumerate(boxes):
+        column = picture[top:bottom, (left + right) // 2]
+        share = np.count_nonzero((column < 255).any(axis=1)) / (bottom - top)
+        expected = 1.0 if step in SCHEDULE else SKIPPED_HEIGHT
+        assert share == pytest.approx(expected, abs=0.03)
 
 
 def test_strip_cells_are_separate() -> None:
@@ -117,6 +133,28 @@ def test_schedule_picture_is_deterministic() -> None:
     )
 
     assert np.array_equal(first, second)
+
+
+def _with_one_curve(name: str) -> Picture:
+    steps = [0.0, 40.0, 49.0]
+    return render_schedule(steps=50, computed_steps=[0, 49], curves={name: steps, "": [0.0, 49.0]})
+
+
+def test_a_curve_is_drawn_by_its_role_wherever_it_stands() -> None:
+    colours = {name: colour for name, (colour, _) in CURVE_STYLES.items()}
+    for name, colour in colours.items():
+        picture = _with_one_curve(f"{name} (B=8)")[100:400]
+        others = {c for c in colours.values() if c not in (colour, COMPUTED_COLOUR)}
+        assert _is(picture, colour).any(), name
+        assert not any(_is(picture, other).any() for other in others), name
+    # A dotted line has more gaps than a dashed one.
+    gaps = {name: len(np.flatnonzero(np.diff(_drawn_columns(name, colours[name]).astype(int)) == 1))
+            for name in ("reference", "anchor")}  # fmt: skip
+    assert gaps["reference"] > 1.5 * gaps["anchor"] > 10
+
+
+def _drawn_columns(name: str, colour: tuple[int, int, int]) -> Any:
+    return _is(_with_one_curve(name)[100:400, 80:], colour).any(axis=0)
 
 
 def test_each_curve_is_drawn() -> None:
