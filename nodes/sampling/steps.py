@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import torch
 
-from ...otcache_core.run_time.run_plan import step_of_sigma
+from ...otcache_core.run_time.run_plan import same_sigma, step_of_sigma
 
 
 class Steps:
@@ -35,4 +35,7 @@ class Steps:
             self._last = self._next
             return self._next, self._sigmas[self._next]
         sigma = float(timestep.reshape(-1)[0])
-        return step_of_sigma(sigma, self._sigmas), sigma
+        step = step_of_sigma(sigma, self._sigmas)
+        # A level that was computed anew is the same one: no slope lies between the two.
+        own = self._sigmas[step]
+        return step, own if same_sigma(own, sigma) else sigma

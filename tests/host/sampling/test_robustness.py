@@ -235,3 +235,30 @@ def test_a_sampler_that_skips_and_repeats_steps_is_followed_by_its_levels(
     assert calls.predictions == sum(
         (0, 0, 1, 4, 4, 8, 10, 11, 15, 19, 19).count(i) for i in computed
     )
+
+
+def _asking_twice(rounding: float) -> Callable[..., Any]:
+    """Heun's method, with a level of its own for the second time it asks in a step."""
+
+    def sample_twice(model: Any, x: Any, sigmas: Any, extra_args: Any, **rest: Any) -> Any:
+        for sigma, end in zip(sigmas, sigmas[1:], strict=False):
+            velocity = (x - model(x, sigma * x.new_ones(len(x)), **extra_args)) / sigma
+            ahead = x + velocity * (end - sigma)
+            if end == 0:
+                return ahead
+            again = model(ahead, end * (1.0 + rounding) * x.new_ones(len(x)), **extra_args)
+            x = x + (velocity + (ahead - again) / end) / 2 * (end - sigma)
+        return x
+
+    return sample_twice
+
+
+@pytest.mark.parametrize("estimator", ["slope", "adaptive"])
+def test_a_level_that_rounding_has_moved_is_no_other_level(host, tiny_flux, uniform, estimator):
+    # Else a slope would be of two velocities at all but the same level.
+    schedule = uniform(STEPS, BUDGET, estimator)
+    exact, moved = (
+        _sample_by(host, tiny_flux, _asking_twice(rounding), schedule) for rounding in (0.0, -3e-7)
+    )
+
+    torch.testing.assert_close(moved, exact, rtol=1e-3, atol=1e-4)
