@@ -143,9 +143,12 @@ def whole_calibration(bench: Bench) -> tuple[Any, Any]:
 
 
 def predicted(bench: Bench, anchor: Any, budget: int) -> Any:
-    """What an anchor predicts."""
-    schedule = bench.core("transport").predict_schedule(anchor, budget).schedule
-    return bench.core("gaps").candidate(schedule.computed_steps, schedule.slope_gain)
+    """What an anchor predicts, with fitted coefficients."""
+    given = replace(anchor, learned_in_runs=None)
+    schedule = bench.core("transport").predict_schedule(given, budget).schedule
+    return bench.core("gaps").candidate(
+        schedule.computed_steps, schedule.slope_gain, schedule.drift
+    )
 
 
 def regret(bench: Bench, anchor: Any, budget: int) -> dict[str, Any]:

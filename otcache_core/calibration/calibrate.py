@@ -101,15 +101,21 @@ def calibrate(
             on_trial(result)
         run.progress("anchor search", len(result.trials), settings.search.trials)
 
-    budget = settings.anchor_budget
-    paths = [candidate(path) for path in run.graphs.paths(budget)]
-    starts = run.graphs.candidates(budget) if settings.searches else paths
+    starts = _starts(run, settings.anchor_budget)
     found = run.search("anchor", starts, settings.search, run.fit, observed)
     logger.info(
         "OTCache anchor search: %s %.4f -> %.4f in %d trials",
         settings.metric, found.warm_start_loss, found.best_loss, len(found.trials),
     )  # fmt: skip
     return _completed(run, found, first_prompt)
+
+
+def _starts(run: CalibrationRun, budget: int) -> list[Candidate]:
+    """What stage 2 begins with; without a search, paths with fitted edges are all there is."""
+    if run.settings.searches:
+        return run.graphs.candidates(budget)
+    paths = run.graphs.paths(budget)[: run.settings.search.trials]
+    return list(dict.fromkeys(run.fit(candidate(path)) for path in paths))
 
 
 def _completed(run: CalibrationRun, found: SearchResult, first: int) -> tuple[Anchor, Report]:
@@ -137,8 +143,9 @@ def _reference_path(run: CalibrationRun, found: SearchResult) -> Steps:
         path: min((t.loss for t in found.trials if t.candidate.computed_steps == path), default=inf)
         for path in run.graphs.paths(low)
     }
-    kinds = dict(zip(run.graphs.paths(low), run.graphs.paths(high), strict=True))
-    return kinds[min(losses, key=lambda path: losses[path])]
+    kinds = list(zip(run.graphs.paths(low), run.graphs.paths(high), strict=True))
+    # Kinds that agree at the low budget may differ at the high one: the first one's counts.
+    return dict(reversed(kinds))[min(losses, key=lambda path: losses[path])]
 
 
 def _predicted(

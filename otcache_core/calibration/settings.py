@@ -14,8 +14,8 @@ from ..search.settings import SearchSettings
 
 RHO_CANDIDATES = (1.0, 1.1, 1.2, 1.3, 1.5)
 
-QUICK_TRIALS = 3
-"""The shortest path as it is, and both shortest paths with fitted edges."""
+QUICK_TRIALS = 4
+"""So many kinds of shortest paths, with fitted edges."""
 
 
 @dataclass(frozen=True)
@@ -90,19 +90,19 @@ class Settings:
 
     @classmethod
     def quick(cls, **given: Any) -> Settings:
-        """No search: shortest paths and fits of their edges, at six budgets.
+        """No search: shortest paths and fits of their edges, at five budgets.
 
         Args:
             given: Attributes that the caller decides.
         """
         search = SearchSettings(trials=QUICK_TRIALS, proposer="none", polish=False)
-        few: dict[str, Any] = {"rhos": (1.0,), "most_fitted": 6, "refine": False}
+        few: dict[str, Any] = {"rhos": (1.0,), "most_fitted": 5, "refine": False}
         return cls(**{"search": search, **few, **given})
 
     @property
     def searches(self) -> bool:
         """Whether stage 2 tries more than the shortest paths."""
-        return self.search.trials > QUICK_TRIALS
+        return self.search.polish or self.search.proposer != "none"
 
     @property
     def curve_budgets(self) -> tuple[int, ...]:
@@ -119,7 +119,7 @@ class Settings:
         if not (self.fits_gains and self.curve):
             return ()
         budgets = [b for b in reversed(self.curve_budgets) if b <= self.reference_budget]
-        return tuple(budgets if self.searches else budgets[:4:3])
+        return tuple(budgets if self.searches else budgets[:3:2])
 
     @property
     def fitted_budgets(self) -> tuple[int, ...]:

@@ -19,8 +19,10 @@ from ..graph import (
 )
 from .full_runs import FullRun
 
-GAMMAS = (1.5, 2.0, 4.0)
-"""Other peak suppressions whose shortest paths are tried."""
+LATENESS = (0.0, 1.0, 2.0)
+"""Powers of the share of the run that is done where an edge ends, by which its cost may count.
+
+Of what early edges leave missing the model mends much, and how much differs from model to model."""
 
 GAINS = (0.75, 0.5, 0.0)
 """Gains of the slope that the first path is tried with, on every edge."""
@@ -57,26 +59,41 @@ class Graphs:
         self._products.append(run.products)
         self._sigmas, self._fitted_costs = run.sigmas, None
 
-    def path(self, budget: int, gamma: float | None = None) -> Steps:
-        """The estimator's own shortest path."""
-        gamma = self.gamma if gamma is None else gamma
-        if self.triples is not None:
-            return shortest_path_over_triples(self.triples.mean(), budget, gamma=gamma)
-        return shortest_path_over_pairs(self.pairs.mean(), budget, gamma=gamma)
+    def path(self, budget: int, late: float = 0.0) -> Steps:
+        """The estimator's own shortest path.
 
-    def fitted_path(self, budget: int) -> Steps:
+        Args:
+            budget: Its computed steps.
+            late: One of ``LATENESS``; for the slope alone.
+        """
+        if self.triples is not None:
+            return self._over_triples(self.triples.mean(), budget, late)
+        return shortest_path_over_pairs(self.pairs.mean(), budget, gamma=self.gamma)
+
+    def fitted_path(self, budget: int, late: float = 0.0) -> Steps:
         """The shortest path by what edges leave missing once their coefficients are fitted."""
         if self._fitted_costs is None:
             self._fitted_costs = fitted_costs(self._products, self._sigmas.tolist())
-        return shortest_path_over_triples(self._fitted_costs, budget, gamma=self.gamma)
+        return self._over_triples(self._fitted_costs, budget, late)
+
+    def _over_triples(self, costs: NDArray[np.float64], budget: int, late: float) -> Steps:
+        if late:
+            # No edge ends at 0, and an infinite cost must not become NaN there.
+            costs = costs * (np.arange(self.steps + 1).clip(min=1) / self.steps) ** late
+        return shortest_path_over_triples(costs, budget, gamma=self.gamma)
 
     def paths(self, budget: int) -> list[Steps]:
-        """The paths of a calibration without a search; one family of them is the best for a model.
+        """The kinds of paths, of which one is the best for a model; those that are so most first.
 
-        By the error of the plain slope early steps are short, by that of the fitted one long.
+        By the error of the plain slope early steps are short, by that of the fitted one long, and
+        longer where late errors count more.
         """
-        own = self.path(budget)
-        return [own, self.fitted_path(budget)] if self.fitted else [own]
+        if not self.fitted:
+            return [self.path(budget)]
+        own, fitted = (
+            [path(budget, late) for late in LATENESS] for path in (self.path, self.fitted_path)
+        )
+        return [own[0], fitted[0], *own[1:], *fitted[1:]]
 
     def paper_path(self, budget: int) -> Steps:
         """The path over pairs, the only one that the paper starts from."""
@@ -85,8 +102,7 @@ class Graphs:
     def candidates(self, budget: int) -> list[Candidate]:
         """Every cheap candidate at a budget, the default path first."""
         own = self.path(budget)
-        tried = [*self.paths(budget), *(self.path(budget, gamma) for gamma in GAMMAS)]
-        tried += [self.paper_path(budget), uniform_steps(budget, self.steps)]
+        tried = [*self.paths(budget), self.paper_path(budget), uniform_steps(budget, self.steps)]
         found = [candidate(steps) for steps in tried]
         if self.estimator == "slope":
             found[1:1] = [candidate(own, gain) for gain in GAINS]

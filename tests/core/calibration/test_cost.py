@@ -79,17 +79,18 @@ def test_gains_are_fitted_on_a_third_of_the_prompts(prompts: int, fitted: int) -
 
 
 def test_quick_has_neither_a_choice_of_rho_nor_refinements() -> None:
-    """Three candidates at 8 calls, and what is fitted at other budgets is measured there, too."""
+    """Four candidates at 8 calls, and what is fitted at other budgets is measured there, too."""
     cost = calibration_cost(Settings.quick(), 3)
 
     assert cost == Cost(
         full_runs=150,
-        search=3 * 24,
+        search=4 * 24,
         rho=0,
-        curve=3 * (10 + 12 + 14 + 17 + 20),
-        learned=3 * (12 + 20),
+        curve=3 * (10 + 13 + 16 + 20),
+        learned=3 * (13 + 20),
+        refined=0,
     )
-    assert cost.likely == cost.most - 48
+    assert cost.likely == cost.most - 49
 
 
 def test_one_rho_is_not_chosen_from() -> None:

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from otcache_core.calibration.full_runs import FullRun
-from otcache_core.calibration.warm_starts import GAINS, GAMMAS, Graphs
+from otcache_core.calibration.warm_starts import GAINS, LATENESS, Graphs
 from otcache_core.documents.schedule import ESTIMATORS
 from otcache_core.estimate.open_loop import fitted_costs, run_products
 from otcache_core.gaps import candidate, uniform_steps
@@ -86,23 +86,41 @@ def test_the_fitted_path_knows_of_runs_that_were_added_since() -> None:
     assert found[1] == [_graphs("slope").fitted_path(budget) for budget in budgets]
 
 
-def test_paths_without_a_search_are_of_both_kinds_where_edges_are_fitted() -> None:
+@pytest.mark.parametrize("late", LATENESS)
+def test_late_paths_count_errors_by_the_share_of_the_run_that_is_done(late: float) -> None:
+    products = [run_products(trajectory) for trajectory in TRAJECTORIES]
+    fitted = fitted_costs(products, TRAJECTORIES[0].sigmas.tolist())
     graphs = _graphs("slope")
 
-    assert graphs.paths(BUDGET) == [graphs.path(BUDGET), graphs.fitted_path(BUDGET)]
+    for costs, path in ((_triples().mean(), graphs.path), (fitted, graphs.fitted_path)):
+        weighted = costs.copy()
+        for end in range(2, STEPS + 1):
+            weighted[:, :, end] *= (end / STEPS) ** late
+        assert path(BUDGET, late) == shortest_path_over_triples(weighted, BUDGET, gamma=3.0)
+
+
+def test_late_paths_have_longer_first_edges() -> None:
+    graphs = _graphs("slope")
+
+    for path in (graphs.path, graphs.fitted_path):
+        firsts = [path(BUDGET, late)[1] for late in (0.0, 2.0, 8.0)]
+        assert firsts == sorted(firsts)
+        assert firsts[0] < firsts[-1]
+
+
+def test_paths_are_of_both_kinds_where_edges_are_fitted() -> None:
+    graphs = _graphs("slope")
+    own, fitted = graphs.path, graphs.fitted_path
+
+    expected = [own(BUDGET), fitted(BUDGET), own(BUDGET, 1.0), own(BUDGET, 2.0)]
+    expected += [fitted(BUDGET, 1.0), fitted(BUDGET, 2.0)]
+    assert graphs.paths(BUDGET) == expected
     plain = Graphs(STEPS, "slope", fitted=False)
     for trajectory in TRAJECTORIES:
         plain.add(FullRun.of(trajectory, np.zeros((1, 2, 2, 3), np.uint8)))
     assert plain.paths(BUDGET) == [graphs.path(BUDGET)]
     for estimator in ("reuse", "meancache"):
         assert _graphs(estimator).paths(BUDGET) == [_graphs(estimator).path(BUDGET)]
-
-
-def test_another_gamma_may_be_asked_for() -> None:
-    graphs = _graphs("slope", 3.0)
-
-    assert graphs.path(BUDGET, 1.5) == _graphs("slope", 1.5).path(BUDGET)
-    assert graphs.path(BUDGET, 1.5) != graphs.path(BUDGET)
 
 
 def test_the_papers_path_is_over_pairs() -> None:
@@ -120,13 +138,8 @@ def test_candidates_begin_with_the_default_path(estimator: str) -> None:
 
     assert found[0] == candidate(graphs.path(BUDGET))
     assert len(set(found)) == len(found)
-    others = [graphs.path(BUDGET, gamma) for gamma in GAMMAS]
-    for steps in (
-        *graphs.paths(BUDGET),
-        *others,
-        graphs.paper_path(BUDGET),
-        uniform_steps(BUDGET, STEPS),
-    ):
+    paths = [*graphs.paths(BUDGET), graphs.paper_path(BUDGET), uniform_steps(BUDGET, STEPS)]
+    for steps in paths:
         assert candidate(steps) in found
 
 
