@@ -10,6 +10,7 @@ from __future__ import annotations
 import logging
 import shutil
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -51,8 +52,8 @@ def word_indices(names: tuple[str, ...], chosen: Pairs) -> Tensor:
     return torch.tensor([tokenizer.encode(emoji.prompt(names[i], grounds[j])) for i, j in chosen])
 
 
-def build_model(words: int) -> tuple[Conditioned, object]:
-    """The untrained model, and the host's noise levels."""
+def build_model() -> Any:
+    """The untrained base model of the host."""
     base = build_base(SHAPE)
     mmdit = base.diffusion_model
     initialise(mmdit)
@@ -60,7 +61,7 @@ def build_model(words: int) -> tuple[Conditioned, object]:
         if name.endswith(("adaLN_modulation.1", "final_layer.linear")):
             zero(layer)
     mmdit.pos_embed.copy_(_positions(mmdit))
-    return Conditioned(base, words, pooled=True), base.model_sampling
+    return base
 
 
 def _positions(mmdit: nn.Module) -> Tensor:
@@ -76,7 +77,9 @@ class LatentTask:
 
     def __init__(self, names: tuple[str, ...], latents: Tensor, words: Tensor, vae: Path) -> None:
         self.vocabulary = emoji.vocabulary(names)
-        self.model, self.sampling = build_model(len(self.vocabulary))
+        base = build_model()
+        self.model = Conditioned(base, len(self.vocabulary), pooled=True)
+        self.sampling = base.model_sampling
         self.latents, self.words, self.vae = latents, words, vae
 
     def loss(self, batch: int) -> Tensor:

@@ -14,6 +14,7 @@ from benchmarks.models import blocks, ground_model, grounds, latent, unet, video
 from benchmarks.models.ground_model import FOLDER, part, read_weights
 from benchmarks.models.sampled import SampledModel
 from benchmarks.models.tiny import randomise
+from training.conditioned import Conditioned, export
 
 pytestmark = pytest.mark.host
 VOCABULARY = "a apple at big blue cat fish green grey house in left night on red yellow".split()
@@ -23,6 +24,12 @@ VAES = {
     "video": lambda: blocks.Blocks(video.CHANNELS, video.TIME, video.FOLD),
 }
 NAMES = tuple(VAES)
+
+
+def untrained(name):
+    """The model as its training begins with it."""
+    base = importlib.import_module(f"training.{name}").build_model()
+    return Conditioned(base, len(VOCABULARY), pooled=name == "latent")
 
 
 @pytest.fixture(scope="module")
@@ -35,14 +42,9 @@ def folder(host, tmp_path_factory):
     with pytest.MonkeyPatch.context() as patch:
         for name in NAMES:
             (made / name).mkdir()
-            training = importlib.import_module(f"training.{name}")
-            if name != "latent":  # it is told the size of its vocabulary
-                patch.setattr(training, "vocabulary", lambda: VOCABULARY)
-            args = (len(VOCABULARY),) if name == "latent" else ()
-            model, _ = training.build_model(*args)
+            model = untrained(name)
             randomise(model)
-            about = {"vocabulary": VOCABULARY}
-            training.export(model, made / name / "model.safetensors", about)
+            export(model, made / name / "model.safetensors", {"vocabulary": VOCABULARY})
             module = VAES[name]()
             randomise(module)
             about = {ground_model.ABOUT: json.dumps({})}
@@ -59,9 +61,7 @@ def ground(host, folder):
 
 def trained(folder, name):
     """The class that was trained, with the weights that were written."""
-    training = importlib.import_module(f"training.{name}")
-    args = (len(VOCABULARY),) if name == "latent" else ()
-    model, _ = training.build_model(*args)
+    model = untrained(name)
     weights, _ = read_weights(folder / name / "model.safetensors")
     model.transformer.load_state_dict(part(weights, "transformer."))
     model.text.load_state_dict(part(weights, "text."))
