@@ -100,6 +100,8 @@ class StandInDevice(TorchFunctionMode):
         for place, name, part in (
             (torch.cuda, "Event", lambda **_: _Event(self.waits)),
             (torch.cuda, "current_stream", lambda *_: _Stream()),
+            (torch.cuda, "current_device", lambda: DEVICE.index),
+            (torch.cuda, "set_device", lambda device: None),
             (torch, "Generator", _Generator),
         ):
             self._entered.enter_context(patch.object(place, name, part))
