@@ -84,14 +84,18 @@ class Samplers:
 
 def _measure(host: Host, only: Sequence[str]) -> Iterator[Row]:
     record = json.loads((RECORDS / "samplers.json").read_text(encoding="utf-8"))["results"]
-    kept = {row["sampler"]: row for row in record["rows"]} if only else {}
+    kept = {row["sampler"]: row for row in record["rows"]}
     samplers = Samplers(host)
     import comfy.samplers
+    from comfyui_version import __version__ as version
 
     for name in comfy.samplers.KSampler.SAMPLERS:
         if name.endswith("_gpu"):  # the same, with its noise drawn on another device
             continue
-        yield samplers.row(name) if name in only or name not in kept else kept[name]
+        known = kept.pop(name, None)
+        measured = known is None or not only or name in only
+        yield samplers.row(name) | {"comfyui": version} if measured else known
+    yield from kept.values()  # of samplers that this host lacks
 
 
 def main(arguments: Sequence[str]) -> None:

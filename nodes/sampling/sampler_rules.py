@@ -62,7 +62,8 @@ report the step as done after that.
 CALLS_A_STEP = {
     "sample_" + name: calls
     for name, calls in (
-        ("heun", 2), ("heunpp2", 3), ("dpm_2", 2), ("dpm_2_ancestral", 2),
+        ("heun", 2), ("heunpp2", 3), ("exp_heun_2_x0", 2), ("exp_heun_2_x0_sde", 2), ("dpm_2", 2),
+        ("dpm_2_ancestral", 2),
         ("dpmpp_2s_ancestral", 2), ("dpmpp_sde", 2), ("dpmpp_sde_gpu", 2), ("seeds_2", 2),
         ("seeds_3", 3), ("sa_solver_pece", 2),
     )

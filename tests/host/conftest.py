@@ -63,6 +63,18 @@ def run_node(host: Host) -> Callable[..., Result]:
 
 
 @pytest.fixture(scope="session")
+def needs_sampler(host: Host) -> Callable[[str], None]:
+    """`needs_sampler(name)` skips a test where the host is too old to have the sampler."""
+    import comfy.samplers
+
+    def check(name: str) -> None:
+        if name not in comfy.samplers.KSampler.SAMPLERS:
+            pytest.skip(f"this ComfyUI has no sampler {name}")
+
+    return check
+
+
+@pytest.fixture(scope="session")
 def tiny_flux(host: Host) -> Parts:
     """The host's FLUX with random weights: a flow model, about 2 ms a call."""
     from training.twin import FluxTwin

@@ -76,7 +76,8 @@ def test_a_run_that_begins_low_takes_the_end_of_a_longer_schedule(host, uniform)
 
 
 @pytest.mark.parametrize("row", ROWS, ids=lambda row: row["sampler"])
-def test_samplers_are_said_to_do_what_was_measured(host, row):
+def test_samplers_are_said_to_do_what_was_measured(host, row, needs_sampler):
+    needs_sampler(row["sampler"])
     rules = _rules(host, 50, 12, steps=50, sampler_name=row["sampler"])
     if row["calls_a_step"] is None:
         assert rules in (["adaptive"], ["reads_conds"])

@@ -89,6 +89,8 @@ def test_other_kinds_of_models_keep_the_budget(
     ("sampler_name", "evaluations"),
     [
         ("heun", 2 * 8 - 1),  # two a step, but one in the last
+        ("exp_heun_2_x0", 2 * 8 - 1),
+        ("exp_heun_2_x0_sde", 2 * 8 - 1),
         ("dpm_2", 2 * 8 - 1),
         ("dpm_2_ancestral", 2 * 8 - 1),
         ("dpmpp_2s_ancestral", 2 * 8 - 1),
@@ -100,8 +102,9 @@ def test_other_kinds_of_models_keep_the_budget(
     ],
 )
 def test_evaluations_of_one_step_are_computed_or_skipped_together(
-    tiny_flux, sample, counted, uniform, sampler_name, evaluations
+    tiny_flux, sample, counted, uniform, sampler_name, evaluations, needs_sampler
 ):
+    needs_sampler(sampler_name)
     schedule = uniform(STEPS, 8)
     with counted(tiny_flux.model) as (model, calls):
         _, done = sample(tiny_flux, schedule, model, sampler_name=sampler_name)

@@ -30,11 +30,12 @@ def test_every_sampler_of_the_host_was_measured(host):
     import comfy.samplers
 
     measured = {row["sampler"] for row in ROWS}
-    assert {n for n in comfy.samplers.KSampler.SAMPLERS if not n.endswith("_gpu")} == measured
+    assert {n for n in comfy.samplers.KSampler.SAMPLERS if not n.endswith("_gpu")} <= measured
 
 
 @pytest.mark.parametrize("row", ROWS, ids=lambda row: row["sampler"])
-def test_the_rule_is_the_one_that_measured_best(host, row):
+def test_the_rule_is_the_one_that_measured_best(host, row, needs_sampler):
+    needs_sampler(row["sampler"])
     rule = _rule(host, row["sampler"])
     assert rule == row["rule"]
     errors = {way: row[way] for way in RULES if row.get(way) is not None}
