@@ -22,7 +22,15 @@ def _with_model(node_id: str, **inputs: Any) -> Change:
     """A node that takes a model and gives one."""
 
     def change(host: Any, parts: Parts) -> Parts:
-        return replace(parts, model=host.run(node_id, model=parts.model, **inputs).outputs[0])
+        wanted = host.node(node_id).INPUT_TYPES()["required"]
+        # Newer hosts ask for more: what the page would send for an input that nobody touched.
+        untouched = {
+            name: declared[1]["default"]
+            for name, declared in wanted.items()
+            if name not in inputs and len(declared) > 1 and "default" in declared[1]
+        }
+        values = {"model": parts.model, **untouched, **inputs}
+        return replace(parts, model=host.run(node_id, **values).outputs[0])
 
     return change
 
