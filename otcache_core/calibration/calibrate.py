@@ -21,6 +21,7 @@ from .full_runs import FullRuns, rotated
 from .learning import choose_learning
 from .run import CalibrationRun, Progress, Runner
 from .settings import RHO_CANDIDATES, Settings
+from .warm_starts import LATEST_REFERENCE
 
 __all__ = ["RHO_CANDIDATES", "Report", "Runner", "Settings", "calibrate"]
 
@@ -137,13 +138,17 @@ def _completed(run: CalibrationRun, found: SearchResult, first: int) -> tuple[An
 
 
 def _reference_path(run: CalibrationRun, found: SearchResult) -> Steps:
-    """Stage 1's path at the reference's budget, of the kind that does better at the anchor's."""
+    """Stage 1's path at the reference's budget, of the kind that does better at the anchor's.
+
+    But not of the latest kind: with many calls what early edges leave missing counts for more.
+    """
     low, high = run.settings.anchor_budget, run.settings.reference_budget
     losses = {
         path: min((t.loss for t in found.trials if t.candidate.computed_steps == path), default=inf)
         for path in run.graphs.paths(low)
     }
-    kinds = list(zip(run.graphs.paths(low), run.graphs.paths(high), strict=True))
+    paths = run.graphs.paths(high, LATEST_REFERENCE)
+    kinds = list(zip(run.graphs.paths(low), paths, strict=True))
     # Kinds that agree at the low budget may differ at the high one: the first one's counts.
     return dict(reversed(kinds))[min(losses, key=lambda path: losses[path])]
 

@@ -102,7 +102,7 @@ class Settings:
     @property
     def searches(self) -> bool:
         """Whether stage 2 tries more than the shortest paths."""
-        return self.search.polish or self.search.proposer != "none"
+        return self.search.trials > QUICK_TRIALS
 
     @property
     def curve_budgets(self) -> tuple[int, ...]:

@@ -24,6 +24,9 @@ LATENESS = (0.0, 1.0, 2.0)
 
 Of what early edges leave missing the model mends much, and how much differs from model to model."""
 
+LATEST_REFERENCE = 1.0
+"""Of the reference, whose many steps leave less to mend."""
+
 GAINS = (0.75, 0.5, 0.0)
 """Gains of the slope that the first path is tried with, on every edge."""
 
@@ -82,16 +85,21 @@ class Graphs:
             costs = costs * (np.arange(self.steps + 1).clip(min=1) / self.steps) ** late
         return shortest_path_over_triples(costs, budget, gamma=self.gamma)
 
-    def paths(self, budget: int) -> list[Steps]:
+    def paths(self, budget: int, latest: float = LATENESS[-1]) -> list[Steps]:
         """The kinds of paths, of which one is the best for a model; those that are so most first.
 
         By the error of the plain slope early steps are short, by that of the fitted one long, and
         longer where late errors count more.
+
+        Args:
+            budget: Their computed steps.
+            latest: Bound on the lateness of later kinds.
         """
         if not self.fitted:
             return [self.path(budget)]
         own, fitted = (
-            [path(budget, late) for late in LATENESS] for path in (self.path, self.fitted_path)
+            [path(budget, min(late, latest)) for late in LATENESS]
+            for path in (self.path, self.fitted_path)
         )
         return [own[0], fitted[0], *own[1:], *fitted[1:]]
 

@@ -24,7 +24,7 @@ from otcache_core.calibration.cost import calibration_cost
 from otcache_core.calibration.full_runs import FullRun, FullRuns, state_elements
 from otcache_core.calibration.memo import PrefixMemo
 from otcache_core.calibration.run import CalibrationRun, fit_prompts
-from otcache_core.calibration.warm_starts import Graphs
+from otcache_core.calibration.warm_starts import LATEST_REFERENCE, Graphs
 from otcache_core.documents.anchor import Anchor, Sampling, load_anchor, save_anchor
 from otcache_core.documents.schedule import CALIBRATED_ESTIMATORS, Schedule
 from otcache_core.errors import EvaluationError, OTCacheError
@@ -196,7 +196,8 @@ def test_stage_one_decides_reference_and_warm_starts(calibrated: Calibrated) -> 
     for trial in report.search.trials:
         tried.get(trial.candidate.computed_steps, []).append(trial.loss)
     best = min(tried, key=lambda path: min(tried[path]))
-    assert anchor.reference.computed_steps == graphs.paths(9)[graphs.paths(4).index(best)]
+    expected = graphs.paths(9, LATEST_REFERENCE)[graphs.paths(4).index(best)]
+    assert anchor.reference.computed_steps == expected
     assert (len(tried) > 2) == (anchor.estimator == "slope")
     path, *others = graphs.candidates(4)
     first, *rest = (trial.candidate for trial in report.search.trials)

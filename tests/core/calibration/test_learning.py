@@ -31,7 +31,7 @@ SETTINGS = Settings(
     steps=STEPS,
     reference_budget=9,
     anchor_budget=4,
-    search=SearchSettings(trials=4, patience=1),
+    search=SearchSettings(trials=5, patience=1),
     rhos=(1.0,),
 )
 GIVEN = 0.08

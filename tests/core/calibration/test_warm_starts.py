@@ -115,6 +115,8 @@ def test_paths_are_of_both_kinds_where_edges_are_fitted() -> None:
     expected = [own(BUDGET), fitted(BUDGET), own(BUDGET, 1.0), own(BUDGET, 2.0)]
     expected += [fitted(BUDGET, 1.0), fitted(BUDGET, 2.0)]
     assert graphs.paths(BUDGET) == expected
+    earlier = [*expected[:3], own(BUDGET, 1.0), fitted(BUDGET, 1.0), fitted(BUDGET, 1.0)]
+    assert graphs.paths(BUDGET, 1.0) == earlier
     plain = Graphs(STEPS, "slope", fitted=False)
     for trajectory in TRAJECTORIES:
         plain.add(FullRun.of(trajectory, np.zeros((1, 2, 2, 3), np.uint8)))
