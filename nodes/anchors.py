@@ -10,7 +10,7 @@ from comfy_api.latest import io
 from ..otcache_core.documents.anchor import Anchor
 from ..otcache_core.errors import OTCacheError
 from .library.choice import choose_anchor, other_model
-from .library.description import describe
+from .library.description import describe, saved_as
 from .library.files import AUTOMATIC, PRESET_PREFIX, anchor_names, new_anchor_path, store_anchor
 from .library.inline import IN_WORKFLOW, anchor_fingerprint, check_anchor, read_anchor
 from .library.weights import weights_fingerprint
@@ -98,14 +98,14 @@ class LoadAnchor(io.ComfyNode):
         chosen = anchor_name == AUTOMATIC
         name = choose_anchor(kinds_of(model), weights_fingerprint(model)) if chosen else anchor_name
         anchor = read_anchor(name, inline_anchor)
-        text = f"{name}\n{describe(anchor)}" if chosen else describe(anchor)
+        lines = [name, *describe(anchor)] if chosen else describe(anchor)
         general = name.startswith(PRESET_PREFIX)
         warning = _doubts(anchor, model, chosen=chosen and not general)
         if warning:
             logger.warning("OTCache: %s", warning)
-            text = f"{warning}\n{text}"
+            lines = [warning, *lines]
         report = {"name": name, "warning": warning}
-        return io.NodeOutput(anchor, ui=result(text, place_of(cls.hidden), report))
+        return io.NodeOutput(anchor, ui=result(lines, place_of(cls.hidden), report))
 
 
 class SaveAnchor(io.ComfyNode):
@@ -140,5 +140,5 @@ class SaveAnchor(io.ComfyNode):
     def execute(cls, anchor: Anchor, filename: str, overwrite: bool) -> io.NodeOutput:
         path = new_anchor_path(filename, overwrite=overwrite)
         store_anchor(anchor, path)
-        text = f"saved as {path.name}"
-        return io.NodeOutput(ui=result(text, place_of(cls.hidden), {"saved": path.name}))
+        report = {"saved": path.name}
+        return io.NodeOutput(ui=result(saved_as(path), place_of(cls.hidden), report))

@@ -9,6 +9,7 @@ import torch
 from comfy_api.latest import io, ui
 
 from ..otcache_core.measures.perceptual import psnr, ssim
+from ..otcache_core.message import Message
 from ..otcache_core.packages import missing_packages, require_packages
 from .library.lpips import load_lpips
 from .shared.newer import found_by
@@ -90,15 +91,17 @@ class CompareImages(io.ComfyNode):
         }
         mean = {name: sum(values) / len(values) for name, values in per_image.items()}
         difference = ((image - reference).abs() * amplify).clamp(0.0, 1.0)
-        text = (
-            f"LPIPS {mean['lpips']:.4f} ({net}, lower is closer)\n"
-            f"SSIM {mean['ssim']:.4f}\nPSNR {mean['psnr']:.2f} dB"
-        )
+        loss = f"{mean['lpips']:.4f}"
+        said = [
+            Message("lpips", "LPIPS {loss} ({net}, lower is closer)", loss=loss, net=net),
+            f"SSIM {mean['ssim']:.4f}",
+            f"PSNR {mean['psnr']:.2f} dB",
+        ]
         values: dict[str, Any] = {
             name: [finite_or_none(value) for value in values] for name, values in per_image.items()
         }
         place = place_of(cls.hidden)
         if place.node is not None:
             values["pair"] = [save_first(image), save_first(reference)]
-        shown = result(text, place, values)
+        shown = result(said, place, values)
         return io.NodeOutput(mean["lpips"], mean["ssim"], mean["psnr"], difference, ui=shown)

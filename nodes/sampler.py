@@ -11,17 +11,21 @@ from comfy_api.latest import io
 import nodes as comfy_nodes
 
 from ..otcache_core.documents.schedule import Schedule
+from ..otcache_core.message import Message
 from .sampling.host import RunStatistics, apply_schedule, has_schedule
 from .shared.newer import FASTER, found_by
 from .shared.news import HIDDEN, place_of, result, show_text
 from .shared.types import CATEGORY, ScheduleType
+
+SEEN_ELSEWHERE = Message("seen_elsewhere", "statistics are on Apply OTCache")
+NOTHING_SAMPLED = Message("nothing_sampled", "nothing was sampled")
 
 
 def report(done: RunStatistics) -> dict[str, Any]:
     """Statistics as plain values, for the front end and for scripts over the API."""
     values = asdict(done)
     del values["computed_seconds"]
-    return values | {"speedup": done.speedup}
+    return values | {"speedup": done.speedup, "note": done.note}
 
 
 class Sampler(io.ComfyNode):
@@ -118,14 +122,14 @@ class Sampler(io.ComfyNode):
             denoise=denoise,
         )  # fmt: skip
         if schedule is None and finished:
-            finished[-1].note = ""  # nothing was asked to be skipped
-        unseen = "statistics are on Apply OTCache" if cached is model else "nothing was sampled"
-        text = finished[-1].summary() if finished else unseen
-        ui = result(text, place_of(cls.hidden), *map(report, finished))
-        return io.NodeOutput(latent, text, ui=ui)
+            finished[-1].notes.clear()  # nothing was asked to be skipped
+        unseen = SEEN_ELSEWHERE if cached is model else NOTHING_SAMPLED
+        said = finished[-1].lines() if finished else [unseen]
+        ui = result(said, place_of(cls.hidden), *map(report, finished))
+        return io.NodeOutput(latent, "\n".join(said), ui=ui)
 
 
-NO_SCHEDULE = "No schedule is connected: every step runs the model."
+NO_SCHEDULE = Message("no_schedule", "No schedule is connected: every step runs the model.")
 
 
 class ApplySchedule(io.ComfyNode):
@@ -161,6 +165,6 @@ class ApplySchedule(io.ComfyNode):
             return io.NodeOutput(model)
 
         def show(done: RunStatistics) -> None:
-            show_text(done.summary(), place, report(done))
+            show_text(done.lines(), place, report(done))
 
         return io.NodeOutput(apply_schedule(model, schedule, show))

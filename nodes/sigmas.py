@@ -7,10 +7,13 @@ from comfy_api.latest import io
 
 from ..otcache_core.documents.schedule import Schedule
 from ..otcache_core.errors import OTCacheError
+from ..otcache_core.message import Message
 from ..otcache_core.run_time.run_plan import fit_to_run
 from .shared.newer import FASTER, found_by
 from .shared.news import HIDDEN, place_of, result
 from .shared.types import CATEGORY, ScheduleType
+
+NO_SCHEDULE = Message("all_levels_kept", "No schedule: all levels kept.")
 
 
 class Sigmas(io.ComfyNode):
@@ -42,7 +45,7 @@ class Sigmas(io.ComfyNode):
     def execute(cls, sigmas: torch.Tensor, schedule: Schedule | None = None) -> io.NodeOutput:
         place = place_of(cls.hidden)
         if schedule is None:
-            return io.NodeOutput(sigmas, ui=result("No schedule: all levels kept.", place))
+            return io.NodeOutput(sigmas, ui=result(NO_SCHEDULE, place))
         if len(sigmas) < 2:
             raise OTCacheError(
                 f"`sigmas` must hold at least 2 levels but has {len(sigmas)}: connect the output "
@@ -50,6 +53,6 @@ class Sigmas(io.ComfyNode):
             )
         plan = fit_to_run(schedule, sigmas.tolist())
         kept = sigmas[[*plan.schedule.computed_steps, len(sigmas) - 1]]
-        text = f"{plan.schedule.budget} of {len(sigmas) - 1} steps kept"
-        text = f"{text}\n{plan.note}" if plan.note else text
-        return io.NodeOutput(kept, ui=result(text, place))
+        budget, steps = plan.schedule.budget, len(sigmas) - 1
+        said = Message("levels_kept", "{kept} of {steps} steps kept", kept=budget, steps=steps)
+        return io.NodeOutput(kept, ui=result([said, *filter(None, [plan.note])], place))

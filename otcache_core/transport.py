@@ -22,6 +22,7 @@ from .documents.anchor import Anchor
 from .documents.schedule import MAX_STEPS, Schedule
 from .errors import OTCacheError
 from .gaps import Candidate, Steps, candidate
+from .message import Message
 from .projection import project_to_steps
 
 Curve: TypeAlias = NDArray[np.float64]
@@ -226,14 +227,25 @@ def _check(anchor: Anchor, budget: int, steps: int, rho: float, below_anchor: bo
         raise OTCacheError(f"`rho` must be from {MIN_RHO} to {MAX_RHO} but got {rho}.")
     if budget > steps:
         raise OTCacheError(
-            f"`budget` must be at most `steps` = {steps} but got {budget}: "
-            "lower the budget or raise the steps."
+            Message(
+                "budget_above_steps",
+                "`budget` must be at most `steps` = {steps} but got {budget}: lower the budget or "
+                "raise the steps.",
+                steps=steps,
+                budget=budget,
+            )
         )
     if budget < min(lowest, steps):
         raise OTCacheError(
-            f"`budget` must be at least {min(lowest, steps)} for this anchor but got {budget}: it "
-            f"was searched at {anchor.anchor.budget} model calls and says nothing below that. "
-            "Raise the budget or calibrate an anchor at a lower one."
+            Message(
+                "budget_below_anchor",
+                "`budget` must be at least {least} for this anchor but got {budget}: it was "
+                "searched at {anchor} model calls and says nothing below that. Raise the budget or "
+                "calibrate an anchor at a lower one.",
+                least=min(lowest, steps),
+                budget=budget,
+                anchor=anchor.anchor.budget,
+            )
         )
 
 

@@ -21,7 +21,7 @@ REST = "*"
 
 ORDER: dict[str, tuple[str, ...]] = {
     "otcache_core": (
-        *("errors", "version", "packages", "whole_file"),
+        *("errors", "message", "version", "packages", "whole_file"),
         *("documents", "gaps", "projection", "transport", "expectation", "run_time"),
         *(
             "trajectory",

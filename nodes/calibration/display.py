@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import time
+from collections.abc import Sequence
 from typing import Any
 
 import comfy.utils
@@ -14,20 +15,34 @@ from ...otcache_core.calibration.calibrate import Settings
 from ...otcache_core.calibration.cost import Cost, calibration_cost, paper_calls
 from ...otcache_core.calibration.full_runs import FullRuns
 from ...otcache_core.drawing.report import search_plot
+from ...otcache_core.message import Message, document
 from ...otcache_core.search.trials import SearchResult
-from ..shared.news import NodePlace, show_text
+from ..shared.news import NodePlace
 from .runner import HostRunner
 from .state import publish
 
 PREVIEW_PIXELS = 768
 
 
-def cost_text(cost: Cost, prompts: int, anchor_budget: int) -> str:
+STAGES = {
+    "full runs": Message("stage_full_runs", "full runs"),
+    "anchor search": Message("stage_search", "anchor search"),
+    "rho": Message("stage_rho", "rho"),
+    "fidelity": Message("stage_fidelity", "fidelity"),
+}
+"""The stages as ``calibrate`` names them."""
+
+
+def cost_text(cost: Cost, prompts: int, anchor_budget: int) -> Message:
     """The cost, before it is paid."""
-    paper = paper_calls(prompts, anchor_budget)
-    return (
-        f"about {cost.likely:,} model calls for {prompts} prompts, at most {cost.most:,} "
-        f"(the paper's way: {paper:,})"
+    return Message(
+        "cost",
+        "about {likely} model calls for {prompts} prompts, at most {most} (the paper's way: "
+        "{paper})",
+        likely=f"{cost.likely:,}",
+        prompts=prompts,
+        most=f"{cost.most:,}",
+        paper=f"{paper_calls(prompts, anchor_budget):,}",
     )
 
 
@@ -36,7 +51,7 @@ class Display:
 
     Args:
         place: The node.
-        plan: What it will cost, and whether it goes on with an earlier one.
+        plan: Whether it goes on with an earlier one, and what it will cost.
         settings: What is calibrated.
         runner: Runs the model; counts its calls.
         full_runs: The full runs' pictures.
@@ -45,7 +60,7 @@ class Display:
     def __init__(
         self,
         place: NodePlace,
-        plan: str,
+        plan: Sequence[str],
         settings: Settings,
         runner: HostRunner,
         full_runs: FullRuns,
@@ -93,17 +108,19 @@ class Display:
         seconds = (time.monotonic() - self._start) / made
         return seconds * self.cost.likely * (1.0 - self.share_done())
 
-    def show(self, *, finished: bool = False, text: str = "") -> None:
+    def show(self) -> None:
         """Brings the node up to date."""
-        share = 1.0 if finished else self.share_done()
-        self.bar.update_absolute(int(1000 * share), 1000, self.preview)
-        text = text or self._text()
-        show_text(text, self.place)
-        publish(self.place, self._state(text, finished=finished))
+        self.bar.update_absolute(int(1000 * self.share_done()), 1000, self.preview)
+        publish(self.place, self._state([self._text()]))
+
+    def finished(self, lines: Sequence[str]) -> None:
+        """Says what came of it."""
+        self.bar.update_absolute(1000, 1000, self.preview)
+        publish(self.place, self._state(lines, finished=True))
 
     def stopped(self, kept: str) -> None:
         """Says that it has ended early, and what is kept of it."""
-        publish(self.place, self._state(kept, stopped=True))
+        publish(self.place, self._state([kept], stopped=True))
 
     def _text(self) -> str:
         stage, done, total = self.stage
@@ -119,12 +136,15 @@ class Display:
                 text += f", warm start {found.warm_start_loss:.4f}"
         return text
 
-    def _state(self, text: str, *, finished: bool = False, stopped: bool = False) -> dict[str, Any]:
+    def _state(
+        self, lines: Sequence[str], *, finished: bool = False, stopped: bool = False
+    ) -> dict[str, Any]:
         stage, done, total = self.stage
         found = self.found
         left = None if finished or stopped else self.seconds_left()
         return {
-            "stage": stage, "done": done, "total": total, "text": text, "plan": self.plan,
+            "stage": document(STAGES[stage]), "done": done, "total": total,
+            "lines": list(map(document, lines)), "plan": list(map(document, self.plan)),
             "finished": finished, "stopped": stopped,
             "steps": self.settings.steps, "prompts": self.runner.prompts,
             "metric": self.settings.metric,

@@ -19,6 +19,7 @@ from ...otcache_core.calibration.full_runs import FullRuns
 from ...otcache_core.calibration.memo import Place, PrefixMemo
 from ...otcache_core.documents.anchor import Anchor, Sampling
 from ...otcache_core.drawing.report import render_report
+from ...otcache_core.message import Message
 from ...otcache_core.version import __version__
 from ..library.files import new_anchor_path, store_anchor
 from ..library.lpips import load_lpips
@@ -70,8 +71,8 @@ def run_calibration(request: CalibrationRequest) -> io.NodeOutput:
     path = _anchor_path(place, request.name)
     full_runs = FullRuns(place.folder)
     cost = calibration_cost(settings, runner.prompts)
-    plan = _plan(place, cost_text(cost, runner.prompts, settings.anchor_budget))
-    logger.info("OTCache calibration %s", plan.replace("\n", ": "))
+    plan = [_begin(place), cost_text(cost, runner.prompts, settings.anchor_budget)]
+    logger.info("OTCache calibration %s", ": ".join(plan))
     display = Display(request.shown_on, plan, settings, runner, full_runs)
     display.show()
     end = time.monotonic() + 60 * request.minutes if request.minutes else float("inf")
@@ -110,19 +111,20 @@ def run_calibration(request: CalibrationRequest) -> io.NodeOutput:
         runner.memo.clear()
     anchor = replace(anchor, weights=weights)
     store_anchor(anchor, path)
-    text = describe(anchor, report, runner, path)
+    lines = describe(anchor, report, runner, path)
     display.found = report.search  # one that was searched before has had no trials to show
-    display.show(finished=True, text=text)
+    display.finished(lines)
     document = report_document(anchor, report, runner)
     (place.folder / "report.json").write_text(document, encoding="utf-8")
-    picture = render_report(anchor, report.search, "\n".join(text.splitlines()[:2]))
-    ui = result(text, request.shown_on, {"saved": path.name})
+    picture = render_report(anchor, report.search, "\n".join(lines[:2]))
+    ui = result(lines, request.shown_on, {"saved": path.name})
     return io.NodeOutput(anchor, image_from_picture(picture), document, ui=ui)
 
 
-def _plan(place: StudyPlace, cost: str) -> str:
-    begin = f"goes on where it stopped, in {place.described}" if place.resumed else "starts"
-    return f"{begin}\n{cost}"
+def _begin(place: StudyPlace) -> Message:
+    if not place.resumed:
+        return Message("starts", "starts")
+    return Message("goes_on", "goes on where it stopped, in {place}", place=place.described)
 
 
 def _fingerprint(request: CalibrationRequest) -> str:

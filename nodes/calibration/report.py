@@ -8,21 +8,31 @@ from pathlib import Path
 from ...otcache_core.calibration.calibrate import Report
 from ...otcache_core.calibration.cost import paper_calls
 from ...otcache_core.documents.anchor import Anchor
+from ...otcache_core.message import Message
+from ..library.description import saved_as
 from .runner import HostRunner
 
 
-def describe(anchor: Anchor, report: Report, runner: HostRunner, path: Path) -> str:
+def describe(anchor: Anchor, report: Report, runner: HostRunner, path: Path) -> list[str]:
     """The result in three lines."""
     goal = anchor.objective
     assert goal is not None
     gain = 100.0 * (1.0 - goal.best / goal.warm_start) if goal.warm_start else 0.0
     naive = paper_calls(runner.prompts, anchor.anchor.budget)
-    return (
-        f"{goal.metric} at {anchor.anchor.budget} calls: {goal.warm_start:.4f} -> {goal.best:.4f} "
-        f"({gain:.0f} % lower) in {len(report.search.trials)} trials\n"
-        f"rho {anchor.rho}, {report.model_calls:,} model calls "
-        f"({100 * report.model_calls / naive:.0f} % of the paper's search)\nsaved as {path.name}"
-    )
+    return [
+        Message(
+            "calibrated_loss",
+            "{metric} at {budget} calls: {warm} -> {best} ({gain} % lower) in {trials} trials",
+            metric=goal.metric, budget=anchor.anchor.budget, warm=f"{goal.warm_start:.4f}",
+            best=f"{goal.best:.4f}", gain=f"{gain:.0f}", trials=len(report.search.trials),
+        ),
+        Message(
+            "calibrated_cost", "rho {rho}, {calls} model calls ({share} % of the paper's search)",
+            rho=str(anchor.rho), calls=f"{report.model_calls:,}",
+            share=f"{100 * report.model_calls / naive:.0f}",
+        ),
+        saved_as(path),
+    ]  # fmt: skip
 
 
 def report_document(anchor: Anchor, report: Report, runner: HostRunner) -> str:

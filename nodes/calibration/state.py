@@ -20,7 +20,8 @@ def publish(place: NodePlace, state: dict[str, Any]) -> None:
         place: The Calibrate node.
         state: Plain JSON values:
 
-            - ``stage``, ``done``, ``total``: the stage's name, its units done and in all;
+            - ``stage``, ``done``, ``total``: the stage's name as a message's document, its units
+              done and in all;
             - ``steps``: T; ``prompts``: prompts in all; ``metric``: name of the loss;
             - ``trials``: finished candidates in order, each ``{"computed_steps", "loss" (null
               where it failed or was given up), "phase", "prompts" (evaluated)}``;
@@ -29,8 +30,8 @@ def publish(place: NodePlace, state: dict[str, Any]) -> None:
             - ``model_calls``, ``calls_saved``: guided predictions made and those not needed;
             - ``seconds_left``: estimate, or null; ``finished``, ``stopped``: whether it has come
               to its end, or was ended before;
-            - ``plan``: what it will cost, and whether it goes on with an earlier one;
-            - ``text``: one line for people.
+            - ``plan``: messages of whether it goes on with an earlier one, and what it will cost;
+            - ``lines``: messages of how far it is, or what came of it.
     """
     if place.node is None:
         return

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 
 from ...otcache_core.documents.anchor import Anchor
 from ...otcache_core.errors import OTCacheError
+from ...otcache_core.message import Message
 from .files import PRESET_PREFIX, anchor_names, open_anchor
 
 SAME_MODEL, PRESET, OTHER_MODEL = range(3)
@@ -62,10 +63,16 @@ def other_model(anchor: Anchor, weights: str, kind: str, *, chosen: bool) -> str
     if known and anchor.weights == weights or not (known or chosen):
         return ""
     if known:
-        origin = f"was made on another {kind} (other weights, or in another precision)"
-    else:
-        origin = f"does not say on which {kind} it was made"
-    return (
-        f"The anchor {origin}: its steps may not suit this model. Compare a picture with the full "
-        "run, or calibrate your own."
+        return Message(
+            "other_weights",
+            "The anchor was made on another {kind} (other weights, or in another precision): its "
+            "steps may not suit this model. Compare a picture with the full run, or calibrate your "
+            "own.",
+            kind=kind,
+        )
+    return Message(
+        "unknown_weights",
+        "The anchor does not say on which {kind} it was made: its steps may not suit this model. "
+        "Compare a picture with the full run, or calibrate your own.",
+        kind=kind,
     )

@@ -2,22 +2,43 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 from ...otcache_core.documents.anchor import Anchor
+from ...otcache_core.message import Message
 
 
-def describe(anchor: Anchor) -> str:
-    """Its model, its budgets, how it was made and what its search found."""
-    lines = [
-        f"{anchor.name} ({anchor.architecture}), {anchor.steps} steps",
-        f"anchor at {anchor.anchor.budget} calls, reference at {anchor.reference.budget}",
-    ]
+def saved_as(path: Path) -> Message:
+    """Where an anchor went."""
+    return Message("saved_as", "saved as {file}", file=path.name)
+
+
+def describe(anchor: Anchor) -> list[str]:
+    """Its model, its budgets, how it was made, what its search found, and its own words."""
+    lines: list[str] = [
+        Message(
+            "anchor_is", "{name} ({architecture}), {steps} steps",
+            name=anchor.name, architecture=anchor.architecture, steps=anchor.steps,
+        ),
+        Message(
+            "anchor_budgets", "anchor at {anchor} calls, reference at {reference}",
+            anchor=anchor.anchor.budget, reference=anchor.reference.budget,
+        ),
+    ]  # fmt: skip
     made = anchor.sampling
     if made.sampler:
         size = f", {made.width}x{made.height}" if made.width else ""
-        lines.append(f"made with {made.sampler}, {made.scheduler}, cfg {made.cfg:g}{size}")
-    if anchor.objective is not None:
-        goal = anchor.objective
-        lines.append(f"{goal.metric}: {goal.warm_start:.4f} -> {goal.best:.4f} by search")
-    if anchor.provenance:
-        lines.append(anchor.provenance)
-    return "\n".join(lines)
+        lines.append(
+            Message(
+                "anchor_made", "made with {sampler}, {scheduler}, cfg {cfg}{size}",
+                sampler=made.sampler, scheduler=made.scheduler, cfg=f"{made.cfg:g}", size=size,
+            )
+        )  # fmt: skip
+    goal = anchor.objective
+    if goal is not None:
+        values = {"metric": goal.metric, "best": f"{goal.best:.4f}"}
+        warm = f"{goal.warm_start:.4f}"
+        lines.append(
+            Message("anchor_found", "{metric}: {warm} -> {best} by search", warm=warm, **values)
+        )
+    return [*lines, anchor.provenance] if anchor.provenance else lines

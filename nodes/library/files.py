@@ -10,6 +10,7 @@ import folder_paths
 
 from ...otcache_core.documents.anchor import SUFFIX, Anchor, load_anchor, save_anchor
 from ...otcache_core.errors import OTCacheError
+from ...otcache_core.message import Message
 
 FOLDER = "otcache"
 LPIPS_FOLDER = "lpips"
@@ -61,8 +62,13 @@ def find_anchor(name: str) -> Path:
         if found is not None:
             return Path(found)
     raise OTCacheError(
-        f'anchor "{name}" must be one of the installed anchors but is not: put its file into '
-        f"ComfyUI's models/{FOLDER} folder, or choose another one."
+        Message(
+            "anchor_missing",
+            'anchor "{name}" must be one of the installed anchors but is not: put its file into '
+            "ComfyUI's models/{folder} folder, or choose another one.",
+            name=name,
+            folder=FOLDER,
+        )
     )
 
 

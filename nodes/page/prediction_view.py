@@ -12,6 +12,7 @@ from ...otcache_core.documents.fields import Fields
 from ...otcache_core.documents.schedule import MAX_STEPS, Schedule
 from ...otcache_core.errors import OTCacheError
 from ...otcache_core.expectation import expected_loss
+from ...otcache_core.message import document
 from ...otcache_core.transport import (
     MAX_RHO,
     MIN_RHO,
@@ -72,7 +73,7 @@ def view_of(anchor: Anchor, fields: Fields) -> dict[str, Any]:
         budget = choose_budget(anchor.fidelity, slider_budget, target)
         prediction = predict_schedule(anchor, budget, steps=steps, rho=rho)
     except OTCacheError as error:
-        return {"allowed": allowed, "refused": str(error)}
+        return {"allowed": allowed, "refused": document(error.args[0])}
     return {
         **_drawn(anchor, prediction),
         "allowed": allowed,

@@ -1,6 +1,7 @@
 """What the page asks of the pack: predictions, anchors, and where a calibration stands."""
 
-# All answers are JSON, errors too, with one field that tells the rule, the value and what to do.
+# All answers are JSON, errors too: `error` tells the rule, the value and what to do, and `said` is
+# the same as a message's document, which a page may have words for in its own language.
 # Anchors are named, never given by path. Only a POST to /otcache/anchors writes: one file, into the
 # anchors folder.
 
@@ -17,6 +18,7 @@ from aiohttp import web
 from ...otcache_core.documents.anchor import SUFFIX, Anchor
 from ...otcache_core.documents.fields import MAX_BYTES, Fields, parse_document
 from ...otcache_core.errors import OTCacheError
+from ...otcache_core.message import document
 from ..calibration.state import latest
 from ..library.description import describe
 from ..library.files import new_anchor_path, open_anchor, store_anchor
@@ -83,11 +85,16 @@ async def _schedule(request: web.Request) -> Answer:
     return view_of(read_anchor(fields.text("name"), fields.document("anchor")), fields)
 
 
+def _shown(anchor: Anchor) -> Answer:
+    """An anchor as the pack writes it, and what it is in lines for people."""
+    return {"anchor": anchor.to_document(), "lines": [document(line) for line in describe(anchor)]}
+
+
 async def _anchors(request: web.Request) -> Answer:
     """Shows an anchor by name, or saves the one in the body under a name."""
     if request.method == "GET":
         anchor = open_anchor(_query(request, "name"))
-        return {"anchor": anchor.to_document(), "text": describe(anchor)}
+        return _shown(anchor)
     fields = await _body(request)
     anchor = _inline(fields)
     path = new_anchor_path(fields.text("name").removesuffix(SUFFIX))
@@ -98,7 +105,7 @@ async def _anchors(request: web.Request) -> Answer:
 async def _check(request: web.Request) -> Answer:
     """Reads the anchor in the body and shows it as the pack writes it; keeps nothing."""
     anchor = _inline(await _body(request))
-    return {"anchor": anchor.to_document(), "text": describe(anchor)}
+    return _shown(anchor)
 
 
 async def _advice(request: web.Request) -> Answer:
@@ -130,7 +137,8 @@ def _handler(methods: tuple[str, ...], ask: Question) -> Callable[..., Awaitable
         except Refused as error:
             return web.json_response({"error": str(error)}, status=error.status)
         except OTCacheError as error:
-            return web.json_response({"error": str(error)}, status=400)
+            said = document(error.args[0])
+            return web.json_response({"error": str(error), "said": said}, status=400)
 
     return handle
 

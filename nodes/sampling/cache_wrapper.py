@@ -82,7 +82,7 @@ class CacheWrapper:
         if isinstance(plan, str):
             result = executor(*inputs, callback, *args, **kwargs)
             steps, seconds = max(len(levels) - 1, 0), time.perf_counter() - start
-            self._report(RunStatistics(steps, computed=steps, seconds=seconds, note=plan))
+            self._report(RunStatistics(steps, computed=steps, seconds=seconds, notes=[plan]))
             return result
         run = self._start(plan, levels, guider, sampler)
         options = guider.model_options
@@ -120,8 +120,8 @@ class CacheWrapper:
             model_options=guider.model_options,
             memo=self.memo,
         )
-        run.statistics.add_note(plan.note)
-        run.statistics.add_note(differences(self.schedule, guider, sampler, self.scheduler))
+        run.statistics.notes += filter(None, [plan.note])
+        run.statistics.notes += differences(self.schedule, guider, sampler, self.scheduler)
         return run
 
     def _report(self, done: RunStatistics) -> None:

@@ -14,6 +14,8 @@ from typing import Any
 
 import torch
 
+from ...otcache_core.message import Message
+
 SAME_LEVEL = 0.01
 """Relative difference up to which two noise levels are the same; half precision rounds by less."""
 
@@ -69,13 +71,19 @@ def read(evaluations: Sequence[Evaluation]) -> list[tuple[float, str]]:
 def _what_is_wrong(evaluation: Evaluation, total: float, level: float) -> str:
     step, sigma = evaluation.step, evaluation.sigma
     if not math.isfinite(total):
-        return (
-            f"The model returned NaN or infinity at step {step}, and nothing can mend a run after "
-            "that: check the model, its precision and its VAE."
+        return Message(
+            "not_finite",
+            "The model returned NaN or infinity at step {step}, and nothing can mend a run after "
+            "that: check the model, its precision and its VAE.",
+            step=step,
         )
     if not math.isclose(level, sigma, rel_tol=SAME_LEVEL):
-        return (
-            f"Step {step} must run at noise level {sigma:.4g} but ran at {level:.4g}, so that "
-            "skipped steps may be wrong: remove what changes levels inside the sampler."
+        return Message(
+            "moved_level",
+            "Step {step} must run at noise level {sigma} but ran at {level}, so that skipped "
+            "steps may be wrong: remove what changes levels inside the sampler.",
+            step=step,
+            sigma=f"{sigma:.4g}",
+            level=f"{level:.4g}",
         )
     return ""

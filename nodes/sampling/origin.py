@@ -8,6 +8,7 @@ import comfy.model_sampling
 import comfy.samplers
 
 from ...otcache_core.documents.schedule import Origin, Schedule
+from ...otcache_core.message import Message
 from .sampler_rules import function_name
 
 FLOW = "flow matching"
@@ -39,14 +40,17 @@ def wrong_architecture(architecture: str, model: Any) -> str:
     kinds = kinds_of(model)
     if not architecture or architecture in kinds:
         return ""
-    return (
-        f"The anchor is for {architecture} but the model is {kinds[0]}: its steps were not chosen "
-        "for this model. Choose another anchor or calibrate your own."
+    return Message(
+        "other_architecture",
+        "The anchor is for {architecture} but the model is {model}: its steps were not chosen "
+        "for this model. Choose another anchor or calibrate your own.",
+        architecture=architecture,
+        model=kinds[0],
     )
 
 
-def differences(schedule: Schedule, guider: Any, sampler: Any, scheduler: str = "") -> str:
-    """How a run differs from the calibration behind its schedule; empty if it does not.
+def differences(schedule: Schedule, guider: Any, sampler: Any, scheduler: str = "") -> list[str]:
+    """How a run differs from the calibration behind its schedule, a line for each thing.
 
     Args:
         schedule: The schedule that the user made.
@@ -56,22 +60,48 @@ def differences(schedule: Schedule, guider: Any, sampler: Any, scheduler: str = 
     """
     origin = schedule.origin
     if origin is None:
+        return []
+    found = [
+        wrong_architecture(origin.architecture, guider.model_patcher),
+        _other_sampler(origin, sampler),
+        _other_cfg(origin, guider),
+        _other_scheduler(origin, scheduler),
+    ]
+    return [line for line in found if line]
+
+
+def _other_sampler(origin: Origin, sampler: Any) -> str:
+    if origin.sampler not in comfy.samplers.KSampler.SAMPLERS:
         return ""
-    found = []
-    known = origin.sampler in comfy.samplers.KSampler.SAMPLERS
-    if known and function_name(comfy.samplers.sampler_object(origin.sampler)) != function_name(
-        sampler
-    ):
-        found.append(f"sampler (calibrated with {origin.sampler})")
+    if function_name(comfy.samplers.sampler_object(origin.sampler)) == function_name(sampler):
+        return ""
+    return Message(
+        "other_sampler",
+        "Not as the anchor was calibrated: its sampler was {sampler}.",
+        sampler=origin.sampler,
+    )
+
+
+def _other_cfg(origin: Origin, guider: Any) -> str:
     cfg = getattr(guider, "cfg", None)
-    if origin.cfg is not None and cfg is not None and abs(cfg - origin.cfg) > CFG_TOLERANCE:
-        found.append(f"cfg (calibrated with {origin.cfg:g}, here {cfg:g})")
-    if scheduler and origin.scheduler and scheduler != origin.scheduler:
-        found.append(f"scheduler (calibrated with {origin.scheduler})")
-    lines = [wrong_architecture(origin.architecture, guider.model_patcher)]
-    if found:
-        lines.append(f"Not as the anchor was calibrated: {', '.join(found)}.")
-    return "\n".join(line for line in lines if line)
+    if origin.cfg is None or cfg is None or abs(cfg - origin.cfg) <= CFG_TOLERANCE:
+        return ""
+    return Message(
+        "other_cfg",
+        "Not as the anchor was calibrated: its cfg was {made}, here it is {cfg}.",
+        made=f"{origin.cfg:g}",
+        cfg=f"{cfg:g}",
+    )
+
+
+def _other_scheduler(origin: Origin, scheduler: str) -> str:
+    if not scheduler or not origin.scheduler or scheduler == origin.scheduler:
+        return ""
+    return Message(
+        "other_scheduler",
+        "Not as the anchor was calibrated: its scheduler was {scheduler}.",
+        scheduler=origin.scheduler,
+    )
 
 
 def origin_of(architecture: str, sampling: Any) -> Origin:

@@ -131,7 +131,7 @@ class Run:
     def _switch_off(self, why: str) -> None:
         self._off = True
         self.cache.clear()
-        self.statistics.add_note(why)
+        self.statistics.notes.append(why)
         logger.warning("OTCache: %s", why)
 
     def finish(self, start: float) -> RunStatistics:

@@ -6,19 +6,24 @@ import statistics
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
+from ...otcache_core.message import Message
 from ...otcache_core.run_time.run_plan import WORTH_STEPS
 
-NOTHING_TO_SKIP = (
+NOTHING_TO_SKIP = Message(
+    "nothing_to_skip",
     "Nothing to skip: every step of this run is computed. Caching pays from about "
-    f"{WORTH_STEPS} steps on; models made for few steps gain nothing."
+    "{worth} steps on; models made for few steps gain nothing.",
+    worth=WORTH_STEPS,
 )
-SAMPLER_ADAPTS = (
+SAMPLER_ADAPTS = Message(
+    "sampler_adapts",
     "Every step was computed: this sampler chooses its steps by their error, and estimated steps "
-    "show it none. Choose another sampler to save time."
+    "show it none. Choose another sampler to save time.",
 )
-SAMPLER_READS_CONDS = (
+SAMPLER_READS_CONDS = Message(
+    "sampler_reads_conds",
     "Every step was computed: this sampler reads the model's unguided prediction at each step "
-    "(CFG++), which estimated steps do not have. Choose another sampler to save time."
+    "(CFG++), which estimated steps do not have. Choose another sampler to save time.",
 )
 
 
@@ -34,7 +39,7 @@ class RunStatistics:
         seconds: Wall time of the whole run.
         computed_seconds: Time of each evaluation, by the clock or by a CUDA device's own.
         cached_bytes: Most memory that the cache held.
-        note: Why caching was off or changed, for the user; empty if it was not.
+        notes: Why caching was off or changed, for the user.
     """
 
     steps: int
@@ -44,7 +49,12 @@ class RunStatistics:
     seconds: float = 0.0
     computed_seconds: list[float] = field(default_factory=list, repr=False)
     cached_bytes: int = 0
-    note: str = ""
+    notes: list[str] = field(default_factory=list)
+
+    @property
+    def note(self) -> str:
+        """The notes as one text."""
+        return "\n".join(self.notes)
 
     @property
     def speedup(self) -> float:
@@ -54,18 +64,31 @@ class RunStatistics:
         saved = self.skipped * statistics.median(self.computed_seconds)
         return (self.seconds + saved) / self.seconds
 
-    def add_note(self, text: str) -> None:
-        """Adds a line for the user."""
-        self.note = f"{self.note}\n{text}" if self.note and text else self.note or text
+    def lines(self) -> list[str]:
+        """For people; the notes come last."""
+        said: list[str] = [
+            Message(
+                "steps_done", "{computed} computed, {skipped} skipped of {steps} steps",
+                computed=self.computed, skipped=self.skipped, steps=self.steps,
+            )
+        ]  # fmt: skip
+        if not self.skipped:
+            said.append(Message("seconds", "{seconds} s", seconds=f"{self.seconds:.2f}"))
+            return said + self.notes
+        said.append(self._speed())
+        said.append(Message("cache_size", "cache {size}", size=_size(self.cached_bytes)))
+        return said + self.notes
+
+    def _speed(self) -> Message:
+        seconds, speedup = f"{self.seconds:.2f}", f"{self.speedup:.2f}"
+        return Message(
+            "faster_than_all", "{seconds} s, about {speedup}x faster than all steps",
+            seconds=seconds, speedup=speedup,
+        )  # fmt: skip
 
     def summary(self) -> str:
-        """One short paragraph for people."""
-        text = f"{self.computed} computed, {self.skipped} skipped of {self.steps} steps\n"
-        text += f"{self.seconds:.2f} s"
-        if self.skipped:
-            text += f", about {self.speedup:.2f}x faster than all steps\n"
-            text += f"cache {_size(self.cached_bytes)}"
-        return f"{text}\n{self.note}" if self.note else text
+        """The same as one text."""
+        return "\n".join(self.lines())
 
 
 OnFinished = Callable[[RunStatistics], None]

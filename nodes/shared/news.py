@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from comfy_api.latest import io
+
+from ...otcache_core.message import document
 
 MAX_ID = 100
 
@@ -54,20 +57,39 @@ def send(event: str, news: dict[str, Any]) -> None:
         server.send_sync(event, news)
 
 
-def show_text(text: str, place: NodePlace, report: dict[str, Any] | None = None) -> None:
-    """Shows a text and what goes with it on a node at once; see ``web/shared/results.js``."""
+def _lines(said: str | Sequence[str]) -> list[str]:
+    return [said] if isinstance(said, str) else list(said)
+
+
+def show_text(
+    said: str | Sequence[str], place: NodePlace, report: dict[str, Any] | None = None
+) -> None:
+    """Shows a text and what goes with it on a node at once; see ``web/shared/results.js``.
+
+    Args:
+        said: Lines for people; a ``Message`` is said in the page's language.
+        place: The node.
+        report: Plain values. The last lines are those that it has under ``notes``, if it has any.
+    """
     if place.node is not None:
-        news = {"workflow": place.workflow, "node": place.node, "text": text, "report": report}
+        lines = [document(line) for line in _lines(said)]
+        news = {"workflow": place.workflow, "node": place.node, "lines": lines, "report": report}
         send("otcache.text", news)
 
 
-def result(text: str, place: NodePlace, *reports: dict[str, Any]) -> dict[str, Any]:
+def result(said: str | Sequence[str], place: NodePlace, *reports: dict[str, Any]) -> dict[str, Any]:
     """Shows a node's result, and returns it as the host keeps it, for the page and for scripts.
 
     Args:
-        text: For people.
+        said: As for ``show_text``; scripts get it in English, under ``text``.
         place: The node.
         reports: Plain values; the last one is shown.
     """
-    show_text(text, place, reports[-1] if reports else None)
-    return {"text": (text,), "otcache_workflow": (place.workflow,), "otcache": list(reports)}
+    lines = _lines(said)
+    show_text(lines, place, reports[-1] if reports else None)
+    return {
+        "text": ("\n".join(lines),),
+        "otcache_lines": [document(line) for line in lines],
+        "otcache_workflow": (place.workflow,),
+        "otcache": list(reports),
+    }

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import OTCacheError
+from ..message import Message
 from .fields import Fields
 from .schedule import MAX_STEPS
 
@@ -101,8 +102,14 @@ class FidelityCurve:
             if self.expected(budget)[0] <= target * (1.0 + 1e-9):
                 return budget
         raise OTCacheError(
-            f"the target loss must be at least {self.expected(high)[0]:.4f}, expected at {high} "
-            f"model calls, but is {target:g}: raise the target, or choose a budget above {high}."
+            Message(
+                "target_too_low",
+                "the target loss must be at least {least}, expected at {high} model calls, but is "
+                "{target}: raise the target, or choose a budget above {high}.",
+                least=f"{self.expected(high)[0]:.4f}",
+                high=high,
+                target=f"{target:g}",
+            )
         )
 
 
@@ -128,7 +135,11 @@ def choose_budget(points: tuple[FidelityPoint, ...], budget: int, target: float)
         return budget
     if not points:
         raise OTCacheError(
-            f"a target of {target:g} needs an anchor with a fidelity curve but this one has none: "
-            "set the target to 0 and choose a budget, or calibrate an anchor."
+            Message(
+                "target_without_curve",
+                "a target of {target} needs an anchor with a fidelity curve but this one has none: "
+                "set the target to 0 and choose a budget, or calibrate an anchor.",
+                target=f"{target:g}",
+            )
         )
     return FidelityCurve(points).budget_for(target)

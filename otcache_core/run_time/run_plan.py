@@ -11,6 +11,7 @@ from itertools import pairwise
 import numpy as np
 
 from ..documents.schedule import Schedule
+from ..message import Message
 from ..projection import project_to_steps
 from ..transport import retime, warping_curve, with_edges_of
 
@@ -24,14 +25,10 @@ LEAST_STEPS = 10
 WORTH_STEPS = 15
 """Steps from which on there is enough to skip."""
 
-TOO_SHORT = (
-    "Caching is off: this run has {steps} steps, and below {least} plain sampling with fewer "
-    "steps is as good. Models made for few steps gain nothing from caching."
-)
-
-OTHER_LEVELS = (
+OTHER_LEVELS = Message(
+    "other_levels",
     "The run's noise levels are not those of the calibration (another scheduler or shift): its "
-    "model calls were kept at the calibrated noise levels."
+    "model calls were kept at the calibrated noise levels.",
 )
 
 ALIKE = 0.1
@@ -47,6 +44,17 @@ class Plan:
 
     schedule: Schedule
     note: str = ""
+
+
+def too_short(steps: int, least: int) -> Message:
+    """What to tell of a run that is left alone because of its few steps."""
+    return Message(
+        "too_short",
+        "Caching is off: this run has {steps} steps, and below {least} plain sampling with fewer "
+        "steps is as good. Models made for few steps gain nothing from caching.",
+        steps=steps,
+        least=least,
+    )
 
 
 def same_sigma(a: float, b: float) -> bool:
@@ -104,18 +112,23 @@ def fit_to_run(schedule: Schedule, sigmas: Sequence[float], highest: float = mat
         return Plan(_part(schedule, offset, steps))
     offset = _aligned_part(schedule, sigmas, highest)
     if offset is not None:
-        first, last = offset, offset + steps - 1
-        note = f"Taken for steps {first} to {last} of the schedule's {schedule.steps}."
+        note = Message(
+            "taken_as_part", "Taken for steps {first} to {last} of the schedule's {steps}.",
+            first=offset, last=offset + steps - 1, steps=schedule.steps,
+        )  # fmt: skip
         return Plan(_part(schedule, offset, steps), note)
     if steps < LEAST_STEPS:
-        return Plan(Schedule.full(steps), TOO_SHORT.format(steps=steps, least=LEAST_STEPS))
+        return Plan(Schedule.full(steps), too_short(steps, LEAST_STEPS))
     made_for = schedule.sigmas if schedule.origin is None else schedule.origin.sigmas
     if made_for is not None and _begins_with(made_for, sigmas) and not alike(made_for, sigmas):
         return Plan(place_by_levels(schedule, made_for, sigmas), OTHER_LEVELS)
     if steps == schedule.steps:
         return Plan(schedule)
     fitted = retime(schedule, steps)
-    note = f"The schedule is for {schedule.steps} steps and was fitted to this run's {steps}."
+    note = Message(
+        "fitted", "The schedule is for {made_for} steps and was fitted to this run's {steps}.",
+        made_for=schedule.steps, steps=steps,
+    )  # fmt: skip
     return Plan(fitted, "" if fitted.is_full else note)
 
 

@@ -163,10 +163,10 @@ def _note(host: Any, parts: Any, sample: Any, preset: str, **options: Any) -> st
     ("options", "note"),
     [
         ({"cfg": 2.5}, ""),
-        ({"cfg": 4.0}, "Not as the anchor was calibrated: cfg (calibrated with 2.5, here 4)."),
-        ({"cfg": 2.5, "sampler_name": "dpmpp_2m"}, "sampler (calibrated with euler)"),
+        ({"cfg": 4.0}, "Not as the anchor was calibrated: its cfg was 2.5, here it is 4."),
+        ({"cfg": 2.5, "sampler_name": "dpmpp_2m"}, "its sampler was euler."),
         ({"cfg": 2.5, "sampler_name": "ddim"}, ""),  # the host's ddim is its euler
-        ({"cfg": 2.5, "scheduler": "beta"}, "scheduler (calibrated with simple)"),
+        ({"cfg": 2.5, "scheduler": "beta"}, "its scheduler was simple."),
     ],
 )
 def test_a_run_unlike_the_calibration_is_noted(host, demo, sample, options, note):

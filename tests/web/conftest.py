@@ -136,6 +136,17 @@ def contrast(page: ComfyPage) -> None:
 
 
 @pytest.fixture
+def chinese(page: ComfyPage) -> Iterator[ComfyPage]:
+    """The page in Chinese, and in English again afterwards."""
+    use = "(language) => app.extensionManager.setting.set('Comfy.Locale', language)"
+    page.js(use, "zh")
+    page.page.wait_for_timeout(500)
+    yield page
+    page.js(use, "en")
+    page.page.wait_for_timeout(500)
+
+
+@pytest.fixture
 def anchor_text() -> str:
     """The bundled anchor, with a fidelity curve."""
     text = (REPOSITORY / "presets" / "otcache-demo.otanchor.json").read_text(encoding="utf-8")

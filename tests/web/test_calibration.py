@@ -29,11 +29,13 @@ TRIALS = [
     _trial(0.0280, last=42),
 ]
 STATE = {
-    "stage": "anchor search", "done": 6, "total": 200, "steps": 50, "prompts": 4,
-    "metric": "lpips-alex", "trials": TRIALS, "warm_start": 0.0350, "best": 0.0280,
-    "best_steps": [0, 3, 9, 20, 42, 49], "model_calls": 1234, "calls_saved": 56,
-    "seconds_left": 300.0, "finished": False, "stopped": False, "text": "searching",
-    "plan": "starts\nabout 4,000 model calls for 4 prompts",
+    "stage": {"text": "anchor search", "key": "stage_search"}, "done": 6, "total": 200,
+    "steps": 50, "prompts": 4, "metric": "lpips-alex", "trials": TRIALS,
+    "warm_start": 0.0350, "best": 0.0280, "best_steps": [0, 3, 9, 20, 42, 49],
+    "model_calls": 1234, "calls_saved": 56,
+    "seconds_left": 300.0, "finished": False, "stopped": False,
+    "lines": [{"text": "searching"}],
+    "plan": [{"text": "starts"}, {"text": "about 4,000 model calls for 4 prompts"}],
 }  # fmt: skip
 
 
@@ -89,10 +91,21 @@ def test_pointing_at_a_trial_tells_about_it(page, publish):
     assert panel.locator(".otcache-step").inner_text().startswith("3: failed or given up")
 
 
+def test_it_tells_its_stage_and_cost_in_chinese(chinese, publish):
+    node = chinese.add("OTCacheCalibrateAnchor", (300, 120))
+    cost = {"likely": "4,000", "prompts": 4, "most": "5,000", "paper": "9,000"}
+    plan = [{"text": "starts", "key": "starts"}, {"text": "?", "key": "cost", "values": cost}]
+    publish(chinese, node, plan=plan)
+    panel = chinese.wait_for_panel(node, "calibration", "锚点搜索：第 6 个，共 200 个")
+    text = panel.inner_text()
+    assert "4 条提示词约需 4,000 次模型调用，最多 5,000 次（论文的方法：9,000 次）" in text
+    assert set(re.findall(r"[A-Za-z]{2,}", text)) == {"lpips", "alex"}
+
+
 def test_a_search_before_its_first_trial_is_drawn(page, publish):
     node = page.add("OTCacheCalibrateAnchor", (300, 120))
     early = {"trials": [], "warm_start": None, "best": None, "best_steps": []}
-    publish(page, node, stage="full runs", done=1, total=4, seconds_left=None, **early)
+    publish(page, node, stage={"text": "full runs"}, done=1, total=4, seconds_left=None, **early)
     panel = page.wait_for_panel(node, "calibration", "full runs: 1 of 4")
     assert panel.locator(".otcache-computed").count() == 0
 

@@ -33,7 +33,8 @@ def _height(page, node):
 def _tell(page, node, text):
     """What a run of the node would tell."""
     page.js(
-        """([id, text]) => app.graph.getNodeById(Number(id)).onExecuted({ text: [text] })""",
+        """([id, text]) => app.graph.getNodeById(Number(id))
+            .onExecuted({ otcache_lines: [{ text }] })""",
         [node, text],
     )
 

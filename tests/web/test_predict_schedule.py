@@ -330,8 +330,9 @@ def test_the_last_result_of_a_calibration_is_taken(page, install_anchor):
     page.link(calibrate, 0, predict, "anchor")
     page.wait_for(predict, "schedule", "Run Calibrate OT Anchor once")
     page.js(
-        """(id) => app.graph.getNodeById(Number(id))
-            .onExecuted({ text: ["done"], otcache: [{ saved: "mine.otanchor.json" }] })""",
+        """(id) => app.graph.getNodeById(Number(id)).onExecuted({
+            otcache_lines: [{ text: "done" }], otcache: [{ saved: "mine.otanchor.json" }],
+        })""",
         calibrate,
     )
     page.wait_for(predict, "schedule", "10 of 50 model calls")

@@ -9,13 +9,13 @@ import { everyNode, originOf, setWidget, valueOf, widgetOf } from "../shared/gra
 import { addPanel, html, linesOf, makeRoom, rowsOf } from "../shared/panel.js";
 import { onResult } from "../shared/results.js";
 import { watch } from "../shared/watch.js";
-import { say } from "../shared/words.js";
+import { say, sayLines, sayMessage } from "../shared/words.js";
 
 const LINE = 15;
 const FRAME = 14; // padding above and below
 const BUTTONS = 26; // a row of them
 
-/** @typedef {{ anchor: any, text: string }} Shown  an anchor as the server shows it */
+/** @typedef {{ anchor: any, lines: import("../shared/words.js").Message[] }} Shown  as the server shows it */
 /** @typedef {{ file?: Shown, carried?: Shown, error?: string, warning?: string }} State */
 
 /** @type {WeakMap<object, { name: string, warning: string }>} what the last run of a node said */
@@ -120,7 +120,7 @@ function createPanel(node) {
     const { file, carried } = state;
     const about = carriedNote(state);
     const said = [state.warning, about].filter(Boolean).join("\n");
-    text.textContent = (file ?? carried)?.text ?? "";
+    text.textContent = sayLines((file ?? carried)?.lines ?? []);
     note.textContent = said;
     const offers = [];
     if (file && about !== say("carried")) {
@@ -156,9 +156,10 @@ app.registerExtension({
       widget.options = { ...widget.options, hidden: true };
     }
     const draw = createPanel(node);
-    onResult(node, ({ report }) => {
+    onResult(node, ({ lines, report }) => {
       if (!report?.name) return;
-      lastRuns.set(node, { name: String(report.name), warning: String(report.warning ?? "") });
+      // The warning is the first line.
+      lastRuns.set(node, { name: String(report.name), warning: report.warning ? sayMessage(lines[0]) : "" });
       node.properties[CHOSEN] = String(report.name);
     });
     watch(node, inputsOf, async (inputs) => {

@@ -4,16 +4,17 @@
 import { createInspector } from "../shared/inspector.js";
 import { html, key, svg } from "../shared/panel.js";
 import { drawStrip } from "../shared/strip.js";
-import { say } from "../shared/words.js";
+import { say, sayLines, sayMessage } from "../shared/words.js";
 
 const MARK = 0.03; // half a cross's height, as a share of the plot's
 
 /**
  * @typedef {{ computed_steps: number[], loss: number | null, phase: string, prompts: number }} Trial
- * @typedef {{ stage: string, done: number, total: number, steps: number, prompts: number,
+ * @typedef {{ stage: Message, done: number, total: number, steps: number, prompts: number,
  *   metric: string, trials: Trial[], warm_start: number | null, best: number | null,
  *   best_steps: number[], model_calls: number, calls_saved: number, seconds_left: number | null,
- *   finished: boolean, stopped: boolean, plan: string, text: string }} State  see nodes/calibration/state.py
+ *   finished: boolean, stopped: boolean, plan: Message[], lines: Message[] }} State  see nodes/calibration/state.py
+ * @typedef {import("../shared/words.js").Message} Message
  */
 
 /** @param {number} value */
@@ -115,7 +116,8 @@ export function createCalibrationView() {
     /** @param {State} next */
     show(next) {
       state = next;
-      stage.textContent = say(next.finished ? "calibrated" : next.stopped ? "stopped" : "stage", next);
+      const how = next.finished ? "calibrated" : next.stopped ? "stopped" : "stage";
+      stage.textContent = say(how, { ...next, stage: sayMessage(next.stage) });
       bar.setAttribute("aria-label", stage.textContent);
       left.textContent = next.finished || next.stopped ? "" : timeLeft(next.seconds_left);
       bar.max = Math.max(next.total, 1);
@@ -133,9 +135,9 @@ export function createCalibrationView() {
       strip.setAttribute("aria-label", next.best_steps.join(" "));
       strip.replaceChildren(...(next.best_steps.length ? drawStrip(next.steps, next.best_steps) : []));
       calls.textContent = say("calls_made", next);
-      plan.textContent = next.finished || next.stopped ? "" : next.plan;
+      plan.textContent = next.finished || next.stopped ? "" : sayLines(next.plan);
       // Until the end the panel says it itself.
-      text.textContent = next.finished ? next.text : next.stopped ? say("go_on") : "";
+      text.textContent = next.finished ? sayLines(next.lines) : next.stopped ? say("go_on") : "";
       inspector.setCount(next.trials.length);
     },
   };

@@ -11,7 +11,7 @@ import { noteSchedule } from "./schedule_source.js";
 import { createScheduleView } from "./schedule_view.js";
 import { limitSliders, returnBudget } from "./slider_limits.js";
 import { watch } from "../shared/watch.js";
-import { say } from "../shared/words.js";
+import { say, sayMessage } from "../shared/words.js";
 
 const HEIGHT = 228; // with a line or two to say
 const LINE = 15;
@@ -63,7 +63,7 @@ app.registerExtension({
       }
       const { answer, error } = await predict(inputs);
       return () => {
-        const refused = error ?? answer.refused;
+        const refused = error ?? (answer.refused && sayMessage(answer.refused));
         noteSchedule(node, refused ? undefined : answer);
         if (answer) limitSliders(node, answer.allowed);
         if (answer && returnBudget(node, inputs.values, inputs.anchor, answer.allowed)) return;

@@ -42,8 +42,8 @@ function details(view) {
   const placed = view.as_calibrated
     ? say("as_calibrated")
     : say(view.rho_from_anchor ? "rho_anchor" : "rho_slider", { rho });
-  const chosen = view.by_target ? `${say("by_target", { target: view.by_target })}, ` : "";
-  return `${chosen}${placed}, ${view.estimator}`;
+  const how = say("how", { placed, estimator: view.estimator });
+  return view.by_target ? say("by_target", { target: view.by_target, how }) : how;
 }
 
 /** @param {View} view */

@@ -2,7 +2,7 @@
 // Asks the pack's routes on the server that the page came from, and no other.
 
 import { api } from "../../../scripts/api.js";
-import { say } from "./words.js";
+import { say, sayMessage } from "./words.js";
 
 /**
  * @param {string} route  its name below /otcache
@@ -18,7 +18,7 @@ export async function ask(route, { query = {}, body = undefined } = {}) {
   try {
     const response = await api.fetchApi(`/otcache/${route}${search ? `?${search}` : ""}`, options);
     const answer = await response.json();
-    return response.ok ? { answer } : { error: String(answer.error ?? response.status) };
+    return response.ok ? { answer } : { error: sayMessage(answer.said ?? { text: String(answer.error ?? response.status) }) };
   } catch {
     return { error: say("unreachable") };
   }

@@ -8,7 +8,7 @@ import { api } from "../../../scripts/api.js";
 import { findNode } from "./graph_links.js";
 import { addPanel, html, linesOf, makeRoom, svg } from "./panel.js";
 import { onResult } from "./results.js";
-import { say } from "./words.js";
+import { say, sayLines } from "./words.js";
 
 const LINE = 15;
 const FRAME = 14; // padding above and below
@@ -22,7 +22,8 @@ const SAID_BY_THEMSELVES = new Set([
 
 /**
  * @typedef {{ steps: number, computed: number, skipped: number, evaluations: number,
- *   note: string }} Report  of nodes/sampler.py
+ *   notes: string[] }} Report  of nodes/sampler.py
+ * @typedef {import("./words.js").Message} Message
  */
 
 /** @param {any} node */
@@ -44,10 +45,14 @@ function drawBar({ steps, computed, skipped }) {
   return bar;
 }
 
-/** What to know about a run, the sampler's own share of it included. @param {Report} report */
-function notesOf({ note, evaluations, computed }) {
+/**
+ * What to know about a run, the sampler's own share of it included.
+ * @param {Message[]} notes
+ * @param {Report} report
+ */
+function notesOf(notes, { evaluations, computed }) {
   const often = computed && evaluations / computed;
-  return [note, often > 1.2 ? say("calls_often", { times: often.toFixed(1) }) : ""].filter(Boolean).join("\n");
+  return [sayLines(notes), often > 1.2 ? say("calls_often", { times: often.toFixed(1) }) : ""].filter(Boolean).join("\n");
 }
 
 /** @typedef {ReturnType<typeof createPanel>} Panel */
@@ -79,14 +84,13 @@ function createPanel(node) {
   }
 
   return {
-    /** @param {string} text @param {Report} [report] */
-    show(text, report) {
+    /** @param {Message[]} lines @param {Report} [report] */
+    show(lines, report) {
       const steps = report?.steps ? report : undefined;
       bar.replaceChildren(...(steps ? [drawBar(steps)] : []));
-      noted = steps ? notesOf(steps) : "";
-      // The note is the text's end: it is not said twice.
-      const own = steps?.note && text.endsWith(steps.note) ? text.slice(0, -steps.note.length) : text;
-      body.textContent = own.trimEnd();
+      const end = lines.length - (steps?.notes?.length ?? 0); // the notes are the last lines
+      noted = steps ? notesOf(lines.slice(end), steps) : "";
+      body.textContent = sayLines(lines.slice(0, end));
       if (steps) settled = advised;
       fit();
     },
@@ -120,18 +124,12 @@ function panelOf(node) {
  * @param {string} text
  */
 export function advise(node, text) {
-  if (text && !panels.has(node)) show(node, say("not_run"));
+  if (text && !panels.has(node)) showNotRun(node);
   if (panels.has(node)) panelOf(node).advise(text);
 }
 
-/**
- * @param {any} node
- * @param {string} text
- * @param {Report} [report]
- */
-function show(node, text, report) {
-  panelOf(node).show(text, report);
-}
+/** @param {any} node */
+const showNotRun = (node) => panelOf(node).show([{ text: say("not_run") }]);
 
 app.registerExtension({
   name: "otcache.nodeText",
@@ -147,7 +145,7 @@ app.registerExtension({
   nodeCreated(node) {
     if (!hasText(node)) return;
     // While a sampler shows previews, Nodes 2.0 does not see the widgets that are added.
-    if (node.comfyClass === "OTCacheSampler") show(node, say("not_run"));
-    onResult(node, ({ text, report }) => show(node, text, report?.computed ? report : undefined));
+    if (node.comfyClass === "OTCacheSampler") showNotRun(node);
+    onResult(node, ({ lines, report }) => panelOf(node).show(lines, report?.computed ? report : undefined));
   },
 });

@@ -10,7 +10,7 @@ import { watch } from "./watch.js";
 
 const MAX_KEPT = 200;
 
-/** @typedef {{ text: string, report: any }} Result  of nodes/shared/news.py */
+/** @typedef {{ lines: import("./words.js").Message[], report: any }} Result  of nodes/shared/news.py */
 
 /** @type {Map<string, Result & { number: number }>} the oldest first */
 const results = new Map();
@@ -20,12 +20,12 @@ let count = 0;
 const keyOf = (workflow, node) => JSON.stringify([workflow, String(node)]);
 
 /** @param {string} workflow @param {string} node @param {Result} result */
-function keep(workflow, node, { text, report }) {
+function keep(workflow, node, { lines, report }) {
   const key = keyOf(workflow, node);
   const before = results.get(key);
-  if (before && JSON.stringify([before.text, before.report]) === JSON.stringify([text, report])) return;
+  if (before && JSON.stringify([before.lines, before.report]) === JSON.stringify([lines, report])) return;
   results.delete(key);
-  results.set(key, { text, report, number: ++count });
+  results.set(key, { lines, report, number: ++count });
   if (results.size > MAX_KEPT) results.delete(/** @type {string} */ (results.keys().next().value));
 }
 
@@ -42,10 +42,9 @@ export function onResult(node, show) {
   // Comes for results that the server has kept, too. The front end goes by the node's id alone.
   node.onExecuted = function (/** @type {any} */ output) {
     before?.apply(this, arguments);
-    const text = output?.text;
     const workflow = output?.otcache_workflow?.[0] || workflowId();
-    const told = { text: Array.isArray(text) ? text.join("\n") : "", report: output?.otcache?.at?.(-1) ?? null };
-    if (told.text) keep(workflow, executionId(node), told);
+    const told = { lines: output?.otcache_lines ?? [], report: output?.otcache?.at?.(-1) ?? null };
+    if (told.lines.length) keep(workflow, executionId(node), told);
   };
   watch(node, () => resultOf(node)?.number ?? 0, async () => () => {
     const result = resultOf(node);

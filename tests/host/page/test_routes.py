@@ -119,8 +119,10 @@ def _refused(answer: tuple[int, Any], status: int | None = None) -> str:
     """The message of a refusal."""
     got, document = answer
     assert 400 <= got < 500 and status in (None, got), answer
-    assert list(document) == ["error"] and document["error"]
-    return str(document["error"])
+    message = document.pop("error")
+    assert message and document.pop("said", {"text": message})["text"] == message
+    assert document == {}
+    return str(message)
 
 
 def _post(comfy: ComfyServer, route: str, document: Any) -> tuple[int, Any]:
