@@ -27,6 +27,9 @@ __all__ = ["RHO_CANDIDATES", "Report", "Runner", "Settings", "calibrate"]
 
 logger = logging.getLogger("otcache")
 
+ABOUT_AS_GOOD = 1.1
+"""Without a search, how far a plainer kind of path may be from the best one and still be taken."""
+
 
 @dataclass(frozen=True)
 class Report:
@@ -121,6 +124,8 @@ def _starts(run: CalibrationRun, budget: int) -> list[Candidate]:
 
 def _completed(run: CalibrationRun, found: SearchResult, first: int) -> tuple[Anchor, Report]:
     """What follows the search: gains, a middle schedule, rho and the fidelity curve."""
+    if not run.settings.searches:
+        found = _plainest(run, found)
     if run.settings.refine:
         found = _with_refined_gains(run, found)
     run.reference = run.schedule(run.fit(candidate(_reference_path(run, found))))
@@ -137,6 +142,14 @@ def _completed(run: CalibrationRun, found: SearchResult, first: int) -> tuple[An
     return anchor, Report(found, rho_losses, calls)
 
 
+def _plainest(run: CalibrationRun, found: SearchResult) -> SearchResult:
+    """Paths alone, on few prompts: the first kind that is about as good as the best one."""
+    good = [trial for trial in found.trials if trial.complete]
+    least = min(run.badness(trial.candidate) for trial in good)
+    plain = next(t for t in good if run.badness(t.candidate) <= ABOUT_AS_GOOD * least)
+    return replace(found, best=plain.candidate, best_loss=plain.loss)
+
+
 def _reference_path(run: CalibrationRun, found: SearchResult) -> Steps:
     """Stage 1's path at the reference's budget, of the kind that does better at the anchor's.
 
@@ -147,10 +160,12 @@ def _reference_path(run: CalibrationRun, found: SearchResult) -> Steps:
         path: min((t.loss for t in found.trials if t.candidate.computed_steps == path), default=inf)
         for path in run.graphs.paths(low)
     }
+    steps = found.best.computed_steps
+    best = steps if steps in losses else min(losses, key=lambda path: losses[path])
     paths = run.graphs.paths(high, LATEST_REFERENCE)
     kinds = list(zip(run.graphs.paths(low), paths, strict=True))
     # Kinds that agree at the low budget may differ at the high one: the first one's counts.
-    return dict(reversed(kinds))[min(losses, key=lambda path: losses[path])]
+    return dict(reversed(kinds))[best]
 
 
 def _predicted(

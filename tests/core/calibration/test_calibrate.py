@@ -788,7 +788,12 @@ def test_quick_fits_at_every_budget_and_is_better_for_it() -> None:
         plain = Analytic(3, LONG).mean_loss(Schedule(50, trial.candidate.computed_steps))
         assert trial.loss < 0.97 * plain
     assert anchor.objective is not None
-    assert anchor.objective.best == min(trial.loss for trial in report.search.trials)
+    # Of what is about as good, the plainest: the first path.
+    roots = [np.mean([loss**0.5 for loss in t.losses.values()]) for t in report.search.trials]
+    place = [t.candidate for t in report.search.trials].index(report.search.best)
+    assert roots[place] <= 1.1 * min(roots)
+    assert all(root > 1.1 * min(roots) for root in roots[:place])
+    assert anchor.objective.best == report.search.trials[place].loss
     assert [schedule.budget for schedule in anchor.fitted] == [10, 13, 16]
     assert [point.budget for point in anchor.fidelity] == [*QUICK.curve_budgets]
     assert fit_prompts(runner.prompts) == 3  # all that there are
