@@ -39,6 +39,10 @@ RUFF = "ruff==0.17.6"
 FORMS = ["check-jsonschema==0.38.2", "zizmor==1.30.1"]
 JUDGES = ["comfy-cli==1.23.0", "comfy-test==0.4.15", "nodesafe==0.6.0"]
 
+FRONT_END = "comfyui-frontend-package"
+# Where front ends have differed: how long nodes live, how large they are, what a run tells them.
+PAGE_TESTS = [f"tests/web/test_{name}.py" for name in ("lifetime", "layout", "results")]
+
 # nodesafe takes the name of the LPIPS authors' own package for a misspelt "pip". Everything else
 # that it finds, of any severity, fails the session.
 KNOWN_FINDINGS = {("typosquatting", "lpips")}
@@ -113,6 +117,25 @@ def demo(session: nox.Session) -> None:
 def tests(session: nox.Session) -> None:
     """Run the tests; arguments after -- go to pytest."""
     _run_with_host(session, "-m", "pytest")
+
+
+@nox.session(python=False)
+def page(session: nox.Session) -> None:
+    """Run tests of the page on the newest front end that pip finds; pytest's arguments go after --.
+
+    The ComfyUI stays the one of the other tests: its own front end is the oldest that is tried.
+    """
+    python, variables = _host_environment(session)
+    folder = ROOT / ".nox" / "front-end"
+    pip = (python, "-m", "pip", "install", "--quiet", "--upgrade", "--no-deps", "--target")
+    session.run(*pip, str(folder), FRONT_END, external=True, success_codes=[0, 1])
+    static = folder / FRONT_END.replace("-", "_") / "static"
+    if not static.is_dir():
+        session.skip(f"{FRONT_END} could not be downloaded")
+    session.run(python, "-m", "pip", "list", "--path", str(folder), external=True)
+    variables["OTCACHE_FRONT_END"] = str(static)
+    command = (python, "-m", "pytest", *(session.posargs or PAGE_TESTS))
+    session.run(*command, env=variables, external=True)
 
 
 @nox.session

@@ -13,7 +13,7 @@ from scripts.workflows.to_prompt import find_node, only_for, set_input, to_api
 
 pytestmark = [pytest.mark.host, pytest.mark.slow]
 
-OPENED = [name for name in make_workflows.WORKFLOWS if name != make_workflows.INDEX]
+OPENED = list(make_workflows.WORKFLOWS)
 
 
 @pytest.fixture(scope="module")
