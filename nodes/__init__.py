@@ -5,6 +5,7 @@ from __future__ import annotations
 from comfy_api.latest import ComfyExtension, io
 
 from .anchors import LoadAnchor, SaveAnchor
+from .auto import Auto
 from .calibrate import CalibrateAnchor
 from .calibration_prompts import CalibrationPrompts
 from .compare import CompareImages
@@ -16,6 +17,7 @@ from .schedule import PredictSchedule
 from .sigmas import Sigmas
 
 NODES: list[type[io.ComfyNode]] = [
+    Auto,
     LoadAnchor,
     PredictSchedule,
     Sampler,

@@ -176,12 +176,19 @@ class SampledModel:
         decoded: torch.Tensor = self.ground.vae.decode(latents)
         return decoded.reshape(len(latents), -1, *decoded.shape[-3:])
 
-    def keep_references(self, path: Path) -> None:
-        """Takes the full runs' pictures from a file, which is made where there is none."""
+    def keep_references(self, path: Path, steps: int = STEPS) -> None:
+        """Takes the full runs' pictures from a file, which is made where there is none.
+
+        Args:
+            path: The file.
+            steps: Of a full run.
+        """
         if path.is_file():
             self.references = list(torch.load(path, weights_only=True).split(1))
             return
-        self.full_runs()
+        self.references = []
+        for batch in self.batches(range(len(self.texts))):
+            self.references.extend(self.pictures(self.sample(batch, steps=steps)).split(1))
         partial = path.with_suffix(f".{os.getpid()}")
         torch.save(torch.cat(self.references), partial)
         partial.replace(path)

@@ -42,6 +42,20 @@ def choose_anchor(kinds: Sequence[str], weights: str) -> str:
     return min(found, key=lambda one: one[:2])[2]
 
 
+def own_anchor(weights: str) -> Anchor | None:
+    """The anchor that was calibrated on a model, or ``None``; damaged files are passed over.
+
+    Args:
+        weights: The hash of the model's weights; see ``weights.weights_fingerprint``.
+    """
+    for name in anchor_names() if weights else ():
+        with contextlib.suppress(OTCacheError):
+            anchor = open_anchor(name)
+            if anchor.weights == weights:
+                return anchor
+    return None
+
+
 def suitability(name: str, anchor: Anchor, weights: str) -> int:
     """``SAME_MODEL``, ``PRESET`` or ``OTHER_MODEL``; presets may be for one model only, too."""
     if anchor.weights and anchor.weights == weights:

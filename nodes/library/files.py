@@ -16,6 +16,9 @@ FOLDER = "otcache"
 LPIPS_FOLDER = "lpips"
 PRESETS = Path(__file__).resolve().parents[2] / "presets"
 PRESET_PREFIX = "preset: "
+GENERIC = PRESET_PREFIX + "flow-matching (generic)"
+"""The preset whose steps serve where nothing is known of a model."""
+
 AUTOMATIC = "automatic"
 """Instead of a name: the anchor that fits the model best."""
 

@@ -106,7 +106,7 @@ class CacheWrapper:
             return SAMPLER_READS_CONDS
         if len(levels) < 2:
             return NOTHING_TO_SKIP
-        plan = fit_to_run(self.schedule, levels, _highest_level(guider))
+        plan = fit_to_run(self.schedule, levels, model_levels(guider)[1])
         return plan.note or NOTHING_TO_SKIP if plan.schedule.is_full else plan
 
     def _start(self, plan: Plan, levels: tuple[float, ...], guider: Any, sampler: Any) -> Run:
@@ -150,10 +150,11 @@ def _reporting(steps: Steps, callback: Callback | None) -> Callback:
     return report
 
 
-def _highest_level(guider: Any) -> float:
-    """The noise level at which the model's full runs begin."""
+def model_levels(guider: Any) -> tuple[float, float]:
+    """The lowest noise level that a model knows, and the one at which its full runs begin."""
     sampling = guider.model_patcher.get_model_object("model_sampling")
-    return float(getattr(sampling, "sigma_max", math.inf))
+    lowest, highest = getattr(sampling, "sigma_min", 0.0), getattr(sampling, "sigma_max", math.inf)
+    return float(lowest), float(highest)
 
 
 def _remove_predict_wrapper(options: dict[str, Any], wrapper: Predict) -> None:

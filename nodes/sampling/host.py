@@ -14,6 +14,7 @@ import torch
 from comfy.patcher_extension import WrappersMP
 
 from ...otcache_core.documents.schedule import Schedule
+from .auto_wrapper import AutoWrapper
 from .cache_wrapper import WRAPPER_KEY, CacheWrapper
 from .origin import architecture_of
 from .run import Memo, Predict
@@ -24,6 +25,7 @@ __all__ = [
     "WRAPPER_KEY",
     "CacheWrapper",
     "RunStatistics",
+    "apply_automatically",
     "apply_schedule",
     "architecture_of",
     "has_schedule",
@@ -45,9 +47,21 @@ def apply_schedule(
 
     A schedule applied before is replaced, so that applying twice does not cache twice.
     """
+    wrapper = CacheWrapper(schedule, on_finished, quiet=quiet, scheduler=scheduler, memo=memo)
+    return _wrapped(model, wrapper)
+
+
+def apply_automatically(model: Any, *settings: Any, on_finished: OnFinished | None = None) -> Any:
+    """A clone of a ModelPatcher whose every run is planned by what it is; see ``AutoWrapper``.
+
+    A schedule applied before is replaced, and the other way round.
+    """
+    return _wrapped(model, AutoWrapper(*settings, on_finished=on_finished))
+
+
+def _wrapped(model: Any, wrapper: CacheWrapper | AutoWrapper) -> Any:
     clone = model.clone()
     clone.remove_wrappers_with_key(WrappersMP.OUTER_SAMPLE, WRAPPER_KEY)
-    wrapper = CacheWrapper(schedule, on_finished, quiet=quiet, scheduler=scheduler, memo=memo)
     clone.add_wrapper_with_key(WrappersMP.OUTER_SAMPLE, WRAPPER_KEY, wrapper)
     return clone
 

@@ -141,7 +141,7 @@ class Run:
         """
         self._read()
         done = self.statistics
-        done.computed = len(self._computed)
+        done.computed, done.computed_steps = len(self._computed), sorted(self._computed)
         done.skipped = len(self._skipped - self._computed)
         done.seconds, done.cached_bytes = time.perf_counter() - start, self.cache.peak_bytes
         return done

@@ -59,6 +59,17 @@ ONE_EVALUATION = frozenset(
 report the step as done after that.
 """
 
+SAME_EQUATION = frozenset(
+    "sample_" + name
+    for name in (
+        "euler", "heun", "heunpp2", "dpm_2", "lms", "dpmpp_2m", "deis", "ipndm", "ipndm_v",
+        "res_multistep", "gradient_estimation", "unipc", "unipc_bh2", "exp_heun_2_x0",
+    )
+)  # fmt: skip
+"""Functions of the host's samplers that solve the sampling equation and add nothing to it: with
+ever more steps they all come to the same picture.
+"""
+
 CALLS_A_STEP = {
     "sample_" + name: calls
     for name, calls in (
@@ -105,13 +116,23 @@ def is_stochastic(sampler: Any) -> bool:
     return bool(_options(sampler).get("s_churn")) or any(p in name for p in STOCHASTIC_SAMPLERS)
 
 
+def _is_hosts(sampler: Any) -> bool:
+    """Whether a function is the host's own: a pack's of the same name may do anything."""
+    return getattr(_function(sampler), "__module__", "") in HOST_SAMPLERS
+
+
+def solves_the_equation(sampler: Any) -> bool:
+    """Whether a sampler is known to solve the sampling equation, without noise of its own."""
+    noisy = bool(_options(sampler).get("s_churn"))
+    return not noisy and _is_hosts(sampler) and function_name(sampler) in SAME_EQUATION
+
+
 def asks_once_a_step(sampler: Any) -> bool:
     """Whether a sampler is known to ask once a step, so that its own report tells the step.
 
     Only the host's own functions are known; a pack's sampler of the same name is not.
     """
-    theirs = getattr(_function(sampler), "__module__", "") not in HOST_SAMPLERS
-    if theirs or _options(sampler).get("s_churn"):
+    if not _is_hosts(sampler) or _options(sampler).get("s_churn"):
         return False
     return function_name(sampler) in ONE_EVALUATION
 

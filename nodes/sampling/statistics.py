@@ -25,6 +25,15 @@ SAMPLER_READS_CONDS = Message(
     "Every step was computed: this sampler reads the model's unguided prediction at each step "
     "(CFG++), which estimated steps do not have. Choose another sampler to save time.",
 )
+SAMPLER_ADDS_NOISE = Message(
+    "sampler_adds_noise",
+    "Every step was computed: this sampler adds noise between steps, where fewer model calls show "
+    "most. Set `calls` to save time all the same, or choose another sampler.",
+)
+SAMPLER_KEEPS_LEVELS = Message(
+    "sampler_keeps_levels",
+    "The steps are the sampler's own: a finer grid is for samplers that are known to add no noise.",
+)
 
 
 @dataclass
@@ -34,21 +43,25 @@ class RunStatistics:
     Attributes:
         steps: Steps of the run.
         computed, skipped: Steps that ran the model and steps that did not.
+        computed_steps: The former, in order; empty where nothing was cached.
         evaluations: Guided predictions by the model; above ``computed`` where a sampler asks more
             than once a step. Not counted (0) where nothing was cached.
         seconds: Wall time of the whole run.
         computed_seconds: Time of each evaluation, by the clock or by a CUDA device's own.
         cached_bytes: Most memory that the cache held.
+        own_steps: Steps that the sampler was to take, where it was handed a finer grid; else 0.
         notes: Why caching was off or changed, for the user.
     """
 
     steps: int
     computed: int = 0
     skipped: int = 0
+    computed_steps: list[int] = field(default_factory=list)
     evaluations: int = 0
     seconds: float = 0.0
     computed_seconds: list[float] = field(default_factory=list, repr=False)
     cached_bytes: int = 0
+    own_steps: int = 0
     notes: list[str] = field(default_factory=list)
 
     @property
@@ -61,7 +74,8 @@ class RunStatistics:
         """Estimated time of the plain run over this run's, from the median computed step."""
         if not self.computed_seconds or self.seconds <= 0.0:
             return 1.0
-        saved = self.skipped * statistics.median(self.computed_seconds)
+        plain = self.own_steps or self.steps
+        saved = (plain - self.computed) * statistics.median(self.computed_seconds)
         return (self.seconds + saved) / self.seconds
 
     def lines(self) -> list[str]:
@@ -81,9 +95,14 @@ class RunStatistics:
 
     def _speed(self) -> Message:
         seconds, speedup = f"{self.seconds:.2f}", f"{self.speedup:.2f}"
+        if not self.own_steps:
+            return Message(
+                "faster_than_all", "{seconds} s, about {speedup}x faster than all steps",
+                seconds=seconds, speedup=speedup,
+            )  # fmt: skip
         return Message(
-            "faster_than_all", "{seconds} s, about {speedup}x faster than all steps",
-            seconds=seconds, speedup=speedup,
+            "faster_than_own", "{seconds} s, about {speedup}x faster than your {own} steps",
+            seconds=seconds, speedup=speedup, own=self.own_steps,
         )  # fmt: skip
 
     def summary(self) -> str:

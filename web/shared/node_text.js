@@ -8,12 +8,14 @@ import { api } from "../../../scripts/api.js";
 import { findNode } from "./graph_links.js";
 import { addPanel, html, linesOf, makeRoom, svg } from "./panel.js";
 import { onResult } from "./results.js";
+import { drawStrip } from "./strip.js";
 import { say, sayLines } from "./words.js";
 
 const LINE = 15;
 const FRAME = 14; // padding above and below
 const BAR = 15;
 const MAX_LINES = 14;
+const MAX_CELLS = 120; // of a strip that can still be read
 const SAID_BY_THEMSELVES = new Set([
   "OTCacheCalibrateAnchor",
   "OTCacheLoadAnchor",
@@ -21,7 +23,7 @@ const SAID_BY_THEMSELVES = new Set([
 ]);
 
 /**
- * @typedef {{ steps: number, computed: number, skipped: number, evaluations: number,
+ * @typedef {{ steps: number, computed: number, skipped: number, computed_steps?: number[], evaluations: number,
  *   notes: string[] }} Report  of nodes/sampler.py
  * @typedef {import("./words.js").Message} Message
  */
@@ -32,12 +34,16 @@ function hasText(node) {
   return kind.startsWith("OTCache") && !SAID_BY_THEMSELVES.has(kind);
 }
 
-/** Computed steps high, skipped ones low. @param {Report} report */
-function drawBar({ steps, computed, skipped }) {
+/** Computed steps high, skipped ones low: each where it was, or their numbers. @param {Report} report */
+function drawBar({ steps, computed, skipped, computed_steps }) {
   const label = say("bar_label", { computed, skipped });
   const bar = svg("svg", { class: "otcache-run", viewBox: `0 0 ${steps} 1`, preserveAspectRatio: "none" });
   bar.setAttribute("role", "img");
   bar.setAttribute("aria-label", label);
+  if (computed_steps?.length === computed && steps <= MAX_CELLS) {
+    bar.append(...drawStrip(steps, computed_steps));
+    return bar;
+  }
   bar.append(
     svg("rect", { width: computed, height: 1, class: "otcache-computed" }),
     svg("rect", { x: computed, y: 0.65, width: skipped, height: 0.35, class: "otcache-skipped" }),

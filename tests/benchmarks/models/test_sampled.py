@@ -47,12 +47,17 @@ def test_references_are_made_once(
     sampled: SampledModel, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     made = torch.arange(2.0).reshape(2, 1, 1, 1, 1)
-    monkeypatch.setattr(
-        sampled, "full_runs", lambda: setattr(sampled, "references", [*made.split(1)])
-    )
-    sampled.keep_references(tmp_path / "seen.pt")
-    monkeypatch.delattr(sampled, "full_runs")
-    monkeypatch.setattr(SampledModel, "full_runs", None)  # what is kept is not run again
+    asked = []
+
+    def sample(batch: list[int], steps: int) -> torch.Tensor:
+        asked.append(steps)
+        return made[batch]
+
+    monkeypatch.setattr(sampled, "sample", sample)
+    monkeypatch.setattr(sampled, "pictures", lambda latents: latents)
+    sampled.keep_references(tmp_path / "seen.pt", steps=7)
+    assert asked == [7]
+    monkeypatch.setattr(sampled, "sample", None)  # what is kept is not run again
     sampled.references = []
     sampled.keep_references(tmp_path / "seen.pt")
     assert torch.equal(torch.cat(sampled.references), made)

@@ -1,0 +1,151 @@
+"""The node OTCache beside plain steps and EasyCache: how close each is to the converged picture.
+
+    nox -s bench -- auto [--model NAME ...] [--work FOLDER]
+
+A user's run has 20 steps. Each way samples held-out prompts of every model, and its pictures are
+compared with those of 200 Euler steps. The node is used without an anchor, as on a model that
+nobody calibrated, and with the anchor of the model's calibration. With ``--work``, a run that was
+cut short goes on where it stopped; models that are left out keep their rows.
+"""
+
+from __future__ import annotations
+
+import argparse
+import tempfile
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from benchmarks.contestants.host_caches import with_copied_input
+from benchmarks.contestants.loading import ensure_extra
+from benchmarks.instruments.counting import counted
+from benchmarks.instruments.kept import Kept
+from benchmarks.instruments.numbers import interval
+from benchmarks.instruments.record import RECORDS, read_results, write_record
+from benchmarks.models import grounds
+from benchmarks.models.sampled import SampledModel
+from scripts.host.inprocess import Host, start_host
+
+OWN_STEPS = 20
+CONVERGED = 200
+SOLVERS = ("euler", "dpmpp_2m", "res_multistep", "uni_pc")
+PLAIN = (8, 11, 15, 20, 25, 30, 40)
+"""Steps of plain runs."""
+CALLS = (8, 11, 15, 16, 18, 20)
+THRESHOLDS = (0.05, 0.1, 0.2, 0.3, 0.5)
+"""Of EasyCache on the 20 steps: the node's default is 0.2."""
+PROMPTS = 16
+FIRST_SEED = 1000
+
+
+@dataclass(frozen=True)
+class Way:
+    """One way to sample.
+
+    Attributes:
+        name: What the record calls it.
+        model: A ModelPatcher.
+        steps, sampler: As KSampler has them.
+    """
+
+    name: str
+    model: Any
+    steps: int = OWN_STEPS
+    sampler: str = "euler"
+
+
+def _ways(host: Host, name: str, ground: Any) -> Iterator[Way]:
+    for solver in SOLVERS:
+        for steps in PLAIN:
+            yield Way(f"plain {solver}, {steps} steps", ground.model, steps, solver)
+    anchor = _anchor(host, name)
+    for calls in CALLS:
+        for grid in ("fine", "as sampled"):
+            model = _auto(host, ground.model, calls, grid, None)
+            yield Way(f"OTCache {grid}, {calls} calls", model)
+        if anchor is not None:
+            model = _auto(host, ground.model, calls, "fine", anchor)
+            yield Way(f"OTCache fine, with an anchor, {calls} calls", model)
+    ensure_extra("EasyCache", "nodes_easycache")
+    for threshold in THRESHOLDS:
+        (cached,) = host.run(
+            "EasyCache", model=with_copied_input(ground.model), reuse_threshold=threshold,
+            start_percent=0.15, end_percent=0.95, verbose=False,
+        ).outputs  # fmt: skip
+        yield Way(f"EasyCache {threshold:g}", cached)
+
+
+def _auto(host: Host, model: Any, calls: int, grid: str, anchor: Any) -> Any:
+    """The model behind the node, which finds no anchor by itself."""
+    files = host.module("nodes.library.files")
+    return host.module("nodes.sampling.host").apply_automatically(
+        model, files.open_anchor(files.GENERIC), calls, grid == "fine", anchor, anchor is not None
+    )
+
+
+def _anchor(host: Host, name: str) -> Any:
+    """The anchor of a model's calibration, where the records have one."""
+    shipped = grounds.shipped_anchor(name)
+    path = shipped or RECORDS / "anchors" / f"{name}.otanchor.json"
+    return host.core("documents.anchor").load_anchor(path) if path.is_file() else None
+
+
+def measure(host: Host, name: str, kept: Kept, references: Path) -> None:
+    """Every way on one model: what is not kept yet is measured."""
+    ground = grounds.build(host, name)
+    sampled = SampledModel(host, ground, ground.prompts("held_out")[:PROMPTS], seed=FIRST_SEED)
+    sampled.keep_references(references, steps=CONVERGED)
+    for way in _ways(host, name, ground):
+        if way.name in kept.lines:
+            continue
+        with counted(way.model) as (model, calls):
+            lpips = sampled.distances(model, steps=way.steps, sampler=way.sampler)
+        # One batch after the other: each is one run.
+        runs = len(sampled.batches(range(PROMPTS)))
+        worked = calls.worked if way.name.startswith("EasyCache") else calls.predictions
+        kept.put(way.name, {"calls": worked / runs, "lpips": lpips.tolist()})
+
+
+def rows_of(lines: Mapping[str, dict[str, Any]]) -> list[dict[str, Any]]:
+    """The rows of a model: means with intervals over prompts."""
+    rows = []
+    for name, line in lines.items():
+        values = np.array(line["lpips"])
+        low, high = interval(values)
+        rows.append(
+            {
+                "way": name,
+                "calls": round(line["calls"], 2),
+                "lpips": round(float(values.mean()), 6),
+                "lpips_low": round(low, 6),
+                "lpips_high": round(high, 6),
+                "lpips_median": round(float(np.median(values)), 6),
+            }
+        )
+    return rows
+
+
+def main(arguments: Sequence[str]) -> None:
+    """Measures, prints the rows and writes the record."""
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parser.add_argument("--model", action="append", default=[], metavar="NAME")
+    parser.add_argument("--work", type=Path, default=None)
+    options = parser.parse_args(arguments)
+    names, left_out = grounds.choose(options.model)
+    print(*left_out, sep="\n", end="\n" if left_out else "")
+    work = options.work or Path(tempfile.mkdtemp())
+    host = start_host(Path(tempfile.mkdtemp()))
+    results = read_results("auto") or {
+        "own_steps": OWN_STEPS, "converged": CONVERGED, "prompts": PROMPTS, "models": {},
+    }  # fmt: skip
+    for name in names:
+        (work / name).mkdir(parents=True, exist_ok=True)
+        kept = Kept(work / name / "auto.json")
+        measure(host, name, kept, work / name / "converged.pt")
+        results["models"][name] = rows_of(kept.lines)
+        for row in results["models"][name]:
+            print(f"{name:12} {row['way']:36} {row['calls']:5.1f} {row['lpips']:.4f}", flush=True)
+        write_record("auto", "nox -s bench -- auto", results)

@@ -1,0 +1,78 @@
+"""OTCache: one node between a model and any sampler."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from comfy_api.latest import io
+
+from ..otcache_core.documents.anchor import Anchor
+from .library.choice import own_anchor
+from .library.files import GENERIC, open_anchor
+from .library.weights import weights_fingerprint
+from .sampler import report
+from .sampling.host import RunStatistics, apply_automatically
+from .shared.newer import FASTER, found_by
+from .shared.news import HIDDEN, place_of, show_text
+from .shared.types import CATEGORY, AnchorType
+
+FINE, AS_SAMPLED = "fine", "as sampled"
+
+
+class Auto(io.ComfyNode):
+    """A MODEL that samples with fewer calls in any sampler node, whatever the model is."""
+
+    @classmethod
+    def define_schema(cls) -> io.Schema:
+        return io.Schema(
+            node_id="OTCacheAuto",
+            display_name="OTCache",
+            category=CATEGORY,
+            description="Put it between a model and any sampler: the model then runs at fewer "
+            "steps, and what it would say at the others is estimated. Nothing else to set.",
+            inputs=[
+                io.Model.Input("model", tooltip="Any model; it is not altered."),
+                io.Int.Input(
+                    "calls",
+                    default=0,
+                    min=0,
+                    max=100,
+                    display_mode=io.NumberDisplay.slider,
+                    tooltip="Model calls of a run: fewer is faster, more is closer to the "
+                    "converged picture. 0 takes three quarters of the sampler's steps.",
+                ),
+                io.Combo.Input(
+                    "grid",
+                    options=[FINE, AS_SAMPLED],
+                    default=FINE,
+                    tooltip="fine puts estimated steps between the sampler's own, which brings the "
+                    "picture closer to that of many steps. as sampled keeps the sampler's own.",
+                ),
+                AnchorType.Input(
+                    "anchor",
+                    optional=True,
+                    tooltip="Left open, one that was calibrated on this very model is looked for; "
+                    "without one each run learns what it needs by itself.",
+                ),
+            ],
+            outputs=[io.Model.Output("cached_model", display_name="cached_model")],
+            hidden=HIDDEN,
+            **found_by(*FASTER),
+        )
+
+    @classmethod
+    def execute(
+        cls, model: Any, calls: int, grid: str, anchor: Anchor | None = None
+    ) -> io.NodeOutput:
+        place = place_of(cls.hidden)
+
+        def show(done: RunStatistics) -> None:
+            show_text(done.lines(), place, report(done))
+
+        found = own_anchor(weights_fingerprint(model)) if anchor is None else anchor
+        cached = apply_automatically(
+            model,
+            *(open_anchor(GENERIC), calls, grid == FINE, found, anchor is not None),
+            on_finished=show,
+        )
+        return io.NodeOutput(cached)

@@ -1,0 +1,173 @@
+"""The wrapper of the node OTCache: finds out what a run is, and caches it without being told.
+
+It plans each run from its noise levels, its sampler and its model, solves it on a finer grid where
+that pays, and leaves the caching itself to ``CacheWrapper``.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import comfy.samplers
+import torch
+
+from ...otcache_core.auto_plan import (
+    calibrated,
+    calls_for,
+    is_whole,
+    least_steps,
+    teaching_itself,
+)
+from ...otcache_core.documents.anchor import Anchor
+from ...otcache_core.documents.schedule import Schedule
+from ...otcache_core.message import Message
+from ...otcache_core.run_time.fine_grid import FineGrid, fine_grid, own_grid
+from ...otcache_core.run_time.run_plan import too_short
+from .cache_wrapper import CacheWrapper, Callback, model_levels
+from .origin import CFG_TOLERANCE
+from .sampler_rules import calls_a_step, is_stochastic, solves_the_equation
+from .statistics import SAMPLER_ADDS_NOISE, SAMPLER_KEEPS_LEVELS, OnFinished, RunStatistics
+
+
+@dataclass(frozen=True)
+class _Way:
+    """How one run is sampled.
+
+    Attributes:
+        grid: The levels it goes over.
+        sampler: What takes its steps.
+        schedule: Which of them run the model.
+        notes: What to tell the user.
+    """
+
+    grid: FineGrid
+    sampler: Any
+    schedule: Schedule
+    notes: tuple[str, ...] = ()
+
+
+@dataclass(eq=False)
+class AutoWrapper:
+    """The OUTER_SAMPLE wrapper: plans each run by what it finds.
+
+    Attributes:
+        generic: Whose steps serve where nothing is known of the model.
+        calls: Model calls of a run; 0 takes a share of the sampler's own.
+        fine: Whether runs may go over a finer grid.
+        anchor: Calibrated on this model, or ``None``.
+        insist: Take the anchor at any guidance.
+        on_finished: Called with every finished run's statistics.
+    """
+
+    generic: Anchor
+    calls: int = 0
+    fine: bool = True
+    anchor: Anchor | None = None
+    insist: bool = False
+    on_finished: OnFinished | None = None
+
+    def __call__(
+        self,
+        executor: Callable[..., Any],
+        noise: torch.Tensor,
+        latent_image: torch.Tensor,
+        sampler: Any,
+        sigmas: torch.Tensor,
+        denoise_mask: torch.Tensor | None = None,
+        callback: Callback | None = None,
+        *args: Any,
+        **kwargs: Any,
+    ) -> Any:
+        """Runs ``executor`` with caching; wraps ``CFGGuider.outer_sample``."""
+        levels = tuple(sigmas.tolist())
+        way = self._way(levels, executor.class_obj, sampler)
+        if isinstance(way, str):
+            start, steps = time.perf_counter(), max(len(levels) - 1, 0)
+            result = executor(
+                noise, latent_image, sampler, sigmas, denoise_mask, callback, *args, **kwargs
+            )
+            seconds = time.perf_counter() - start
+            self._report(RunStatistics(steps, computed=steps, seconds=seconds, notes=[way]))
+            return result
+
+        def report(done: RunStatistics) -> None:
+            done.own_steps = len(levels) - 1 if way.grid.is_fine else 0
+            done.notes += way.notes
+            self._report(done)
+
+        return CacheWrapper(way.schedule, report)(
+            executor, noise, latent_image, way.sampler, sigmas.new_tensor(way.grid.sigmas),
+            denoise_mask, _by_own_steps(way.grid, callback), *args, **kwargs,
+        )  # fmt: skip
+
+    def _report(self, done: RunStatistics) -> None:
+        if self.on_finished is not None:
+            self.on_finished(done)
+
+    def _way(self, levels: tuple[float, ...], guider: Any, sampler: Any) -> _Way | str:
+        """How a run is sampled, or in words why the plain sampler does it."""
+        steps = len(levels) - 1
+        lowest, highest = model_levels(guider)
+        whole = steps < 1 or is_whole(levels, highest)
+        if steps < (least := least_steps(whole)):
+            return too_short(max(steps, 0), least)
+        if not self.calls and is_stochastic(sampler):
+            return SAMPLER_ADDS_NOISE
+        calls = calls_for(steps * calls_a_step(sampler), self.calls)
+        if self.fine and solves_the_equation(sampler):
+            grid = fine_grid(levels, lowest)
+            return self._with_schedule(grid, _euler_like(sampler), guider, calls, whole)
+        of_steps = max(calls // calls_a_step(sampler), 2)
+        way = self._with_schedule(own_grid(levels), sampler, guider, of_steps, whole)
+        if self.fine:
+            return _Way(way.grid, sampler, way.schedule, (SAMPLER_KEEPS_LEVELS, *way.notes))
+        return way
+
+    def _with_schedule(
+        self, grid: FineGrid, sampler: Any, guider: Any, calls: int, whole: bool
+    ) -> _Way:
+        """The way over a grid, by the model's own anchor if that is for such a run."""
+        notes: tuple[str, ...] = ()
+        if self.anchor is not None and whole:
+            cfg, made = getattr(guider, "cfg", None), self.anchor.sampling.cfg
+            if self.insist or cfg is None or abs(cfg - made) <= CFG_TOLERANCE:
+                schedule = calibrated(self.anchor, grid, calls)
+                if schedule is not None:
+                    return _Way(grid, sampler, schedule)
+            else:
+                note = Message(
+                    "anchor_not_used", "{anchor} was calibrated at cfg {cfg}: not used here.",
+                    anchor=self.anchor.name, cfg=f"{made:g}",
+                )  # fmt: skip
+                notes = (note,)
+        return _Way(grid, sampler, teaching_itself(self.generic, grid, calls), notes)
+
+
+def _euler_like(sampler: Any) -> Any:
+    """Euler with a sampler's inpainting options.
+
+    What is estimated bends at each computed step, which samplers that look back over several steps
+    would carry on; and where steps are small, all come to the same.
+    """
+    euler = comfy.samplers.sampler_object("euler")
+    euler.inpaint_options = dict(getattr(sampler, "inpaint_options", {}))
+    return euler
+
+
+def _by_own_steps(grid: FineGrid, callback: Callback | None) -> Callback | None:
+    """The host's callback, told of the run's own steps alone, each once and in order."""
+    if callback is None or not grid.is_fine:
+        return callback
+    told, steps = 0, len(grid.own) - 1
+
+    def report(step: int, denoised: torch.Tensor, x: torch.Tensor, _: int) -> None:
+        nonlocal told
+        done = grid.own_steps_done(step)
+        if done > told:
+            told = done
+            callback(done - 1, denoised, x, steps)
+
+    return report

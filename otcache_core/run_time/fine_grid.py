@@ -1,0 +1,77 @@
+"""Run time: a sampler's noise levels made denser, so that estimated steps follow a finer curve.
+
+Estimated steps cost next to nothing, so a run of 20 steps may as well take 60 of which 15 run the
+model: what the sampler's own large steps get wrong goes away, and the calls go where they count.
+"""
+# Not in the paper, whose runs have 50 steps of their own.
+
+from __future__ import annotations
+
+import math
+from bisect import bisect_right
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+
+import numpy as np
+from scipy.interpolate import PchipInterpolator
+
+FINE_STEPS = 48
+"""Steps of a fine grid, at least."""
+
+
+@dataclass(frozen=True)
+class FineGrid:
+    """Noise levels of a run, with some put in between.
+
+    Attributes:
+        sigmas: The levels, the first and the last as they were.
+        own: Where the run's own levels are among them, one for each.
+    """
+
+    sigmas: tuple[float, ...]
+    own: tuple[int, ...]
+
+    @property
+    def steps(self) -> int:
+        """Number of steps."""
+        return len(self.sigmas) - 1
+
+    @property
+    def is_fine(self) -> bool:
+        """Whether it has more levels than the run."""
+        return len(self.sigmas) > len(self.own)
+
+    def own_steps_done(self, step: int) -> int:
+        """How many of the run's own steps are over once the grid's ``step`` is."""
+        return bisect_right(self.own, step + 1) - 1
+
+
+def own_grid(sigmas: Sequence[float]) -> FineGrid:
+    """The run's own levels as they are."""
+    return FineGrid(tuple(sigmas), tuple(range(len(sigmas))))
+
+
+def fine_grid(sigmas: Sequence[float], lowest: float = 0.0, steps: int = FINE_STEPS) -> FineGrid:
+    """The levels of a run with as many put into each step as make at least ``steps`` in all.
+
+    They lie on the smooth falling curve through the run's own, which is the scheduler's. A run
+    whose levels do not fall all along, or that has as many steps, is left as it is.
+
+    Args:
+        sigmas: The run's levels.
+        lowest: The model knows no lower level but 0: none is put below it.
+        steps: Steps that the grid should have.
+    """
+    own = len(sigmas) - 1
+    parts = math.ceil(steps / max(own, 1))
+    if own < 2 or parts < 2 or any(after >= at for at, after in pairwise(sigmas)):
+        return own_grid(sigmas)
+    curve = PchipInterpolator(np.arange(own + 1), np.asarray(sigmas, dtype=np.float64))
+    levels, places = [float(sigmas[0])], [0]
+    for step, end in enumerate(sigmas[1:]):
+        between = curve(step + np.arange(1, parts) / parts).tolist()
+        levels += [level for level in between if end < level < levels[-1] and level >= lowest]
+        levels.append(float(end))
+        places.append(len(levels) - 1)
+    return FineGrid(tuple(levels), tuple(places))

@@ -1,0 +1,74 @@
+"""Denser levels on the run's own curve: the ends, the own levels, the callbacks' count."""
+
+from itertools import pairwise
+
+import numpy as np
+import pytest
+
+from otcache_core.run_time.fine_grid import FINE_STEPS, fine_grid, own_grid
+
+
+def _simple(steps, shift=3.0):
+    t = np.linspace(1.0, 0.0, steps + 1)
+    return tuple((shift * t / (1.0 + (shift - 1.0) * t)).tolist())
+
+
+def _karras(steps, low=0.03, high=14.6, rho=7.0):
+    t = np.linspace(0.0, 1.0, steps)
+    curve = (high ** (1 / rho) + t * (low ** (1 / rho) - high ** (1 / rho))) ** rho
+    return (*curve.tolist(), 0.0)
+
+
+@pytest.mark.parametrize("levels", [_simple, _karras])
+@pytest.mark.parametrize("steps", [8, 12, 16, 20, 25, 30, 47])
+def test_a_run_keeps_its_own_levels_and_gets_others_between_them(levels, steps):
+    sigmas = levels(steps)
+    grid = fine_grid(sigmas, lowest=sigmas[-2])
+
+    assert tuple(grid.sigmas[i] for i in grid.own) == sigmas
+    assert all(before > after for before, after in pairwise(grid.sigmas))
+    assert grid.steps >= FINE_STEPS - FINE_STEPS // steps  # the last step may stay whole
+    assert grid.is_fine
+
+
+@pytest.mark.parametrize("levels", [_simple, _karras])
+def test_levels_lie_on_the_schedulers_own_curve(levels):
+    # The scheduler itself says what lies between: at twice the steps, each second level is new.
+    twice = levels(40) if levels is _simple else levels(39)
+    sigmas = twice[::2] if levels is _simple else (*twice[:-1:2], 0.0)
+    grid = fine_grid(sigmas, steps=2 * (len(sigmas) - 1))
+
+    known = np.interp(-np.array(grid.sigmas[:-3]), -np.array(twice), np.arange(len(twice)))
+    assert np.abs(known - np.round(known)).max() < 0.1  # of a step
+
+
+def test_no_level_is_put_below_the_lowest_that_the_model_knows():
+    sigmas = _karras(20)
+    grid = fine_grid(sigmas, lowest=sigmas[-2])
+    assert grid.sigmas[-2:] == sigmas[-2:]
+    assert len(fine_grid(sigmas, lowest=0.0).sigmas) > len(grid.sigmas)
+
+
+@pytest.mark.parametrize(
+    "sigmas",
+    [_simple(50), _simple(60), (1.0, 0.5), (1.0, 0.5, 0.5, 0.0), (0.2, 0.5, 0.1), (1.0,), ()],
+)
+def test_other_runs_are_left_as_they_are(sigmas):
+    grid = fine_grid(sigmas)
+    assert grid == own_grid(sigmas)
+    assert not grid.is_fine
+
+
+def test_the_runs_own_steps_are_counted():
+    grid = fine_grid(_simple(20), steps=60)
+    assert grid.steps == 60
+    assert [grid.own_steps_done(step) for step in (0, 1, 2, 3, 5, 58, 59)] == [
+        0,
+        0,
+        1,
+        1,
+        2,
+        19,
+        20,
+    ]
+    assert [own_grid(_simple(5)).own_steps_done(step) for step in range(5)] == [1, 2, 3, 4, 5]
