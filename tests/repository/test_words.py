@@ -12,6 +12,7 @@ from scripts.host.server import is_left_out
 
 ROOT = Path(__file__).parents[2]
 SECTIONS = ["Inputs", "Outputs", "Example", "If the result is off"]
+CHINESE_SECTIONS = ["输入", "输出", "示例", "效果不理想时"]
 LANGUAGES = ["en", "zh"]
 
 
@@ -76,6 +77,7 @@ def _read_nodes():
 
 
 NODES = _read_nodes()
+CHINESE = sorted(path.parent.name for path in (ROOT / "web/docs").glob("*/zh.md"))
 
 
 def _sections(node_id):
@@ -160,6 +162,46 @@ def test_the_help_of_calibrate_says_which_size_heeds_trials_and_patience():
     about = [sentence for sentence in sentences if re.search("`(trials|patience)`", sentence)]
     assert len(about) > 2
     assert [sentence for sentence in about if "`custom`" not in sentence] == []
+
+
+def _chinese_sections(node_id):
+    _, *parts = re.split(r"^## ", _text(f"web/docs/{node_id}/zh.md"), flags=re.MULTILINE)
+    return {part.partition("\n")[0]: part.partition("\n")[2] for part in parts}
+
+
+def _unchanged(cell):
+    """What no language changes: numbers, and names set as code."""
+    return re.findall(r"`[^`]+`|\d[\d.]*", cell)
+
+
+def test_help_pages_are_there_in_chinese():
+    assert {path.parent.name for path in (ROOT / "web/docs").glob("*/zh.md")} == set(NODES)
+
+
+@pytest.mark.parametrize("node_id", CHINESE)
+def test_a_chinese_help_page_has_its_title_and_sections(node_id):
+    title = _locale("zh", "nodeDefs")[node_id]["display_name"]
+    assert _text(f"web/docs/{node_id}/zh.md").startswith(f"# {title}\n")
+    sections = list(_chinese_sections(node_id))
+    assert [name for name in sections if name in CHINESE_SECTIONS] == CHINESE_SECTIONS
+    assert len(sections) == len(_sections(node_id))
+
+
+@pytest.mark.parametrize("node_id", CHINESE)
+@pytest.mark.parametrize(("english", "chinese"), [("Inputs", "输入"), ("Outputs", "输出")])
+def test_a_chinese_table_has_the_rows_ranges_and_defaults_of_the_english_one(
+    node_id, english, chinese
+):
+    rows = _rows(_sections(node_id)[english])
+    own = _rows(_chinese_sections(node_id)[chinese])
+    words = _locale("zh", "nodeDefs")[node_id]
+    named = words.get("inputs", {}) if english == "Inputs" else words.get("outputs", {})
+    assert list(own) == list(rows)
+    for place, (name, (about, *cells)) in enumerate(own.items()):
+        assert list(map(_unchanged, cells)) == list(map(_unchanged, rows[name][1:])), name
+        # The page's own name of it comes first, where that is another one.
+        shown = named[name if english == "Inputs" else str(place)]["name"]
+        assert about.startswith(f"**{shown}**。") or shown.lower() == name, name
 
 
 def test_english_is_what_the_nodes_say():
