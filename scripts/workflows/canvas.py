@@ -20,6 +20,9 @@ _GROUP_COLOUR, _NOTE_COLOURS = "#3f789e", {"color": "#432", "bgcolor": "#403620"
 colour of its own, which cannot be read on every ground: notes have none."""
 
 
+CHINESE_TITLE = "中文说明"
+
+
 @dataclass(frozen=True)
 class NodeClass:
     """What of a node class a saved workflow spells out.
@@ -88,6 +91,14 @@ CLASSES = {
         "add_noise:BOOLEAN noise_seed:INT! cfg:FLOAT",
         "output:LATENT denoised_output:LATENT",
     ),
+    "KSampler": NodeClass(
+        "model:MODEL positive:CONDITIONING negative:CONDITIONING latent_image:LATENT",
+        f"seed:INT! steps:INT {_SAMPLER_WIDGETS} denoise:FLOAT",
+        "LATENT:LATENT",
+    ),
+    "OTCacheAuto": NodeClass(
+        "model:MODEL anchor:OT_ANCHOR", "calls:INT grid:COMBO", "cached_model:MODEL"
+    ),
     "OTCacheApply": NodeClass("model:MODEL schedule:OT_SCHEDULE", "", "cached_model:MODEL"),
     "UNETLoader": NodeClass("", "unet_name:COMBO weight_dtype:COMBO", "MODEL:MODEL"),
     "CLIPLoader": NodeClass("", "clip_name:COMBO type:COMBO device:COMBO", "CLIP:CLIP"),
@@ -143,12 +154,16 @@ class Canvas:
         self.links: list[list[Any]] = []
         self.groups: list[dict[str, Any]] = []
         self._left, self._top, self._width = 0, 0, 0
+        self._folded = ""
 
     @contextmanager
     def column(self, title: str, width: int) -> Iterator[None]:
         """Stacks the nodes that are added inside, within one titled group."""
         self._top, self._width = _GROUP_TITLE + TITLE_HEIGHT, width
         yield
+        if self._folded:
+            text, self._folded = self._folded, ""
+            self.add("MarkdownNote", CHINESE_TITLE, room=200, collapsed=True, text=text)
         bounding = [self._left - _MARGIN, 0, width + 2 * _MARGIN, self._top - TITLE_HEIGHT]
         group = {"id": len(self.groups) + 1, "title": title, "bounding": bounding}
         self.groups.append(group | {"color": _GROUP_COLOUR, "font_size": 24, "flags": {}})
@@ -198,6 +213,15 @@ class Canvas:
         self._top += (0 if collapsed else node["size"][1]) + TITLE_HEIGHT + _GAP
         self.nodes.append(node)
         return tuple(Output(node, slot) for slot in range(len(node["outputs"])))
+
+    def note(self, text: str, chinese: str, room: int) -> None:
+        """Puts a note about the workflow into a column, and the same in Chinese at its end.
+
+        Templates have one file for all languages: the Chinese note is folded, a title for whoever
+        reads it.
+        """
+        self.add("MarkdownNote", "About this workflow", room=room, text=text)
+        self._folded = chinese
 
     def _connect(self, node: dict[str, Any], inputs: dict[str, Any]) -> list[Any]:
         """Adds the node's sockets and links, and returns its widgets' values."""

@@ -9,6 +9,7 @@ import json
 from typing import Any
 
 from scripts.host.find import REPOSITORY
+from scripts.workflows import notes_zh
 from scripts.workflows.canvas import Canvas, Output
 
 PROMPTS = REPOSITORY / "demo_model" / "prompts.json"
@@ -36,7 +37,7 @@ _CALIBRATE_NOTE = """\
 ## Once per model: find the steps that matter
 
 Press **Run**. The node says what it costs and, once it runs, how long. For a quick look set *size*
-to *quick*: 3 prompts and no search, about 500 model calls instead of 4,000.
+to *quick*: 3 prompts and no search, about 500 model calls instead of 4,400.
 
 - **Calibration Prompts** holds one prompt a line. They become a list, so **CLIP Text Encode** runs
   once per prompt.
@@ -80,7 +81,7 @@ def demo() -> dict[str, Any]:
     prompt = json.loads(PROMPTS.read_text(encoding="utf-8"))["held_out"][1]
     canvas = Canvas(DEMO)
     with canvas.column("1 Model", 380):
-        canvas.add("MarkdownNote", "About this workflow", room=150, text=_DEMO_NOTE)
+        canvas.note(_DEMO_NOTE, notes_zh.DEMO, 150)
         model, clip, vae, latent = canvas.add("OTCacheDemoModel", batch_size=1)
     with canvas.column("2 Prompt", 320):
         (positive,) = canvas.add("CLIPTextEncode", "Prompt", clip=clip, text=prompt)
@@ -127,7 +128,7 @@ def calibrate_demo() -> dict[str, Any]:
     prompts = json.loads(PROMPTS.read_text(encoding="utf-8"))["calibration"]
     canvas = Canvas(CALIBRATE)
     with canvas.column("1 Model", 380):
-        canvas.add("MarkdownNote", "About this workflow", room=150, text=_CALIBRATE_NOTE)
+        canvas.note(_CALIBRATE_NOTE, notes_zh.CALIBRATE, 150)
         model, clip, vae, latent = canvas.add("OTCacheDemoModel", batch_size=1)
     with canvas.column("2 Prompts", 420):
         lines, _ = canvas.add(
@@ -150,10 +151,10 @@ def calibrate_demo() -> dict[str, Any]:
     return canvas.workflow()
 
 
-def _model_and_prompt(canvas: Canvas, note: str, room: int) -> tuple[Any, ...]:
+def _model_and_prompt(canvas: Canvas, note: str, chinese: str, room: int) -> tuple[Any, ...]:
     """A note, the bundled model and a prompt: model, VAE, latent, positive and negative."""
     prompt = json.loads(PROMPTS.read_text(encoding="utf-8"))["held_out"][2]
-    canvas.add("MarkdownNote", "About this workflow", room=room, text=note)
+    canvas.note(note, chinese, room)
     model, clip, vae, latent = canvas.add("OTCacheDemoModel", batch_size=1)
     (positive,) = canvas.add("CLIPTextEncode", "Prompt", clip=clip, text=prompt)
     (negative,) = canvas.add("CLIPTextEncode", "Negative prompt", clip=clip, text="")
@@ -164,7 +165,9 @@ def compare_budgets() -> dict[str, Any]:
     """One picture at three budgets side by side, each compared to the full run."""
     canvas = Canvas(COMPARE)
     with canvas.column("1 Model", 380):
-        model, vae, latent, positive, negative = _model_and_prompt(canvas, _COMPARE_NOTE, 90)
+        model, vae, latent, positive, negative = _model_and_prompt(
+            canvas, _COMPARE_NOTE, notes_zh.COMPARE, 90
+        )
         (anchor,) = canvas.add("OTCacheLoadAnchor", room=130, anchor_name=PRESET, inline_anchor="")
     shared: dict[str, Any] = {"model": model, "positive": positive, "negative": negative}
     shared |= {"latent_image": latent, "seed": 3, "steps": STEPS, "denoise": 1.0, **SAMPLING}
@@ -192,7 +195,9 @@ def sigmas() -> dict[str, Any]:
     """A sampler with two calls a step on a schedule's noise levels, beside all of them."""
     canvas = Canvas(SIGMAS)
     with canvas.column("1 Model", 380):
-        model, vae, latent, positive, negative = _model_and_prompt(canvas, _SIGMAS_NOTE, 130)
+        model, vae, latent, positive, negative = _model_and_prompt(
+            canvas, _SIGMAS_NOTE, notes_zh.SIGMAS, 130
+        )
     with canvas.column("2 Noise levels", 400):
         (anchor,) = canvas.add("OTCacheLoadAnchor", room=130, anchor_name=PRESET, inline_anchor="")
         schedule, _ = canvas.add(

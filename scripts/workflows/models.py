@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from scripts.workflows import notes_zh
 from scripts.workflows.canvas import Canvas, Model, Output
 
 HUB = "https://huggingface.co/"
@@ -70,12 +71,21 @@ def _schedule(canvas: Canvas, anchor_name: str, budget: int, steps: int) -> Outp
     return schedule
 
 
-def _note(canvas: Canvas, title: str, how: str, anchor: str, budget: int, steps: int) -> None:
-    cached = "Apply OTCache" if title.startswith("Wan") else "OTCache Sampler's schedule"
-    text = _NOTE.format(
-        title=title, how=how, anchor=anchor, calls=budget, steps=steps, cached=cached
+def _note(canvas: Canvas, title: str, how: str, *, guess: bool, budget: int, steps: int) -> None:
+    of_two = title.startswith("Wan")
+    shared: dict[str, Any] = {"title": title, "calls": budget, "steps": steps}
+    english = _NOTE.format(
+        **shared,
+        how=how,
+        anchor=_GUESS if guess else _PUBLISHED,
+        cached="Apply OTCache" if of_two else "OTCache Sampler's schedule",
     )
-    canvas.add("MarkdownNote", "About this workflow", room=170, text=text)
+    chinese = notes_zh.MODEL.format(
+        **shared,
+        anchor=notes_zh.GENERIC_ANCHOR if guess else notes_zh.PUBLISHED_ANCHOR,
+        cached="应用OTCache" if of_two else "OTCache采样器的缓存计划",
+    )
+    canvas.note(english, chinese, 170)
 
 
 def _prompts(canvas: Canvas, clip: Output, text: str, negative: str = "") -> tuple[Output, Output]:
@@ -113,9 +123,8 @@ def flux_dev() -> dict[str, Any]:
     t5 = _flat("t5xxl_fp16.safetensors", "comfyanonymous/flux_text_encoders", "text_encoders")
     vae_file = _model("ae.safetensors", "Comfy-Org/Lumina_Image_2.0_Repackaged", "vae")
     with canvas.column("1 Model", 400):
-        _note(
-            canvas, "FLUX.1 [dev]", "one picture in less than half the time.", _GUESS, budget, steps
-        )
+        how = "one picture in less than half the time."
+        _note(canvas, "FLUX.1 [dev]", how, guess=True, budget=budget, steps=steps)
         model, clip, vae = _loaders(canvas, unet, [_CLIP_L, t5], "flux", vae_file)
     with canvas.column("2 Prompt", 380):
         positive, negative = _prompts(canvas, clip, "a lighthouse on a cliff at dusk, oil painting")
@@ -157,7 +166,8 @@ def _shifted_image(
     """A picture of a model with a shifted schedule and real guidance, 50 steps, as published."""
     canvas, steps = Canvas(name), 50
     with canvas.column("1 Model", 400):
-        _note(canvas, title, "the budget and steps that were published.", _PUBLISHED, budget, steps)
+        how = "the budget and steps that were published."
+        _note(canvas, title, how, guess=False, budget=budget, steps=steps)
         model, clip, vae = _loaders(canvas, unet, [clip_file], kind, vae_file)
         (shifted,) = canvas.add("ModelSamplingAuraFlow", model=model, shift=3.0)
     with canvas.column("2 Prompt", 380):
@@ -200,7 +210,8 @@ def hunyuan_video() -> dict[str, Any]:
     llava = _model("llava_llama3_fp8_scaled.safetensors", repository, "text_encoders")
     vae_file = _model("hunyuan_video_vae_bf16.safetensors", repository, "vae")
     with canvas.column("1 Model", 400):
-        _note(canvas, "HunyuanVideo", "a video in less than half the time.", _GUESS, budget, steps)
+        how = "a video in less than half the time."
+        _note(canvas, "HunyuanVideo", how, guess=True, budget=budget, steps=steps)
         model, clip, vae = _loaders(canvas, unet, [_CLIP_L, llava], "hunyuan_video", vae_file)
         (shifted,) = canvas.add("ModelSamplingSD3", model=model, shift=7.0)
     with canvas.column("2 Prompt", 380):
@@ -230,7 +241,7 @@ def wan() -> dict[str, Any]:
     experts = []
     with canvas.column("1 Models", 420):
         how = "one schedule serves both experts, each takes its half of the steps."
-        _note(canvas, "Wan 2.2, two experts", how, _GUESS, budget, steps)
+        _note(canvas, "Wan 2.2, two experts", how, guess=True, budget=budget, steps=steps)
         for noise in ("high", "low"):
             file = f"wan2.2_t2v_{noise}_noise_14B_fp8_scaled.safetensors"
             unet = _model(file, repository, "diffusion_models")

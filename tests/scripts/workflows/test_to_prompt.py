@@ -6,7 +6,7 @@ import re
 import pytest
 
 from scripts.workflows import make as make_workflows
-from scripts.workflows.canvas import TITLE_HEIGHT, Canvas
+from scripts.workflows.canvas import CHINESE_TITLE, TITLE_HEIGHT, Canvas
 from scripts.workflows.to_prompt import WorkflowError, find_node, only_for, set_input, to_api
 from training.prompts import TARGET, make_prompts
 
@@ -306,16 +306,31 @@ def test_the_calibration_has_all_its_prompts():
     assert len(text.splitlines()) <= limit
 
 
+def _notes(name):
+    """The texts of a workflow's notes by their titles."""
+    notes = [node for node in _shipped(name)["nodes"] if node["type"] == "MarkdownNote"]
+    return {note["title"]: note["widgets_values"][0] for note in notes}
+
+
 @pytest.mark.parametrize("name", SHIPPED)
 def test_a_note_has_no_inline_code(name):
-    notes = [node for node in _shipped(name)["nodes"] if node["type"] == "MarkdownNote"]
-    assert [note for note in notes if "`" in note["widgets_values"][0]] == []
-    assert len(notes) == 1
+    assert [text for text in _notes(name).values() if "`" in text] == []
+
+
+@pytest.mark.parametrize("name", SHIPPED)
+def test_a_note_is_there_in_chinese_folded_and_with_the_same_numbers(name):
+    english, chinese = _notes(name).values()
+    assert list(_notes(name)) == ["About this workflow", CHINESE_TITLE]
+    folded = [node for node in _shipped(name)["nodes"] if node.get("title") == CHINESE_TITLE]
+    assert [node["flags"] for node in folded] == [{"collapsed": True}]
+    assert re.search("[\u4e00-\u9fff]", chinese)
+    numbers = [set(re.findall(r"\d[\d,.]*\d|\d", text)) for text in (english, chinese)]
+    assert numbers[1] == numbers[0]
 
 
 def test_the_calibrations_note_names_inputs_that_have_a_say_at_its_size():
     nodes = {node["type"]: node for node in _shipped("OTCache calibration")["nodes"]}
-    (note,) = nodes["MarkdownNote"]["widgets_values"]
+    note = _notes("OTCache calibration")["About this workflow"]
     assert "standard" in nodes["OTCacheCalibrateAnchor"]["widgets_values"]
     named = set(re.findall(r"\*(\w+)\*", note))
     assert "size" in named and named & {"trials", "patience"} == set()
