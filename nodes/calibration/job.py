@@ -21,6 +21,7 @@ from ...otcache_core.documents.anchor import Anchor, Sampling
 from ...otcache_core.drawing.report import render_report
 from ...otcache_core.message import Message
 from ...otcache_core.version import __version__
+from ..library.description import calibrated_with
 from ..library.files import new_anchor_path, store_anchor
 from ..library.lpips import load_lpips
 from ..library.weights import weights_fingerprint
@@ -91,7 +92,7 @@ def run_calibration(request: CalibrationRequest) -> io.NodeOutput:
             name=request.name,
             architecture=architecture_of(job.model),
             sampling=_sampling(job, request.positive),
-            provenance=f"calibrated with OTCache {__version__} by Calibrate OT Anchor",
+            provenance=str(calibrated_with(__version__)),
             versions=_versions(),
             full_runs=full_runs,
             first_prompt=first_prompt(runner.prompts),

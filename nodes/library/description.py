@@ -8,6 +8,15 @@ from ...otcache_core.documents.anchor import Anchor
 from ...otcache_core.message import Message
 
 
+def calibrated_with(version: str) -> Message:
+    """The provenance of what Calibrate OT Anchor makes."""
+    return Message(
+        "calibrated_with",
+        "calibrated with OTCache {version} by Calibrate OT Anchor",
+        version=version,
+    )
+
+
 def saved_as(path: Path) -> Message:
     """Where an anchor went."""
     return Message("saved_as", "saved as {file}", file=path.name)
@@ -41,4 +50,12 @@ def describe(anchor: Anchor) -> list[str]:
         lines.append(
             Message("anchor_found", "{metric}: {warm} -> {best} by search", warm=warm, **values)
         )
-    return [*lines, anchor.provenance] if anchor.provenance else lines
+    return [*lines, _origin(anchor.provenance)] if anchor.provenance else lines
+
+
+def _origin(provenance: str) -> str:
+    """Where an anchor comes from: in any language if it was made here, else in its own words."""
+    before, after = calibrated_with("|").split("|")
+    if provenance.startswith(before) and provenance.endswith(after):
+        return calibrated_with(provenance.removeprefix(before).removesuffix(after))
+    return provenance

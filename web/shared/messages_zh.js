@@ -39,6 +39,7 @@ export const CHINESE_MESSAGES = {
   anchor_budgets: "锚点 {anchor} 次调用，参考 {reference} 次调用",
   anchor_made: "校准设置：{sampler}、{scheduler}、cfg {cfg}{size}",
   anchor_found: "经搜索，{metric} 由 {warm} 降至 {best}",
+  calibrated_with: "由“校准OT锚点”校准（OTCache {version}）",
   saved_as: "已保存为 {file}",
   anchor_missing: "锚点“{name}”未安装：请把它的文件放入 ComfyUI 的 models/{folder} 文件夹，或换用其他锚点。",
   other_weights: "此锚点是在另一个 {kind} 模型上校准的（权重或精度不同）：其中的步可能不适合当前模型。请与完整采样的图像比较，或自行校准。",
