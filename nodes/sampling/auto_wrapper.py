@@ -26,7 +26,7 @@ from ...otcache_core.documents.schedule import Schedule
 from ...otcache_core.message import Message
 from ...otcache_core.run_time.fine_grid import FineGrid, fine_grid, own_grid
 from ...otcache_core.run_time.run_plan import too_short
-from .cache_wrapper import CacheWrapper, Callback, model_levels
+from .cache_wrapper import CacheWrapper, Callback, highest_level, lowest_level
 from .origin import CFG_TOLERANCE
 from .sampler_rules import calls_a_step, is_stochastic, solves_the_equation
 from .statistics import SAMPLER_ADDS_NOISE, SAMPLER_KEEPS_LEVELS, OnFinished, RunStatistics
@@ -110,15 +110,14 @@ class AutoWrapper:
     def _way(self, levels: tuple[float, ...], guider: Any, sampler: Any) -> _Way | str:
         """How a run is sampled, or in words why the plain sampler does it."""
         steps = len(levels) - 1
-        lowest, highest = model_levels(guider)
-        whole = steps < 1 or is_whole(levels, highest)
+        whole = steps < 1 or is_whole(levels, highest_level(guider))
         if steps < (least := least_steps(whole)):
             return too_short(max(steps, 0), least)
         if not self.calls and is_stochastic(sampler):
             return SAMPLER_ADDS_NOISE
         calls = calls_for(steps * calls_a_step(sampler), self.calls)
         if self.fine and solves_the_equation(sampler):
-            grid = fine_grid(levels, lowest)
+            grid = fine_grid(levels, lowest_level(guider))
             return self._with_schedule(grid, _euler_like(sampler), guider, calls, whole)
         of_steps = max(calls // calls_a_step(sampler), 2)
         way = self._with_schedule(own_grid(levels), sampler, guider, of_steps, whole)

@@ -23,13 +23,20 @@ from .sampler_rules import (
     MOST_OF_SLOPE,
     asks_once_a_step,
     is_adaptive,
+    is_stochastic,
+    keeps_memory,
     reads_conds,
     rule_for,
+    was_measured,
 )
 from .statistics import (
     NOTHING_TO_SKIP,
     SAMPLER_ADAPTS,
+    SAMPLER_KEEPS_MEMORY,
     SAMPLER_READS_CONDS,
+    SAMPLER_UNKNOWN,
+    UNKNOWN_ADDS_NOISE,
+    UNKNOWN_ASKS_BETWEEN,
     OnFinished,
     RunStatistics,
 )
@@ -38,6 +45,13 @@ from .steps import Steps
 logger = logging.getLogger("otcache")
 
 WRAPPER_KEY = "otcache"
+
+NEVER_SKIPPED = (
+    (is_adaptive, SAMPLER_ADAPTS),
+    (reads_conds, SAMPLER_READS_CONDS),
+    (keeps_memory, SAMPLER_KEEPS_MEMORY),
+)
+"""What a sampler may do that every step must be computed for, and what to say of it."""
 
 Callback = Callable[[int, torch.Tensor, torch.Tensor, int], None]
 """(step, denoised, x, steps) -> what the host shows of a step that the sampler has done."""
@@ -92,6 +106,8 @@ class CacheWrapper:
         try:
             result = executor(*inputs, _reporting(run.steps, callback), *args, **kwargs)
             done = run.finish(start)
+            if run.steps.between and not was_measured(sampler):
+                done.notes.append(UNKNOWN_ASKS_BETWEEN)
         finally:
             _remove_predict_wrapper(options, run.predict)
             run.free()
@@ -100,13 +116,12 @@ class CacheWrapper:
 
     def _plan(self, levels: tuple[float, ...], guider: Any, sampler: Any) -> Plan | str:
         """How a run is cached, or in words why the plain sampler does it."""
-        if is_adaptive(sampler):
-            return SAMPLER_ADAPTS
-        if reads_conds(sampler):
-            return SAMPLER_READS_CONDS
+        for applies, why in NEVER_SKIPPED:
+            if applies(sampler):
+                return why
         if len(levels) < 2:
             return NOTHING_TO_SKIP
-        plan = fit_to_run(self.schedule, levels, model_levels(guider)[1])
+        plan = fit_to_run(self.schedule, levels, highest_level(guider))
         return plan.note or NOTHING_TO_SKIP if plan.schedule.is_full else plan
 
     def _start(self, plan: Plan, levels: tuple[float, ...], guider: Any, sampler: Any) -> Run:
@@ -121,6 +136,9 @@ class CacheWrapper:
             memo=self.memo,
         )
         run.statistics.notes += filter(None, [plan.note])
+        if not was_measured(sampler):
+            noisy = is_stochastic(sampler)
+            run.statistics.notes += [SAMPLER_UNKNOWN, *([UNKNOWN_ADDS_NOISE] if noisy else [])]
         run.statistics.notes += differences(self.schedule, guider, sampler, self.scheduler)
         return run
 
@@ -150,11 +168,19 @@ def _reporting(steps: Steps, callback: Callback | None) -> Callback:
     return report
 
 
-def model_levels(guider: Any) -> tuple[float, float]:
-    """The lowest noise level that a model knows, and the one at which its full runs begin."""
+# Each waits for the device that has the model's levels, so they are asked for one by one.
+
+
+def highest_level(guider: Any) -> float:
+    """The noise level at which a model's full runs begin."""
     sampling = guider.model_patcher.get_model_object("model_sampling")
-    lowest, highest = getattr(sampling, "sigma_min", 0.0), getattr(sampling, "sigma_max", math.inf)
-    return float(lowest), float(highest)
+    return float(getattr(sampling, "sigma_max", math.inf))
+
+
+def lowest_level(guider: Any) -> float:
+    """The lowest noise level above 0 that a model knows."""
+    sampling = guider.model_patcher.get_model_object("model_sampling")
+    return float(getattr(sampling, "sigma_min", 0.0))
 
 
 def _remove_predict_wrapper(options: dict[str, Any], wrapper: Predict) -> None:

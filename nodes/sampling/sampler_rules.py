@@ -5,6 +5,7 @@ The measured errors behind these rules are in docs/compatibility.md.
 
 from __future__ import annotations
 
+import inspect
 from typing import Any
 
 STOCHASTIC_SAMPLERS = ("ancestral", "sde", "lcm", "ddpm", "seeds", "sa_solver")
@@ -12,6 +13,9 @@ STOCHASTIC_SAMPLERS = ("ancestral", "sde", "lcm", "ddpm", "seeds", "sa_solver")
 
 ADAPTIVE_SAMPLERS = ("dpm_adaptive",)
 """Parts of names of samplers that choose their own steps by how well the last one fitted."""
+
+KEEPS_MEMORY = "ar_video"
+"""Part of names of samplers whose model keeps a memory that every call must write to."""
 
 READS_CONDS = "cfg_pp"
 """Part of names of samplers that read the model's unguided prediction at every step."""
@@ -45,7 +49,7 @@ WITH_NOISE = {"slope": DAMPED_SLOPE, "adaptive": "adaptive"}
 BETWEEN_LEVELS = ("dpm_2", "dpm_fast")
 """Parts of names of samplers that ask between the levels of their steps."""
 
-HOST_SAMPLERS = ("comfy.k_diffusion.sampling", "comfy.extra_samplers.uni_pc")
+HOST_SAMPLERS = ("comfy.k_diffusion.sampling", "comfy.extra_samplers.uni_pc", "comfy.samplers")
 ONE_EVALUATION = frozenset(
     "sample_" + name
     for name in (
@@ -74,12 +78,14 @@ CALLS_A_STEP = {
     "sample_" + name: calls
     for name, calls in (
         ("heun", 2), ("heunpp2", 3), ("exp_heun_2_x0", 2), ("exp_heun_2_x0_sde", 2), ("dpm_2", 2),
-        ("dpm_2_ancestral", 2),
-        ("dpmpp_2s_ancestral", 2), ("dpmpp_sde", 2), ("dpmpp_sde_gpu", 2), ("seeds_2", 2),
-        ("seeds_3", 3), ("sa_solver_pece", 2),
+        ("dpm_2_ancestral", 2), ("dpmpp_2s_ancestral", 2), ("dpmpp_sde", 2), ("dpmpp_sde_gpu", 2),
+        ("seeds_2", 2), ("seeds_3", 3), ("sa_solver_pece", 2),
     )
 }  # fmt: skip
 """Model calls at each step, of the host's samplers that call more than once."""
+
+MEASURED = ONE_EVALUATION | CALLS_A_STEP.keys() | {"dpm_fast_function"}
+"""Functions of the host's samplers that have a rule by measurement."""
 
 
 def _function(sampler: Any) -> Any:
@@ -100,6 +106,11 @@ def is_adaptive(sampler: Any) -> bool:
     return any(part in function_name(sampler) for part in ADAPTIVE_SAMPLERS)
 
 
+def keeps_memory(sampler: Any) -> bool:
+    """Whether a sampler goes over a video part by part, and its model keeps what came before."""
+    return KEEPS_MEMORY in function_name(sampler)
+
+
 def reads_conds(sampler: Any) -> bool:
     """Whether a sampler needs what only the model can tell, at every step (CFG++)."""
     return READS_CONDS in function_name(sampler)
@@ -111,14 +122,37 @@ def calls_a_step(sampler: Any) -> int:
 
 
 def is_stochastic(sampler: Any) -> bool:
-    """Whether a host sampler adds noise between steps, by its function's name and options."""
+    """Whether a sampler adds noise between steps.
+
+    Of the host's own, name and options tell it; of others also whether their function takes what
+    noise is drawn by, and is not told to draw none.
+    """
     name = function_name(sampler)
-    return bool(_options(sampler).get("s_churn")) or any(p in name for p in STOCHASTIC_SAMPLERS)
+    if bool(_options(sampler).get("s_churn")) or any(p in name for p in STOCHASTIC_SAMPLERS):
+        return True
+    return not was_measured(sampler) and _takes_noise(sampler)
+
+
+def _takes_noise(sampler: Any) -> bool:
+    """Whether a function takes a strength or a source of noise, the strength not being 0."""
+    try:
+        taken = inspect.signature(_function(sampler)).parameters
+    except (TypeError, ValueError):  # no function at all, or one that does not tell
+        return False
+    settings = {name: of.default for name, of in taken.items()} | _options(sampler)
+    strengths = [settings[name] for name in ("eta", "s_noise") if name in settings]
+    drawn = "eta" in settings or "noise_sampler" in settings
+    return drawn and all(strength != 0 for strength in strengths)
 
 
 def _is_hosts(sampler: Any) -> bool:
     """Whether a function is the host's own: a pack's of the same name may do anything."""
     return getattr(_function(sampler), "__module__", "") in HOST_SAMPLERS
+
+
+def was_measured(sampler: Any) -> bool:
+    """Whether a sampler is one of the host's that have a rule by measurement."""
+    return _is_hosts(sampler) and function_name(sampler) in MEASURED
 
 
 def solves_the_equation(sampler: Any) -> bool:
@@ -140,6 +174,9 @@ def asks_once_a_step(sampler: Any) -> bool:
 def rule_for(sampler: Any, estimator: str) -> str:
     """What a skipped step repeats or extrapolates, by measured error.
 
+    A sampler that was not measured repeats the last velocity: whatever it does between the steps,
+    no extrapolation carries that on.
+
     Args:
         sampler: The host's sampler.
         estimator: The schedule's own.
@@ -148,8 +185,10 @@ def rule_for(sampler: Any, estimator: str) -> str:
         An estimator's name, ``DAMPED_SLOPE``, ``DENOISED`` or ``NO_RULE``.
     """
     name = function_name(sampler)
-    if is_adaptive(sampler) or reads_conds(sampler):
+    if is_adaptive(sampler) or reads_conds(sampler) or keeps_memory(sampler):
         return NO_RULE
+    if not was_measured(sampler):
+        return "reuse"
     if name in DAMPED_SLOPE_SAMPLERS and estimator in WITH_NOISE:
         return WITH_NOISE[estimator]
     if not is_stochastic(sampler):

@@ -25,6 +25,22 @@ SAMPLER_READS_CONDS = Message(
     "Every step was computed: this sampler reads the model's unguided prediction at each step "
     "(CFG++), which estimated steps do not have. Choose another sampler to save time.",
 )
+SAMPLER_KEEPS_MEMORY = Message(
+    "sampler_keeps_memory",
+    "Every step was computed: this sampler makes a video part by part, and its model remembers "
+    "each call. Choose another sampler to save time.",
+)
+SAMPLER_UNKNOWN = Message(
+    "sampler_unknown",
+    "This sampler is none of those that were measured, so that skipped steps repeat the last model "
+    "call: the safest estimate, not the closest.",
+)
+UNKNOWN_ADDS_NOISE = Message(
+    "unknown_adds_noise", "By its settings it adds noise between steps, where less can be skipped."
+)
+UNKNOWN_ASKS_BETWEEN = Message(
+    "unknown_asks_between", "It asks the model between the noise levels of its steps as well."
+)
 SAMPLER_ADDS_NOISE = Message(
     "sampler_adds_noise",
     "Every step was computed: this sampler adds noise between steps, where fewer model calls show "

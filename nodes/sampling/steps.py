@@ -22,6 +22,8 @@ class Steps:
     def __init__(self, sigmas: tuple[float, ...], *, reported: bool) -> None:
         self._sigmas, self._reported = sigmas, reported
         self._next, self._last = 0, -1
+        self.between = False
+        """Whether an evaluation was between the levels of two steps."""
 
     def done(self, step: int) -> None:
         """Takes the sampler's report that a step is done."""
@@ -38,4 +40,7 @@ class Steps:
         step = step_of_sigma(sigma, self._sigmas)
         # A level that was computed anew is the same one: no slope lies between the two.
         own = self._sigmas[step]
-        return step, own if same_sigma(own, sigma) else sigma
+        if same_sigma(own, sigma):
+            return step, own
+        self.between = True
+        return step, sigma
