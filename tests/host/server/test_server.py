@@ -13,21 +13,11 @@ import pytest
 from scripts.host.client import PromptError
 from scripts.host.find import REPOSITORY
 from scripts.host.server import ComfyServer
+from scripts.release.interface import read
 
 pytestmark = [pytest.mark.host, pytest.mark.slow]
 
-NODE_IDS = {
-    "OTCacheLoadAnchor",
-    "OTCachePredictSchedule",
-    "OTCacheSampler",
-    "OTCacheApply",
-    "OTCacheSigmas",
-    "OTCacheCalibrationPrompts",
-    "OTCacheCalibrateAnchor",
-    "OTCacheSaveAnchor",
-    "OTCacheCompareImages",
-    "OTCacheDemoModel",
-}
+NODE_IDS = set(read())
 
 
 @pytest.fixture(scope="module")
