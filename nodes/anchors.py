@@ -15,9 +15,10 @@ from .library.files import AUTOMATIC, PRESET_PREFIX, anchor_names, new_anchor_pa
 from .library.inline import IN_WORKFLOW, anchor_fingerprint, check_anchor, read_anchor
 from .library.weights import weights_fingerprint
 from .sampling.origin import kinds_of, wrong_architecture
+from .shared.declare import declare
 from .shared.newer import FASTER, found_by
 from .shared.news import HIDDEN, place_of, result
-from .shared.types import CATEGORY, AnchorType
+from .shared.types import AnchorType
 
 logger = logging.getLogger("otcache")
 
@@ -40,36 +41,17 @@ class LoadAnchor(io.ComfyNode):
 
     @classmethod
     def define_schema(cls) -> io.Schema:
-        return io.Schema(
-            node_id="OTCacheLoadAnchor",
-            display_name="Load OT Anchor",
-            category=CATEGORY,
-            description="Loads a calibrated anchor from models/otcache, a preset of the pack, or "
-            "the anchor that the workflow carries.",
-            inputs=[
-                io.Combo.Input(
-                    "anchor_name",
-                    options=[AUTOMATIC, *anchor_names(), IN_WORKFLOW],
-                    default=AUTOMATIC,
-                    tooltip="An anchor file in ComfyUI's models/otcache folder, or a preset. "
-                    "automatic takes the one that fits the connected model best.",
-                ),
-                io.Model.Input(
-                    "model",
-                    optional=True,
-                    tooltip="The model you sample, to choose an anchor for it and to warn if the "
-                    "chosen one is for another model. It is not altered.",
-                ),
-                io.String.Input(
-                    "inline_anchor",
-                    default="",
-                    optional=True,
-                    socketless=True,
-                    tooltip="An anchor as JSON, kept in the workflow; used where there is no file "
-                    "of that name. The button on the node fills it.",
-                ),
-            ],
-            outputs=[AnchorType.Output("anchor", display_name="anchor")],
+        inputs = [
+            io.Combo.Input(
+                "anchor_name", options=[AUTOMATIC, *anchor_names(), IN_WORKFLOW], default=AUTOMATIC
+            ),
+            io.Model.Input("model", optional=True),
+            io.String.Input("inline_anchor", default="", optional=True, socketless=True),
+        ]
+        return declare(
+            "OTCacheLoadAnchor",
+            inputs,
+            [AnchorType.Output("anchor")],
             hidden=HIDDEN,
             **found_by(*FASTER),
         )
@@ -113,28 +95,12 @@ class SaveAnchor(io.ComfyNode):
 
     @classmethod
     def define_schema(cls) -> io.Schema:
-        return io.Schema(
-            node_id="OTCacheSaveAnchor",
-            display_name="Save OT Anchor",
-            category=CATEGORY,
-            description="Saves an anchor into models/otcache, where Load OT Anchor finds it.",
-            inputs=[
-                AnchorType.Input("anchor", tooltip="From Calibrate OT Anchor or Load OT Anchor."),
-                io.String.Input(
-                    "filename",
-                    default="my model",
-                    tooltip="A plain name; .otanchor.json is added. Letters, digits, space, . _ -",
-                ),
-                io.Boolean.Input(
-                    "overwrite",
-                    default=False,
-                    tooltip="Replace a file of that name. Off: a number is added to the name.",
-                ),
-            ],
-            outputs=[],
-            hidden=HIDDEN,
-            is_output_node=True,
-        )
+        inputs = [
+            AnchorType.Input("anchor"),
+            io.String.Input("filename", default="my model"),
+            io.Boolean.Input("overwrite", default=False),
+        ]
+        return declare("OTCacheSaveAnchor", inputs, [], hidden=HIDDEN, is_output_node=True)
 
     @classmethod
     def execute(cls, anchor: Anchor, filename: str, overwrite: bool) -> io.NodeOutput:

@@ -12,9 +12,10 @@ from .library.files import GENERIC, open_anchor
 from .library.weights import weights_fingerprint
 from .sampler import report
 from .sampling.host import RunStatistics, apply_automatically
+from .shared.declare import declare
 from .shared.newer import FASTER, found_by
 from .shared.news import HIDDEN, place_of, show_text
-from .shared.types import CATEGORY, AnchorType
+from .shared.types import AnchorType
 
 FINE, AS_SAMPLED = "fine", "as sampled"
 
@@ -24,38 +25,16 @@ class Auto(io.ComfyNode):
 
     @classmethod
     def define_schema(cls) -> io.Schema:
-        return io.Schema(
-            node_id="OTCacheAuto",
-            display_name="OTCache",
-            category=CATEGORY,
-            description="Put it between a model and any sampler: the model then runs at fewer "
-            "steps, and what it would say at the others is estimated. Nothing else to set.",
-            inputs=[
-                io.Model.Input("model", tooltip="Any model; it is not altered."),
-                io.Int.Input(
-                    "calls",
-                    default=0,
-                    min=0,
-                    max=100,
-                    display_mode=io.NumberDisplay.slider,
-                    tooltip="Model calls of a run: fewer is faster, more is closer to the "
-                    "converged picture. 0 takes three quarters of the sampler's steps.",
-                ),
-                io.Combo.Input(
-                    "grid",
-                    options=[FINE, AS_SAMPLED],
-                    default=FINE,
-                    tooltip="fine puts estimated steps between the sampler's own, which brings the "
-                    "picture closer to that of many steps. as sampled keeps the sampler's own.",
-                ),
-                AnchorType.Input(
-                    "anchor",
-                    optional=True,
-                    tooltip="Left open, one that was calibrated on this very model is looked for; "
-                    "without one each run learns what it needs by itself.",
-                ),
-            ],
-            outputs=[io.Model.Output("cached_model", display_name="cached_model")],
+        inputs = [
+            io.Model.Input("model"),
+            io.Int.Input("calls", default=0, min=0, max=100, display_mode=io.NumberDisplay.slider),
+            io.Combo.Input("grid", options=[FINE, AS_SAMPLED], default=FINE),
+            AnchorType.Input("anchor", optional=True),
+        ]
+        return declare(
+            "OTCacheAuto",
+            inputs,
+            [io.Model.Output("cached_model")],
             hidden=HIDDEN,
             **found_by(*FASTER),
         )

@@ -9,8 +9,8 @@ from comfy_api.latest import io
 
 from ..otcache_core.errors import OTCacheError
 from .calibration.sizes import MAX_PROMPTS
+from .shared.declare import declare
 from .shared.newer import found_by
-from .shared.types import CATEGORY
 
 SET = Path(__file__).resolve().parents[1] / "presets" / "calibration_prompts.json"
 
@@ -29,40 +29,16 @@ class CalibrationPrompts(io.ComfyNode):
 
     @classmethod
     def define_schema(cls) -> io.Schema:
-        return io.Schema(
-            node_id="OTCacheCalibrationPrompts",
-            display_name="Calibration Prompts",
-            category=CATEGORY,
-            description="Prompts as a list: CLIP Text Encode and the like then run once per "
-            "prompt. One's own, one a line, or the set that comes with the pack.",
-            inputs=[
-                io.String.Input(
-                    "text",
-                    multiline=True,
-                    default="",
-                    tooltip="One prompt a line. 10 to 50 varied prompts, such as those you use, "
-                    "make a good calibration. Empty lines and lines that begin with # are left "
-                    "out.",
-                ),
-                io.Int.Input(
-                    "limit",
-                    default=50,
-                    min=1,
-                    max=MAX_PROMPTS,
-                    tooltip="Use at most so many prompts, from the top.",
-                ),
-                io.Combo.Input(
-                    "source",
-                    options=list(SOURCES),
-                    default=OWN,
-                    tooltip="Where the prompts come from. The default set has objects, counting, "
-                    "colour, action, spatial relations and lettering.",
-                ),
-            ],
-            outputs=[
-                io.String.Output("prompts", display_name="prompts", is_output_list=True),
-                io.Int.Output("count", display_name="count"),
-            ],
+        inputs = [
+            io.String.Input("text", multiline=True, default=""),
+            io.Int.Input("limit", default=50, min=1, max=MAX_PROMPTS),
+            io.Combo.Input("source", options=list(SOURCES), default=OWN),
+        ]
+        outputs = [io.String.Output("prompts", is_output_list=True), io.Int.Output("count")]
+        return declare(
+            "OTCacheCalibrationPrompts",
+            inputs,
+            outputs,
             **found_by("prompt list", "text list", "lines"),
         )
 

@@ -12,9 +12,9 @@ from ..otcache_core.measures.perceptual import psnr, ssim
 from ..otcache_core.message import Message
 from ..otcache_core.packages import missing_packages, require_packages
 from .library.lpips import load_lpips
+from .shared.declare import declare
 from .shared.newer import found_by
 from .shared.news import HIDDEN, place_of, result
-from .shared.types import CATEGORY
 
 NETS = ["alex", "squeeze", "vgg"]
 NEEDS = ("Compare Images", "lpips", "torchvision")
@@ -39,34 +39,22 @@ class CompareImages(io.ComfyNode):
 
     @classmethod
     def define_schema(cls) -> io.Schema:
-        return io.Schema(
-            node_id="OTCacheCompareImages",
-            display_name="Compare Images (LPIPS, SSIM, PSNR)",
-            category=CATEGORY,
-            description="Distance of images or frames to a reference, averaged over the batch.",
-            inputs=[
-                io.Image.Input("image", tooltip="Images or frames to measure."),
-                io.Image.Input(
-                    "reference",
-                    tooltip="What to measure against: the same number of images of the same size.",
-                ),
-                io.Combo.Input(
-                    "net", options=NETS, default="alex", tooltip="Network behind LPIPS."
-                ),
-                io.Float.Input(
-                    "amplify",
-                    default=4.0,
-                    min=1.0,
-                    max=64.0,
-                    tooltip="Factor on the absolute difference in the difference image.",
-                ),
-            ],
-            outputs=[
-                io.Float.Output("lpips", display_name="lpips"),
-                io.Float.Output("ssim", display_name="ssim"),
-                io.Float.Output("psnr", display_name="psnr"),
-                io.Image.Output("difference", display_name="difference"),
-            ],
+        inputs = [
+            io.Image.Input("image"),
+            io.Image.Input("reference"),
+            io.Combo.Input("net", options=NETS, default="alex"),
+            io.Float.Input("amplify", default=4.0, min=1.0, max=64.0),
+        ]
+        outputs = [
+            io.Float.Output("lpips"),
+            io.Float.Output("ssim"),
+            io.Float.Output("psnr"),
+            io.Image.Output("difference"),
+        ]
+        return declare(
+            "OTCacheCompareImages",
+            inputs,
+            outputs,
             hidden=HIDDEN,
             is_output_node=True,
             **found_by("metric", "similarity", "difference", "quality"),

@@ -5,8 +5,8 @@ from __future__ import annotations
 import torch
 from comfy_api.latest import io
 
+from .shared.declare import declare
 from .shared.newer import found_by
-from .shared.types import CATEGORY
 
 SIZE = 64
 
@@ -16,24 +16,15 @@ class DemoModel(io.ComfyNode):
 
     @classmethod
     def define_schema(cls) -> io.Schema:
-        return io.Schema(
-            node_id="OTCacheDemoModel",
-            display_name="OTCache Demo Model",
-            category=CATEGORY,
-            description="A small FLUX that ships with the pack and draws 64x64 scenes, such as "
-            '"a big red house and a small green tree at night". It needs no download and no GPU.',
-            inputs=[
-                io.Int.Input(
-                    "batch_size", default=1, min=1, max=64, tooltip="Pictures in the empty latent."
-                ),
-            ],
-            outputs=[
-                io.Model.Output("model", display_name="model"),
-                io.Clip.Output("clip", display_name="clip"),
-                io.Vae.Output("vae", display_name="vae"),
-                io.Latent.Output("latent", display_name="latent"),
-            ],
-            **found_by("example", "test model", "tiny"),
+        inputs = [io.Int.Input("batch_size", default=1, min=1, max=64)]
+        outputs = [
+            io.Model.Output("model"),
+            io.Clip.Output("clip"),
+            io.Vae.Output("vae"),
+            io.Latent.Output("latent"),
+        ]
+        return declare(
+            "OTCacheDemoModel", inputs, outputs, **found_by("example", "test model", "tiny")
         )
 
     @classmethod

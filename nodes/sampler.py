@@ -13,9 +13,10 @@ import nodes as comfy_nodes
 from ..otcache_core.documents.schedule import Schedule
 from ..otcache_core.message import Message
 from .sampling.host import RunStatistics, apply_schedule, has_schedule
+from .shared.declare import declare
 from .shared.newer import FASTER, found_by
 from .shared.news import HIDDEN, place_of, result, show_text
-from .shared.types import CATEGORY, ScheduleType
+from .shared.types import ScheduleType
 
 SEEN_ELSEWHERE = Message("seen_elsewhere", "statistics are on Apply OTCache")
 NOTHING_SAMPLED = Message("nothing_sampled", "nothing was sampled")
@@ -33,65 +34,29 @@ class Sampler(io.ComfyNode):
 
     @classmethod
     def define_schema(cls) -> io.Schema:
-        return io.Schema(
-            node_id="OTCacheSampler",
-            display_name="OTCache Sampler",
-            category=CATEGORY,
-            description="KSampler that runs the model at the schedule's steps only. "
-            "Without a schedule it is the plain KSampler.",
-            inputs=[
-                io.Model.Input("model", tooltip="Any model that KSampler takes."),
-                io.Int.Input(
-                    "seed",
-                    default=0,
-                    min=0,
-                    max=0xFFFFFFFFFFFFFFFF,
-                    control_after_generate=True,
-                    tooltip="Seed of the noise.",
-                ),
-                io.Int.Input("steps", default=50, min=1, max=1000, tooltip="Sampler steps."),
-                io.Float.Input(
-                    "cfg",
-                    default=1.0,
-                    min=0.0,
-                    max=100.0,
-                    step=0.1,
-                    round=0.01,
-                    tooltip="Classifier-free guidance scale; 1 turns it off.",
-                ),
-                io.Combo.Input(
-                    "sampler_name",
-                    options=comfy.samplers.KSampler.SAMPLERS,
-                    default="euler",
-                    tooltip="Anchors are calibrated with euler, and it gains most from a schedule.",
-                ),
-                io.Combo.Input(
-                    "scheduler",
-                    options=comfy.samplers.KSampler.SCHEDULERS,
-                    default="simple",
-                    tooltip="How noise falls over the steps; best the one of the anchor.",
-                ),
-                io.Conditioning.Input("positive", tooltip="What the picture should show."),
-                io.Conditioning.Input("negative", tooltip="What it should not show."),
-                io.Latent.Input("latent_image", tooltip="The latent to denoise."),
-                io.Float.Input(
-                    "denoise",
-                    default=1.0,
-                    min=0.0,
-                    max=1.0,
-                    step=0.01,
-                    tooltip="Share of the noise range to sample; below 1 keeps part of the input.",
-                ),
-                ScheduleType.Input(
-                    "schedule",
-                    optional=True,
-                    tooltip="From Predict Cache Schedule; left open, every step runs the model.",
-                ),
-            ],
-            outputs=[
-                io.Latent.Output("latent", display_name="latent"),
-                io.String.Output("statistics", display_name="statistics"),
-            ],
+        inputs = [
+            io.Model.Input("model"),
+            io.Int.Input(
+                "seed", default=0, min=0, max=0xFFFFFFFFFFFFFFFF, control_after_generate=True
+            ),
+            io.Int.Input("steps", default=50, min=1, max=1000),
+            io.Float.Input("cfg", default=1.0, min=0.0, max=100.0, step=0.1, round=0.01),
+            io.Combo.Input(
+                "sampler_name", options=comfy.samplers.KSampler.SAMPLERS, default="euler"
+            ),
+            io.Combo.Input(
+                "scheduler", options=comfy.samplers.KSampler.SCHEDULERS, default="simple"
+            ),
+            io.Conditioning.Input("positive"),
+            io.Conditioning.Input("negative"),
+            io.Latent.Input("latent_image"),
+            io.Float.Input("denoise", default=1.0, min=0.0, max=1.0, step=0.01),
+            ScheduleType.Input("schedule", optional=True),
+        ]
+        return declare(
+            "OTCacheSampler",
+            inputs,
+            [io.Latent.Output("latent"), io.String.Output("statistics")],
             hidden=HIDDEN,
             **found_by(*FASTER),
         )
@@ -137,22 +102,11 @@ class ApplySchedule(io.ComfyNode):
 
     @classmethod
     def define_schema(cls) -> io.Schema:
-        return io.Schema(
-            node_id="OTCacheApply",
-            display_name="Apply OTCache",
-            category=CATEGORY,
-            description="Makes a model sample by a schedule, in SamplerCustomAdvanced or any other "
-            "sampler node. Statistics show here after each run.",
-            inputs=[
-                io.Model.Input("model", tooltip="Any model; it is not altered."),
-                ScheduleType.Input(
-                    "schedule",
-                    optional=True,
-                    tooltip="From Predict Cache Schedule; left open or bypassed, every step runs "
-                    "the model.",
-                ),
-            ],
-            outputs=[io.Model.Output("cached_model", display_name="cached_model")],
+        inputs = [io.Model.Input("model"), ScheduleType.Input("schedule", optional=True)]
+        return declare(
+            "OTCacheApply",
+            inputs,
+            [io.Model.Output("cached_model")],
             hidden=HIDDEN,
             **found_by(*FASTER),
         )

@@ -19,9 +19,10 @@ from ..otcache_core.transport import (
     predict_schedule,
 )
 from .sampling.origin import origin_of
+from .shared.declare import declare
 from .shared.newer import FASTER, found_by
 from .shared.news import HIDDEN, place_of, result
-from .shared.types import CATEGORY, AnchorType, ScheduleType, image_from_picture
+from .shared.types import AnchorType, ScheduleType, image_from_picture
 
 
 def caption(anchor: Anchor, prediction: Prediction, origin: str) -> str:
@@ -43,60 +44,26 @@ class PredictSchedule(io.ComfyNode):
 
     @classmethod
     def define_schema(cls) -> io.Schema:
-        return io.Schema(
-            node_id="OTCachePredictSchedule",
-            display_name="Predict Cache Schedule",
-            category=CATEGORY,
-            description="Predicts which steps run the model, for any budget, from an anchor.",
-            inputs=[
-                AnchorType.Input("anchor", tooltip="From Load OT Anchor or Calibrate OT Anchor."),
-                io.Int.Input(
-                    "budget",
-                    default=10,
-                    min=2,
-                    max=100,
-                    display_mode=io.NumberDisplay.slider,
-                    tooltip="Model calls per run: fewer is faster, more is closer to the full run. "
-                    "From the anchor's own budget up to the number of steps.",
-                ),
-                io.Float.Input(
-                    "rho",
-                    default=DEFAULT_RHO,
-                    min=MIN_RHO,
-                    max=MAX_RHO,
-                    step=0.05,
-                    display_mode=io.NumberDisplay.slider,
-                    tooltip="Power-law exponent: above 1, more model calls early in the run. "
-                    "Used when `anchor_rho` is off or the anchor has no exponent of its own.",
-                ),
-                io.Boolean.Input(
-                    "anchor_rho",
-                    default=True,
-                    tooltip="Use the exponent that was calibrated with the anchor, if it has one.",
-                ),
-                io.Int.Input(
-                    "steps",
-                    default=50,
-                    min=2,
-                    max=1000,
-                    tooltip="Steps of the sampler that will use the schedule.",
-                ),
-                io.Float.Input(
-                    "target_lpips",
-                    default=0.0,
-                    min=0.0,
-                    max=1.0,
-                    step=0.0001,
-                    tooltip="Above 0, the smallest budget whose expected LPIPS is at most this, "
-                    "instead of `budget`. Needs an anchor with a fidelity curve.",
-                ),
-            ],
-            outputs=[
-                ScheduleType.Output("schedule", display_name="schedule"),
-                io.Image.Output("picture", display_name="picture"),
-            ],
-            hidden=HIDDEN,
-            **found_by(*FASTER),
+        inputs = [
+            AnchorType.Input("anchor"),
+            io.Int.Input(
+                "budget", default=10, min=2, max=100, display_mode=io.NumberDisplay.slider
+            ),
+            io.Float.Input(
+                "rho",
+                default=DEFAULT_RHO,
+                min=MIN_RHO,
+                max=MAX_RHO,
+                step=0.05,
+                display_mode=io.NumberDisplay.slider,
+            ),
+            io.Boolean.Input("anchor_rho", default=True),
+            io.Int.Input("steps", default=50, min=2, max=1000),
+            io.Float.Input("target_lpips", default=0.0, min=0.0, max=1.0, step=0.0001),
+        ]
+        outputs = [ScheduleType.Output("schedule"), io.Image.Output("picture")]
+        return declare(
+            "OTCachePredictSchedule", inputs, outputs, hidden=HIDDEN, **found_by(*FASTER)
         )
 
     @classmethod

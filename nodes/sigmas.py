@@ -9,9 +9,10 @@ from ..otcache_core.documents.schedule import Schedule
 from ..otcache_core.errors import OTCacheError
 from ..otcache_core.message import Message
 from ..otcache_core.run_time.run_plan import fit_to_run
+from .shared.declare import declare
 from .shared.newer import FASTER, found_by
 from .shared.news import HIDDEN, place_of, result
-from .shared.types import CATEGORY, ScheduleType
+from .shared.types import ScheduleType
 
 NO_SCHEDULE = Message("all_levels_kept", "No schedule: all levels kept.")
 
@@ -21,22 +22,11 @@ class Sigmas(io.ComfyNode):
 
     @classmethod
     def define_schema(cls) -> io.Schema:
-        return io.Schema(
-            node_id="OTCacheSigmas",
-            display_name="OTCache Sigmas",
-            category=CATEGORY,
-            description="Keeps the noise levels of a schedule's computed steps only, so that the "
-            "sampler takes the large steps itself. Do not apply the schedule to the model as well.",
-            inputs=[
-                io.Sigmas.Input("sigmas", tooltip="Noise levels of the full run."),
-                ScheduleType.Input(
-                    "schedule",
-                    optional=True,
-                    tooltip="From Predict Cache Schedule; left open or bypassed, all levels are "
-                    "kept.",
-                ),
-            ],
-            outputs=[io.Sigmas.Output("kept_sigmas", display_name="kept_sigmas")],
+        inputs = [io.Sigmas.Input("sigmas"), ScheduleType.Input("schedule", optional=True)]
+        return declare(
+            "OTCacheSigmas",
+            inputs,
+            [io.Sigmas.Output("kept_sigmas")],
             hidden=HIDDEN,
             **found_by(*FASTER),
         )

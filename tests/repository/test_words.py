@@ -39,14 +39,6 @@ def _identifier(call):
     return ast.literal_eval(call.args[0] if call.args else _keywords(call)["id"])
 
 
-def _words(call):
-    """What a socket says: its name as the front end shows it, and its tooltip if it has one."""
-    said = _keywords(call)
-    name = ast.literal_eval(said["display_name"]) if "display_name" in said else _identifier(call)
-    tooltip = {"tooltip": ast.literal_eval(said["tooltip"])} if "tooltip" in said else {}
-    return {"name": name, **tooltip}
-
-
 def _numbers(call):
     """The numbers of a socket's schema that are written out: default, min, max."""
     values = {name: _keywords(call).get(name) for name in ("default", "min", "max")}
@@ -55,23 +47,18 @@ def _numbers(call):
 
 
 def _read_nodes():
-    """The schema of every node, read without the host: id -> inputs, outputs, locale entry."""
+    """The schema of every node, read without the host: id -> inputs and their numbers, outputs."""
     found = {}
     for source in _sources().values():
-        for schema in (node for node in ast.walk(ast.parse(source)) if _is_call_of(node, "Schema")):
-            said = _keywords(schema)
-            inputs = [n for n in ast.walk(said["inputs"]) if _is_call_of(n, "Input")]
-            outputs = [n for n in ast.walk(said["outputs"]) if _is_call_of(n, "Output")]
-            entry = {
-                "display_name": ast.literal_eval(said["display_name"]),
-                "description": ast.literal_eval(said["description"]),
-                "inputs": {_identifier(call): _words(call) for call in inputs},
-                "outputs": {str(index): _words(call) for index, call in enumerate(outputs)},
-            }
-            found[ast.literal_eval(said["node_id"])] = {
-                "inputs": {_identifier(call): _numbers(call) for call in inputs},
-                "outputs": [_identifier(call) for call in outputs],
-                "entry": {key: words for key, words in entry.items() if words},
+        for node in ast.walk(ast.parse(source)):
+            if getattr(node, "name", "") != "define_schema":
+                continue
+            calls = [call for call in ast.walk(node) if isinstance(call, ast.Call)]
+            calls.sort(key=lambda call: (call.lineno, call.col_offset))
+            (declared,) = (call for call in calls if getattr(call.func, "id", "") == "declare")
+            found[ast.literal_eval(declared.args[0])] = {
+                "inputs": {_identifier(c): _numbers(c) for c in calls if _is_call_of(c, "Input")},
+                "outputs": [_identifier(c) for c in calls if _is_call_of(c, "Output")],
             }
     return found
 
@@ -129,9 +116,8 @@ def test_help_pages_are_those_of_the_nodes():
 
 @pytest.mark.parametrize("node_id", NODES)
 def test_a_help_page_has_its_title_and_sections(node_id):
-    assert _text(f"web/docs/{node_id}.md").startswith(
-        f"# {NODES[node_id]['entry']['display_name']}\n"
-    )
+    title = _locale("en", "nodeDefs")[node_id]["display_name"]
+    assert _text(f"web/docs/{node_id}.md").startswith(f"# {title}\n")
     assert [name for name in _sections(node_id) if name in SECTIONS] == SECTIONS
 
 
@@ -204,8 +190,16 @@ def test_a_chinese_table_has_the_rows_ranges_and_defaults_of_the_english_one(
         assert about.startswith(f"**{shown}**。") or shown.lower() == name, name
 
 
-def test_english_is_what_the_nodes_say():
-    assert _locale("en", "nodeDefs") == {node_id: node["entry"] for node_id, node in NODES.items()}
+def test_english_has_words_for_what_the_nodes_have():
+    english = _locale("en", "nodeDefs")
+    assert set(english) == set(NODES)
+    for node_id, node in NODES.items():
+        words = english[node_id]
+        assert words["display_name"] and words["description"], node_id
+        assert list(words["inputs"]) == list(node["inputs"]), node_id
+        assert all(said["name"] and said["tooltip"] for said in words["inputs"].values()), node_id
+        names = [said["name"] for said in words.get("outputs", {}).values()]
+        assert names == node["outputs"], node_id
 
 
 @pytest.mark.parametrize("name", ["main", "nodeDefs"])
