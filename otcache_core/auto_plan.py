@@ -26,7 +26,7 @@ FEWEST_STEPS = 12
 FEWEST_OF_PART = 9
 """Likewise for a part of a run, such as that of one of two experts; such models take up to 8."""
 
-SHARE = 0.75
+SHARE = 0.8
 """Calls for each of the sampler's own steps unless a number is asked for."""
 
 FEWEST_CALLS = 4

@@ -162,7 +162,7 @@ def _by_own_steps(grid: FineGrid, callback: Callback | None) -> Callback | None:
         return callback
     told, steps = 0, len(grid.own) - 1
 
-    def report(step: int, denoised: torch.Tensor, x: torch.Tensor, _: int) -> None:
+    def report(step: int, denoised: torch.Tensor, x: torch.Tensor, total: int) -> None:
         nonlocal told
         done = grid.own_steps_done(step)
         if done > told:

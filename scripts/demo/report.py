@@ -83,6 +83,16 @@ def as_table(lines: Sequence[dict[str, Any]]) -> str:
     return "\n".join(rows)
 
 
+def sheet_of(rows: Sequence[tuple[str, Sequence[bytes]]], prompts: Sequence[str]) -> Image.Image:
+    """Pictures from PNG on one sheet: rows by name, a column a prompt."""
+    pixels = [
+        (name, [np.asarray(Image.open(io.BytesIO(p)).convert("RGB")) for p in pictures])
+        for name, pictures in rows
+    ]
+    labels = [text.removeprefix("a ") for text in prompts]
+    return Image.fromarray(contact_sheet(rows=pixels, columns=labels, scale=3))
+
+
 def save_pictures(folder: Path, runs: Sequence[Run], prompts: Sequence[str]) -> None:
     """Writes every picture, `full/00.png` and so on, and all of them on one sheet."""
     rows = []
@@ -93,8 +103,5 @@ def save_pictures(folder: Path, runs: Sequence[Run], prompts: Sequence[str]) -> 
             old.unlink()
         for index, picture in enumerate(run.pictures):
             (place / f"{index:02}.png").write_bytes(picture)
-        pixels = [np.asarray(Image.open(io.BytesIO(p)).convert("RGB")) for p in run.pictures]
-        rows.append((f"{run.name}: {run.nfe} model calls", pixels))
-    labels = [text.removeprefix("a ") for text in prompts]
-    sheet = contact_sheet(rows=rows, columns=labels, scale=3)
-    Image.fromarray(sheet).save(folder / "contact_sheet.png")
+        rows.append((f"{run.name}: {run.nfe} model calls", run.pictures))
+    sheet_of(rows, prompts).save(folder / "contact_sheet.png")

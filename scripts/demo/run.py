@@ -1,8 +1,10 @@
 """The pack's main job, end to end, in a real ComfyUI: `python -m scripts.demo.run`.
 
-Samples held-out prompts with the bundled workflow: in full, by schedules of 15, 10 and 8 model
-calls, and in 10 plain steps. Leaves pictures, a contact sheet, the schedule's picture and
-`report.json` in `OTCACHE_DEMO` (default `demo_output/`), and prints the report as a table.
+Samples held-out prompts with the bundled workflows. First the node OTCache in front of a sampler
+of 20 steps, beside those steps without it, both compared with 200 steps. Then the paper's way: 50
+steps in full, by schedules of 15, 10 and 8 model calls, and in 10 plain steps. Leaves pictures,
+contact sheets, the schedule's picture and `report.json` in `OTCACHE_DEMO` (default `demo_output/`),
+and prints the report as tables.
 
 Times are the sampler node's own, of the sampling alone, each the mean over the prompts without the
 fastest and the slowest: one hiccup of the machine would move a mean, and a median would flatter the
@@ -23,6 +25,7 @@ from pathlib import Path
 from typing import Any
 
 from otcache_core.errors import OTCacheError
+from scripts.demo.one_node import as_lines, run_one_node
 from scripts.demo.report import BUSY, Run, as_table, save_pictures, spread, summary
 from scripts.host.client import ComfyClient, PromptError
 from scripts.host.fetch import SetupError
@@ -151,21 +154,22 @@ def measure(demo: Demo, prompts: Sequence[str]) -> tuple[list[Run], bytes]:
     return runs, schedule
 
 
-def run_demo(comfy: ComfyClient, folder: Path, count: int) -> list[dict[str, Any]]:
-    """Measures, and writes everything to ``folder``; returns the report's lines."""
+def run_demo(comfy: ComfyClient, folder: Path, count: int) -> dict[str, Any]:
+    """Measures, and writes everything to ``folder``; returns the report."""
     prompts = json.loads(PROMPTS.read_text(encoding="utf-8"))["held_out"][:count]
+    one_node = run_one_node(comfy, folder, prompts)
     runs, schedule = measure(Demo(comfy), prompts)
     folder.mkdir(parents=True, exist_ok=True)
     save_pictures(folder, runs, prompts)
     (folder / "schedule.png").write_bytes(schedule)
     version = comfy.get_json("/system_stats")["system"]["comfyui_version"]
     lines = [summary(run, runs[0]) for run in runs]
-    report = {"comfyui": version, "model": MODEL, "runs": lines}
+    report = {"comfyui": version, "model": MODEL, "one_node": one_node, "runs": lines}
     text = json.dumps(report, indent=1) + "\n"
     (folder / "report.json").write_text(text, encoding="utf-8", newline="\n")
     if spread(runs[0].seconds) > BUSY:
         print("\nThe machine was busy and times scatter: take the speedups of an idle one.")
-    return lines
+    return report
 
 
 def main() -> int:
@@ -183,7 +187,7 @@ def main() -> int:
         with ComfyServer() as comfy:
             print(f"ComfyUI runs at {comfy.address}", flush=True)
             try:
-                lines = run_demo(comfy, folder, count)
+                report = run_demo(comfy, folder, count)
             except BaseException:
                 log = comfy.log_tail(40)  # it goes with the server
                 raise
@@ -192,7 +196,8 @@ def main() -> int:
         end = f"\nThe end of ComfyUI's log:\n{log}" if log else ""
         print(f"the demo failed: {error}{end}", file=sys.stderr)
         return 1
-    print(f"\n{as_table(lines)}\n\npictures, contact_sheet.png and report.json: {folder}")
+    print(f"\n{as_lines(report['one_node'])}\n\n{as_table(report['runs'])}")
+    print(f"\npictures, one_node.png, contact_sheet.png and report.json: {folder}")
     return 0
 
 

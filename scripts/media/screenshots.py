@@ -16,7 +16,7 @@ from typing import Any
 from scripts.host.find import REPOSITORY
 from scripts.host.server import ComfyServer
 from scripts.media.page import ComfyPage, find_chromium, start_browser
-from scripts.workflows.demo import DEMO, PRESET, SIGMAS
+from scripts.workflows.demo import DEMO, ONE_NODE, PRESET, SIGMAS
 from scripts.workflows.make import FOLDER
 
 GUIDE_PICTURES = REPOSITORY / "docs" / "images"
@@ -69,7 +69,7 @@ def _open_template(page: ComfyPage, name: str) -> Callable[[str], str]:
     workflow: dict[str, Any] = json.loads((FOLDER / f"{name}.json").read_text(encoding="utf-8"))
     page.js("(workflow) => app.loadGraphData(workflow)", workflow)
     page.page.wait_for_timeout(800)
-    page.run()
+    page.run(timeout=300)
     page.page.wait_for_timeout(1500)
 
     def find(name: str) -> str:
@@ -129,6 +129,12 @@ def _show_apply(page: ComfyPage) -> None:
     _keep(page, HELP_PICTURES / "OTCacheApply.png", apply)
 
 
+def _show_one_node(page: ComfyPage) -> None:
+    """The node OTCache in its template."""
+    find = _open_template(page, ONE_NODE)
+    _keep(page, HELP_PICTURES / "OTCacheAuto.png", find("OTCacheAuto"))
+
+
 def _show_saving(page: ComfyPage) -> None:
     """A preset saved under a name of one's own."""
     load = page.add("OTCacheLoadAnchor", (0, 0), anchor_name=PRESET)
@@ -178,7 +184,8 @@ def _show_demo(page: ComfyPage) -> None:
 
 
 SCENES = (
-    _show_demo, _show_apply, _show_demo_model, _show_saving, _show_sigmas, _show_calibration,
+    _show_one_node, _show_demo, _show_apply, _show_demo_model, _show_saving, _show_sigmas,
+    _show_calibration,
 )  # fmt: skip
 
 

@@ -17,8 +17,23 @@ DEMO, CALIBRATE = "OTCache demo", "OTCache calibration"
 COMPARE, BUDGETS = "OTCache budgets side by side", (8, 15, 25)
 SIGMAS, SIGMAS_SAMPLER = "OTCache Sigmas", "dpm_2"
 PRESET = "preset: otcache-demo"
+ONE_NODE, ONE_NODE_CALLS = "OTCache in one node", 11
+OWN_STEPS, CONVERGED_STEPS = 20, 200
 SAMPLING: dict[str, Any] = {"cfg": 2.5, "sampler_name": "euler", "scheduler": "simple"}
 STEPS = 50
+
+_ONE_NODE_NOTE = """\
+## One node between model and sampler
+
+Press **Run**. It needs no download and no GPU.
+
+- **20 steps** is an ordinary graph.
+- **OTCache** in front of the same sampler: 11 model calls instead of 20, on a finer grid.
+- **200 steps** is the picture that ever more steps come to. **Compare Images** tells how far
+  from it the other two are: LPIPS near 0 is the same picture to the eye.
+- In your own workflow: put **OTCache** behind the model loader and its LoRAs, and leave *calls*
+  at 0. Nothing else is needed.
+"""
 
 _DEMO_NOTE = """\
 ## The same picture, with a fifth of the model calls
@@ -151,6 +166,36 @@ def calibrate_demo() -> dict[str, Any]:
     return canvas.workflow()
 
 
+def one_node() -> dict[str, Any]:
+    """A stock graph, the same with one node added, and both beside the converged run."""
+    canvas = Canvas(ONE_NODE)
+    with canvas.column("1 Model", 380):
+        model, vae, latent, positive, negative = _model_and_prompt(
+            canvas, _ONE_NODE_NOTE, notes_zh.ONE_NODE, 190
+        )
+    shared: dict[str, Any] = {"positive": positive, "negative": negative, "latent_image": latent}
+    shared |= {"seed": 3, "denoise": 1.0, **SAMPLING}
+    images = []
+    runs = (("200 steps", CONVERGED_STEPS), ("20 steps", OWN_STEPS), ("OTCache", OWN_STEPS))
+    for number, (title, steps) in enumerate(runs, 2):
+        with canvas.column(f"{number} {title}", 340):
+            of = model
+            if title == "OTCache":
+                (of,) = canvas.add(
+                    "OTCacheAuto", room=110, model=model, calls=ONE_NODE_CALLS, grid="fine"
+                )
+            (sampled,) = canvas.add("KSampler", title, model=of, steps=steps, **shared)
+            images += canvas.add("VAEDecode", samples=sampled, vae=vae)
+            _show(canvas, f"Picture, {title}", images[-1])
+    with canvas.column("5 How far from 200 steps", 340):
+        for title, image in zip(("20 steps", "OTCache"), images[1:], strict=True):
+            canvas.add(
+                "OTCacheCompareImages", f"Compare {title}", room=330, image=image,
+                reference=images[0], net="alex", amplify=4.0,
+            )  # fmt: skip
+    return canvas.workflow()
+
+
 def _model_and_prompt(canvas: Canvas, note: str, chinese: str, room: int) -> tuple[Any, ...]:
     """A note, the bundled model and a prompt: model, VAE, latent, positive and negative."""
     prompt = json.loads(PROMPTS.read_text(encoding="utf-8"))["held_out"][2]
@@ -226,7 +271,13 @@ def sigmas() -> dict[str, Any]:
     return canvas.workflow()
 
 
-DEMO_WORKFLOWS = {DEMO: demo, CALIBRATE: calibrate_demo, COMPARE: compare_budgets, SIGMAS: sigmas}
+DEMO_WORKFLOWS = {
+    ONE_NODE: one_node,
+    DEMO: demo,
+    CALIBRATE: calibrate_demo,
+    COMPARE: compare_budgets,
+    SIGMAS: sigmas,
+}
 
 DEMO_SCHEDULES = {COMPARE: (PRESET, 15, STEPS), SIGMAS: (PRESET, 10, STEPS)}
 """Preset, budget and steps of what a thumbnail plots, where it shows no pictures."""

@@ -21,7 +21,7 @@ from otcache_core.drawing.contact_sheet import contact_sheet
 from otcache_core.drawing.schedule_plot import render_schedule
 from otcache_core.transport import predict_schedule
 from scripts.host.find import REPOSITORY
-from scripts.workflows.demo import CALIBRATE, DEMO, DEMO_SCHEDULES, DEMO_WORKFLOWS
+from scripts.workflows.demo import CALIBRATE, DEMO, DEMO_SCHEDULES, DEMO_WORKFLOWS, ONE_NODE
 from scripts.workflows.models import MODEL_WORKFLOWS, SCHEDULES
 
 FOLDER = REPOSITORY / "example_workflows"
@@ -42,9 +42,10 @@ def _save_thumbnail(name: str, picture: Image.Image) -> None:
 
 
 def write_thumbnails(pictures: Path) -> None:
-    """Makes the demo's thumbnail from a folder that `scripts.demo.run` has written.
+    """Makes the thumbnails with pictures from a folder that `scripts.demo.run` has written.
 
-    It shows the first pictures of the full run over those of the run with 10 calls.
+    The demo's shows the first pictures of the full run over those of the run with 10 calls, that of
+    the node OTCache all that it was run for.
     """
     rows = []
     for label, run in (("every step", "full"), ("1 step in 5", "otcache_b10")):
@@ -52,6 +53,7 @@ def write_thumbnails(pictures: Path) -> None:
         rows.append((label, [np.asarray(Image.open(file).convert("RGB")) for file in files]))
     sheet = contact_sheet(rows=rows, columns=[""] * len(rows[0][1]), scale=2)
     _save_thumbnail(DEMO, Image.fromarray(sheet))
+    _save_thumbnail(ONE_NODE, Image.open(pictures / "one_node.png"))
 
 
 _PLOTTED = {**DEMO_SCHEDULES, **SCHEDULES}

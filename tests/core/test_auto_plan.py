@@ -65,7 +65,7 @@ def test_an_anchor_is_placed_on_a_finer_grid_with_exactly_the_calls(calls):
 
 
 def test_calls_are_a_share_of_the_samplers_own_unless_asked_for():
-    assert [calls_for(steps, 0) for steps in (12, 20, 30, 50)] == [9, 15, 23, 38]
+    assert [calls_for(steps, 0) for steps in (12, 20, 30, 50)] == [10, 16, 24, 40]
     assert calls_for(20, 11) == 11
     assert calls_for(20, 1) == FEWEST_CALLS
 

@@ -1,0 +1,50 @@
+"""The node OTCache in a stock graph on the page: one node added, nothing else to set."""
+
+from __future__ import annotations
+
+import pytest
+
+pytestmark = [pytest.mark.web, pytest.mark.slow]
+
+
+def _stock_graph(page, *, seed):
+    """The demo model in KSampler's 20 steps, with one node between; the node's id."""
+    model = page.add("OTCacheDemoModel", (40, 120))
+    text = page.add("CLIPTextEncode", (40, 300), text="a red house")
+    auto = page.add("OTCacheAuto", (420, 120))
+    settings = {"seed": seed, "steps": 20, "cfg": 2.5, "sampler_name": "res_multistep"}
+    sampler = page.add("KSampler", (760, 80), control_after_generate="fixed", **settings)
+    decode = page.add("VAEDecode", (760, 700))
+    page.link(model, 1, text, "clip")
+    page.link(model, 0, auto, "model")
+    page.link(auto, 0, sampler, "model")
+    page.link(model, 3, sampler, "latent_image")
+    for name in ("positive", "negative"):
+        page.link(text, 0, sampler, name)
+    page.link(sampler, 0, decode, "samples")
+    page.link(model, 2, decode, "vae")
+    page.link(decode, 0, page.add("PreviewImage", (1120, 80)), "images")
+    return auto
+
+
+def test_it_tells_after_a_run_what_it_did_against_the_samplers_own_steps(page, artefacts):
+    auto = _stock_graph(page, seed=len(page.renderer))
+    page.run()
+    panel = page.wait_for_panel(auto, "result", "16 computed, 44 skipped of 60 steps")
+    assert "faster than your 20 steps" in panel.inner_text()
+    bar = panel.locator(".otcache-run")
+    assert bar.locator(".otcache-computed").count() == 16
+    assert bar.locator(".otcache-skipped").count() == 44
+    page.screenshot(artefacts / f"auto_{page.renderer}.png")
+
+    page.set_widget(auto, "calls", 11)
+    page.run()
+    page.wait_for_panel(auto, "result", "11 computed, 49 skipped of 60 steps")
+
+
+def test_as_many_calls_as_steps_of_its_own_are_the_plain_sampler(page):
+    auto = _stock_graph(page, seed=100 + len(page.renderer))
+    page.set_widget(auto, "grid", "as sampled")
+    page.set_widget(auto, "calls", 20)
+    page.run()
+    page.wait_for_panel(auto, "result", "Nothing to skip")
