@@ -19,7 +19,7 @@ CURVE_STYLES: dict[str, CurveStyle] = {
     "anchor": ((213, 94, 0), (7, 4)),
     "prediction": (COMPUTED_COLOUR, ()),
 }
-"""Colour and dash of a curve by its role; the dash is for a line of `CURVE_WIDTH` pixels."""
+"""Colour and dash of each curve; the dash is of a line as wide as on a node."""
 
 CURVE_WIDTH, WIDER = 1.5, 5 / 3
 """Pixels of a line on a node, and how many times wider it is in a picture, its dash included."""
