@@ -74,6 +74,20 @@ def workers_table(results: dict[str, Any]) -> str:
     ])  # fmt: skip
 
 
+def effort_table(results: dict[str, Any]) -> str:
+    """What each size of calibration spends and reaches on held-out prompts."""
+    budgets = [key for key in results["rows"][0] if key.startswith("lpips_")]
+    names = (f"{key.removeprefix('lpips_')} calls:" for key in budgets)
+    columns = ("model", "size", "prompts:", "model calls:", *names, "learns from:")
+    return markdown_table(columns, [
+        (
+            f"`{row['model']}`", row["size"], str(row["prompts"]), f"{row['model_calls']:,}",
+            *(_loss(row[key][0]) for key in budgets), str(row["learned_from"] or "-"),
+        )
+        for row in results["rows"]
+    ])  # fmt: skip
+
+
 TABLES = {"variants": variants_table, "regret": regret_table, "expected": expected_table}
 
 
@@ -81,6 +95,7 @@ def with_tables(text: str) -> str:
     """The page's text with every table as its record has it."""
     for name, table in TABLES.items():
         text = replace_table(text, name, table(_results("calibration")))
+    text = replace_table(text, "effort", effort_table(_results("effort")))
     return replace_table(text, "workers", workers_table(_results("workers")))
 
 
