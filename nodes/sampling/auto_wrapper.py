@@ -6,7 +6,6 @@ that pays, and leaves the caching itself to ``CacheWrapper``.
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -41,12 +40,14 @@ class _Way:
         sampler: What takes its steps.
         schedule: Which of them run the model.
         notes: What to tell the user.
+        why_plain: Why the plain sampler does it, in words; empty where it does not.
     """
 
     grid: FineGrid
     sampler: Any
     schedule: Schedule
     notes: tuple[str, ...] = ()
+    why_plain: str = ""
 
 
 @dataclass(eq=False)
@@ -82,39 +83,32 @@ class AutoWrapper:
         **kwargs: Any,
     ) -> Any:
         """Runs ``executor`` with caching; wraps ``CFGGuider.outer_sample``."""
-        levels = tuple(sigmas.tolist())
-        way = self._way(levels, executor.class_obj, sampler)
-        if isinstance(way, str):
-            start, steps = time.perf_counter(), max(len(levels) - 1, 0)
-            result = executor(
-                noise, latent_image, sampler, sigmas, denoise_mask, callback, *args, **kwargs
-            )
-            seconds = time.perf_counter() - start
-            self._report(RunStatistics(steps, computed=steps, seconds=seconds, notes=[way]))
-            return result
+        way = self._way(tuple(sigmas.tolist()), executor.class_obj, sampler)
 
         def report(done: RunStatistics) -> None:
-            done.own_steps = len(levels) - 1 if way.grid.is_fine else 0
+            done.own_steps = len(way.grid.own) - 1 if way.grid.is_fine else 0
             done.notes += way.notes
-            self._report(done)
+            if self.on_finished is not None:
+                self.on_finished(done)
 
-        return CacheWrapper(way.schedule, report)(
+        return CacheWrapper(way.schedule, report, why_plain=way.why_plain)(
             executor, noise, latent_image, way.sampler, sigmas.new_tensor(way.grid.sigmas),
             denoise_mask, _by_own_steps(way.grid, callback), *args, **kwargs,
         )  # fmt: skip
 
-    def _report(self, done: RunStatistics) -> None:
-        if self.on_finished is not None:
-            self.on_finished(done)
-
-    def _way(self, levels: tuple[float, ...], guider: Any, sampler: Any) -> _Way | str:
-        """How a run is sampled, or in words why the plain sampler does it."""
+    def _way(self, levels: tuple[float, ...], guider: Any, sampler: Any) -> _Way:
+        """How a run is sampled."""
         steps = len(levels) - 1
+
+        def plain(why: str) -> _Way:
+            full = Schedule.full(max(steps, 1))
+            return _Way(own_grid(levels), sampler, full, why_plain=why)
+
         whole = steps < 1 or is_whole(levels, highest_level(guider))
         if steps < (least := least_steps(whole)):
-            return too_short(max(steps, 0), least)
+            return plain(too_short(max(steps, 0), least))
         if not self.calls and is_stochastic(sampler):
-            return SAMPLER_ADDS_NOISE
+            return plain(SAMPLER_ADDS_NOISE)
         calls = calls_for(steps * calls_a_step(sampler), self.calls)
         if self.fine and solves_the_equation(sampler):
             grid = fine_grid(levels, lowest_level(guider))

@@ -67,6 +67,7 @@ class CacheWrapper:
         quiet: Leave the summary of each run out of the log.
         scheduler: Name of the scheduler behind the noise levels, where it is known.
         memo: Stands between each run and the model, or ``None``.
+        why_plain: Why runs are left to the plain sampler, in words; empty where they are not.
     """
 
     schedule: Schedule
@@ -74,6 +75,7 @@ class CacheWrapper:
     quiet: bool = False
     scheduler: str = ""
     memo: Memo | None = None
+    why_plain: str = ""
 
     def __call__(
         self,
@@ -116,6 +118,8 @@ class CacheWrapper:
 
     def _plan(self, levels: tuple[float, ...], guider: Any, sampler: Any) -> Plan | str:
         """How a run is cached, or in words why the plain sampler does it."""
+        if self.why_plain:
+            return self.why_plain
         for applies, why in NEVER_SKIPPED:
             if applies(sampler):
                 return why

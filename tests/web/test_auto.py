@@ -42,6 +42,13 @@ def test_it_tells_after_a_run_what_it_did_against_the_samplers_own_steps(page, a
     page.wait_for_panel(auto, "result", "11 computed, 49 skipped of 60 steps")
 
 
+def test_another_cache_on_the_same_model_is_told_before_a_run(page):
+    auto = page.add("OTCacheAuto", (420, 120))
+    cache = page.add("EasyCache", (760, 300))
+    page.link(auto, 0, cache, "model")
+    page.wait_for_panel(auto, "result", '"EasyCache" skips steps of the same model')
+
+
 def test_as_many_calls_as_steps_of_its_own_are_the_plain_sampler(page):
     auto = _stock_graph(page, seed=100 + len(page.renderer))
     page.set_widget(auto, "grid", "as sampled")

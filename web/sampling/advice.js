@@ -1,5 +1,6 @@
 // @ts-check
-// OTCache Sampler, Apply OTCache and OTCache Sigmas say before a run where their schedule cannot pay.
+// OTCache Sampler, Apply OTCache and OTCache Sigmas say before a run where their schedule cannot pay;
+// they and the node OTCache, where another cache skips steps of the same model.
 
 import { app } from "../../../scripts/app.js";
 import { ask } from "../shared/ask.js";
@@ -15,10 +16,12 @@ app.registerExtension({
 
   /** @param {any} node */
   nodeCreated(node) {
-    if (!takesSchedule(node)) return;
+    const plansItself = node.comfyClass === "OTCacheAuto";
+    if (!plansItself && !takesSchedule(node)) return;
     const inputsOf = () => {
-      const schedule = scheduleOf(node);
-      return schedule ? { schedule, runs: runsOf(node), other: otherCache(node) } : {};
+      const schedule = plansItself ? undefined : scheduleOf(node);
+      if (schedule) return { schedule, runs: runsOf(node), other: otherCache(node) };
+      return plansItself ? { other: otherCache(node) } : {};
     };
     watch(node, inputsOf, async (inputs) => {
       const { schedule, runs, other } = inputs;
