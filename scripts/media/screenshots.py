@@ -16,7 +16,7 @@ from typing import Any
 from scripts.host.find import REPOSITORY
 from scripts.host.server import ComfyServer
 from scripts.media.page import ComfyPage, find_chromium, start_browser
-from scripts.workflows.demo import DEMO, ONE_NODE, PRESET, SIGMAS
+from scripts.workflows.demo import DEMO, ONE_NODE_CALLS, OWN_STEPS, PRESET, SIGMAS
 from scripts.workflows.make import FOLDER
 
 GUIDE_PICTURES = REPOSITORY / "docs" / "images"
@@ -69,7 +69,7 @@ def _open_template(page: ComfyPage, name: str) -> Callable[[str], str]:
     workflow: dict[str, Any] = json.loads((FOLDER / f"{name}.json").read_text(encoding="utf-8"))
     page.js("(workflow) => app.loadGraphData(workflow)", workflow)
     page.page.wait_for_timeout(800)
-    page.run(timeout=300)
+    page.run()
     page.page.wait_for_timeout(1500)
 
     def find(name: str) -> str:
@@ -130,9 +130,14 @@ def _show_apply(page: ComfyPage) -> None:
 
 
 def _show_one_node(page: ComfyPage) -> None:
-    """The node OTCache in its template."""
-    find = _open_template(page, ONE_NODE)
-    _keep(page, HELP_PICTURES / "OTCacheAuto.png", find("OTCacheAuto"))
+    """The node OTCache between the bundled model and ComfyUI's own KSampler."""
+    nodes = _add_sampling(page)
+    page.set_widget(nodes["sampler"], "steps", OWN_STEPS)
+    auto = page.add("OTCacheAuto", (0, 720), calls=ONE_NODE_CALLS)
+    _link(page, (nodes["model"], 0, auto, "model"), (auto, 0, nodes["sampler"], "model"))
+    page.run()
+    page.wait_for_panel(auto, "result", f"{ONE_NODE_CALLS} computed")
+    _keep(page, HELP_PICTURES / "OTCacheAuto.png", auto)
 
 
 def _show_saving(page: ComfyPage) -> None:
