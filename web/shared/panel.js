@@ -129,8 +129,19 @@ export function linesOf(text, node) {
   return text.split("\n").reduce((sum, line) => sum + Math.max(1, Math.ceil(widthOf(line) / fit)), 0);
 }
 
-/** @type {WeakMap<object, { own: number, given: number }>} a node's height, and with the room */
+/**
+ * A node's height by itself, what it was given, and what the renderer made of that: Nodes 2.0 takes
+ * more where its own parts need it.
+ * @typedef {{ own: number, given: number, made: number, settled: boolean }} Room
+ * @type {WeakMap<object, Room>}
+ */
 const rooms = new WeakMap();
+
+/** @param {any} node @param {Room} room */
+function settle(node, room) {
+  const afterLayout = () => requestAnimationFrame(() => Object.assign(room, { made: node.size[1], settled: true }));
+  requestAnimationFrame(afterLayout);
+}
 
 /**
  * Gives a node the room that its widgets ask for, and takes back what it gave once they ask for less;
@@ -140,10 +151,15 @@ const rooms = new WeakMap();
 export function makeRoom(node) {
   const [width, needed] = node.computeSize();
   const room = rooms.get(node);
-  const own = room && Math.abs(room.given - node.size[1]) <= ROUNDING ? room.own : node.size[1];
+  const untouched = room && (!room.settled || Math.abs(room.made - node.size[1]) <= ROUNDING);
+  const own = untouched ? room.own : node.size[1];
   const given = Math.max(own, needed);
-  rooms.set(node, { own, given });
-  if (node.size[0] >= width && node.size[1] === given) return;
-  node.setSize([Math.max(node.size[0], width), given]);
-  node.setDirtyCanvas?.(true, true);
+  if (untouched && room.given === given && node.size[0] >= width) return;
+  const made = { own, given, made: given, settled: false };
+  rooms.set(node, made);
+  if (node.size[0] < width || node.size[1] !== given) {
+    node.setSize([Math.max(node.size[0], width), given]);
+    node.setDirtyCanvas?.(true, true);
+  }
+  settle(node, made);
 }
