@@ -55,7 +55,8 @@ def view_of(anchor: Anchor, fields: Fields) -> dict[str, Any]:
 
     Returns:
         What the sliders may say, under ``allowed``, and the prediction; or, in place of it, under
-        ``refused`` why there is none for these values and what to do.
+        ``refused`` why there is none for these values and what to do, and under ``said`` the same
+        as a message's document.
 
     Raises:
         OTCacheError: If a value is of the wrong type or out of any range.
@@ -73,7 +74,8 @@ def view_of(anchor: Anchor, fields: Fields) -> dict[str, Any]:
         budget = choose_budget(anchor.fidelity, slider_budget, target)
         prediction = predict_schedule(anchor, budget, steps=steps, rho=rho)
     except OTCacheError as error:
-        return {"allowed": allowed, "refused": document(error.args[0])}
+        said = document(error.args[0])
+        return {"allowed": allowed, "refused": str(error), "said": said}
     return {
         **_drawn(anchor, prediction),
         "allowed": allowed,

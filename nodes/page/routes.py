@@ -86,8 +86,10 @@ async def _schedule(request: web.Request) -> Answer:
 
 
 def _shown(anchor: Anchor) -> Answer:
-    """An anchor as the pack writes it, and what it is in lines for people."""
-    return {"anchor": anchor.to_document(), "lines": [document(line) for line in describe(anchor)]}
+    """An anchor as the pack writes it, and what it is: a text, and its lines as documents."""
+    lines = describe(anchor)
+    said = {"text": "\n".join(lines), "lines": [document(line) for line in lines]}
+    return {"anchor": anchor.to_document(), **said}
 
 
 async def _anchors(request: web.Request) -> Answer:

@@ -63,7 +63,7 @@ app.registerExtension({
       }
       const { answer, error } = await predict(inputs);
       return () => {
-        const refused = error ?? (answer.refused && sayMessage(answer.refused));
+        const refused = error ?? (answer.refused && sayMessage(answer.said));
         noteSchedule(node, refused ? undefined : answer);
         if (answer) limitSliders(node, answer.allowed);
         if (answer && returnBudget(node, inputs.values, inputs.anchor, answer.allowed)) return;

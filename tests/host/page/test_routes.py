@@ -136,7 +136,11 @@ def test_good_questions_are_answered(comfy):
     assert _post(comfy, "schedule", {**VALUES, "anchor": ANCHOR}) == (200, view)
     status, shown = _send(comfy, "GET", "anchors", query={"name": PRESET})
     assert status == 200 and shown["anchor"] == json.loads(ANCHOR) | shown["anchor"]
+    assert shown["text"].split("\n") == [line["text"] for line in shown["lines"]]
     assert _post(comfy, "check", {"anchor": ANCHOR}) == (200, shown)
+    status, refused = _post(comfy, "schedule", {**VALUES, "budget": 51, "anchor": ANCHOR})
+    assert status == 200 and refused["refused"] == refused["said"]["text"]
+    assert refused["said"]["key"] == "budget_above_steps"
     query = {"workflow": "8d4a", "node": "7"}
     assert _send(comfy, "GET", "calibration", query=query) == (200, {"state": None})
     status, advice = _post(comfy, "advice", ADVICE)
