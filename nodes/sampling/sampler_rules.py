@@ -130,7 +130,8 @@ def is_stochastic(sampler: Any) -> bool:
     name = function_name(sampler)
     if bool(_options(sampler).get("s_churn")) or any(p in name for p in STOCHASTIC_SAMPLERS):
         return True
-    return not was_measured(sampler) and _takes_noise(sampler)
+    known = was_measured(sampler) or (_is_hosts(sampler) and reads_conds(sampler))
+    return not known and _takes_noise(sampler)
 
 
 def _takes_noise(sampler: Any) -> bool:
