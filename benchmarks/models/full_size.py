@@ -13,6 +13,7 @@ from typing import Any
 
 import torch
 
+from benchmarks.models.fitting import taken
 from benchmarks.models.tiny import FLUX, HUNYUAN, QWEN, TEXT, Parts
 
 SPREAD = 0.02
@@ -130,7 +131,7 @@ class FullSize:
         """The host's model with weights not yet set, which the device ``meta`` makes at no cost."""
         import comfy.supported_models
 
-        settings = vars(comfy.supported_models)[self.family](dict(self.config))
+        settings = vars(comfy.supported_models)[self.family](taken(self.config))
         settings.set_inference_dtype(dtype, None)
         return settings.get_model({}, "", device=device)
 

@@ -141,13 +141,13 @@ def without_anchor(host, monkeypatch):
 
 
 @pytest.mark.parametrize("cfg", [2.5, 8.0])
-@pytest.mark.parametrize("sampler_name", ["euler", "heun", "res_multistep", "uni_pc"])
-def test_at_its_own_choice_it_is_nearer_to_the_converged_run_than_the_steps_themselves(
+@pytest.mark.parametrize("sampler_name", ["euler", "res_multistep", "uni_pc"])
+def test_at_as_many_calls_it_is_nearer_to_the_converged_run_than_the_steps_themselves(
     demo, plain, auto, without_anchor, sampler_name, cfg
 ):
     converged = plain(demo, steps=200, cfg=cfg)
     own = plain(demo, steps=20, cfg=cfg, sampler_name=sampler_name)
-    ours = plain(demo, auto(demo.model), steps=20, cfg=cfg, sampler_name=sampler_name)
+    ours = plain(demo, auto(demo.model, 20), steps=20, cfg=cfg, sampler_name=sampler_name)
     assert rms(ours, converged) < rms(own, converged)
 
 
