@@ -66,8 +66,9 @@ def test_the_template_browser_shows_workflows_by_readable_names(page, artefacts)
     page.screenshot(artefacts / f"template_browser_{page.renderer}.png")
     cards.filter(has_text="OTCache Sigmas").click()
     page.page.wait_for_function("() => app.graph.nodes.some((n) => n.type === 'OTCacheSigmas')")
-    open_tab = "() => app.extensionManager.workflow.activeWorkflow.filename"
-    assert page.js(open_tab) == "OTCache Sigmas"
+    page.page.wait_for_function(
+        "() => app.extensionManager.workflow.activeWorkflow.filename === 'OTCache Sigmas'"
+    )
 
 
 @pytest.mark.parametrize("name", NAMES)

@@ -153,7 +153,9 @@ app.registerExtension({
       // Long JSON that nobody types: the panel's buttons fill it.
       widget.hidden = true;
       widget.computeSize = () => [0, -4]; // the classic renderer's gap between widgets, taken back
-      widget.options = { ...widget.options, hidden: true };
+      // Some versions of Nodes 2.0 keep the first options, others look when they are replaced.
+      Object.assign(widget.options, { hidden: true });
+      widget.options = { ...widget.options };
     }
     const draw = createPanel(node);
     onResult(node, ({ lines, report }) => {
