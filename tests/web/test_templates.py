@@ -51,7 +51,7 @@ def open_template(page, comfy):
 
 def test_the_template_browser_shows_workflows_by_readable_names(page, artefacts):
     page.command("Comfy.BrowseTemplates")
-    page.page.get_by_text("OTCache", exact=True).click()
+    page.page.get_by_role("dialog").get_by_text("OTCache", exact=True).click()
     cards = page.page.locator('[data-testid^="template-workflow-"]')
     cards.filter(has_text="OTCache demo").wait_for()
     # The front end knows a template of a pack by its file's name, and shows that as its title.
