@@ -22,7 +22,8 @@ REST = "*"
 ORDER: dict[str, tuple[str, ...]] = {
     "otcache_core": (
         *("errors", "message", "version", "packages", "whole_file"),
-        *("documents", "gaps", "projection", "transport", "expectation", "run_time", "auto_plan"),
+        *("documents", "gaps", "projection", "transport", "expectation", "edit"),
+        *("run_time", "auto_plan"),
         *(
             "trajectory",
             "graph",
