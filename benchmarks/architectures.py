@@ -12,19 +12,26 @@ from typing import Any
 import torch
 
 from benchmarks.instruments.counting import counted
-from benchmarks.instruments.record import write_record
+from benchmarks.instruments.record import read_results, write_record
 from benchmarks.models.tiny import ARCHITECTURES, Architecture, Parts
 from scripts.host.inprocess import Host, start_host
 
 STEPS, BUDGET, CFG = 12, 5, 2.0
 ABSENT = "absent"
-CHECKS = ("budget_exact", "finite", "bit_identical", "sizes_apart", "freed")
+ONE_NODE_CALLS, SHORT = 8, 8
+"""Calls that the node OTCache is asked for, and the steps of a run that it must leave alone."""
+CHECKS = (
+    "budget_exact", "finite", "bit_identical", "sizes_apart", "freed", "one_node_exact",
+    "one_node_short_untouched",
+)  # fmt: skip
 
 
-def _sample(host: Host, parts: Parts, model: Any, latent: Any) -> tuple[torch.Tensor, ...]:
+def _sample(
+    host: Host, parts: Parts, model: Any, latent: Any, steps: int = STEPS
+) -> tuple[torch.Tensor, ...]:
     """What is sampled, of picture and sound where the model makes both."""
     (result,) = host.run(
-        "KSampler", model=model, seed=1, steps=STEPS, cfg=CFG, sampler_name="euler",
+        "KSampler", model=model, seed=1, steps=steps, cfg=CFG, sampler_name="euler",
         scheduler="simple", positive=parts.positive, negative=parts.negative, latent_image=latent,
         denoise=1.0,
     ).outputs  # fmt: skip
@@ -46,6 +53,18 @@ def _caches_alive(host: Host) -> int:
     cache = host.core("run_time.velocity").VelocityCache
     gc.collect()
     return sum(type(thing) is cache for thing in gc.get_objects())
+
+
+def _one_node(host: Host, parts: Parts, latent: Any) -> dict[str, bool]:
+    """What holds of the node OTCache: its calls, and runs too short for it."""
+    with counted(parts.model) as (watched, calls):
+        (cached,) = host.run(
+            "OTCacheAuto", model=watched, calls=ONE_NODE_CALLS, grid="fine"
+        ).outputs
+        sampled, made = _sample(host, parts, cached, latent), calls.predictions
+    plain, short = (_sample(host, parts, model, latent, SHORT) for model in (parts.model, cached))
+    exact = made == ONE_NODE_CALLS and all(bool(p.isfinite().all()) for p in sampled)
+    return {"one_node_exact": exact, "one_node_short_untouched": _same(short, plain)}
 
 
 def examine(host: Host, architecture: Architecture) -> dict[str, Any]:
@@ -84,12 +103,13 @@ def examine(host: Host, architecture: Architecture) -> dict[str, Any]:
         "finite": all(bool(part.isfinite().all()) for part in (*first, *larger)),
         "bit_identical": _same(full, plain) and not _same(first, plain),
         "sizes_apart": _same(first, again) and larger[0].shape != first[0].shape,
+        **_one_node(host, parts, small),
         "freed": between == _caches_alive(host) == 0,
     }
 
 
 def main(arguments: Sequence[str]) -> None:
-    """Examines all, prints the table and writes the record."""
+    """Examines all, prints the table and writes the record, beside what other hosts have there."""
     argparse.ArgumentParser(description=__doc__).parse_args(arguments)
     with tempfile.TemporaryDirectory() as folder:
         host = start_host(Path(folder))
@@ -98,5 +118,6 @@ def main(arguments: Sequence[str]) -> None:
     for row in rows:
         good = row["state"] == ABSENT or all(row[check] for check in CHECKS)
         print(f"{row['architecture']:24} {row['state']:8} {'' if good else row}")
-    results = {"comfyui": version, "rows": rows}
+    others = (read_results("architectures") or {}).get("hosts", {})
+    results = {"hosts": {**others, version: rows}}
     print("record:", write_record("architectures", "nox -s bench -- architectures", results).name)

@@ -14,7 +14,8 @@ from typing import Any
 import torch
 
 from benchmarks.models.fitting import taken
-from benchmarks.models.tiny import FLUX, HUNYUAN, QWEN, TEXT, Parts
+from benchmarks.models.sizes import FLUX, HUNYUAN, QWEN, TEXT
+from benchmarks.models.tiny import Parts
 
 SPREAD = 0.02
 """Standard deviation of the random weights: small enough for 60 blocks in 16 bits."""

@@ -12,139 +12,9 @@ from typing import Any
 
 import torch
 
+from benchmarks.models import sizes
 from benchmarks.models.fitting import build_checked, taken
-
-TEXT = 8
-"""Width of the random text conditioning."""
-TOKENS = 6
-
-ATTENTION = {"hidden_size": 32, "num_heads": 2, "axes_dim": [4, 6, 6], "mlp_ratio": 2.0}
-FLUX = {
-    **ATTENTION, "image_model": "flux", "in_channels": 16, "out_channels": 16, "vec_in_dim": TEXT,
-    "context_in_dim": TEXT, "depth": 1, "depth_single_blocks": 1, "theta": 10000, "patch_size": 2,
-    "qkv_bias": True, "guidance_embed": True, "txt_ids_dims": [],
-}  # fmt: skip
-FLUX2 = FLUX | {
-    "image_model": "flux2", "in_channels": 128, "out_channels": 128, "axes_dim": [4, 4, 4, 4],
-    "theta": 2000, "patch_size": 1, "vec_in_dim": None, "qkv_bias": False, "mlp_silu_act": True,
-    "global_modulation": True, "ops_bias": False, "default_ref_method": "index",
-    "ref_index_scale": 10.0, "txt_ids_dims": [3],
-}  # fmt: skip
-# The host fixes the number of modulations at 344, which is 19 double and 38 single blocks.
-CHROMA = {
-    **ATTENTION, "image_model": "chroma", "in_channels": 64, "out_channels": 64,
-    "context_in_dim": TEXT, "depth": 19, "depth_single_blocks": 38, "theta": 10000,
-    "patch_size": 2, "qkv_bias": True, "in_dim": 64, "out_dim": 32, "hidden_dim": 16,
-    "n_layers": 1, "vec_in_dim": None, "txt_ids_dims": [],
-}  # fmt: skip
-QWEN = {
-    "image_model": "qwen_image", "in_channels": 64, "num_layers": 1, "attention_head_dim": 16,
-    "num_attention_heads": 2, "joint_attention_dim": TEXT, "axes_dims_rope": (4, 6, 6),
-}  # fmt: skip
-LUMINA2 = {
-    "image_model": "lumina2", "patch_size": 2, "in_channels": 16, "dim": 32, "n_layers": 1,
-    "n_refiner_layers": 1, "n_heads": 2, "n_kv_heads": 2, "axes_dims": [4, 6, 6],
-    "axes_lens": [512, 64, 64], "cap_feat_dim": TEXT, "qk_norm": True, "multiple_of": 32,
-    "ffn_dim_multiplier": 1.0,
-}  # fmt: skip
-Z_IMAGE = LUMINA2 | {  # its modulation is 256 wide in any case
-    "dim": 256, "axes_dims": [32, 48, 48],
-    "z_image_modulation": True, "time_scale": 1000.0, "pad_tokens_multiple": 32,
-    "rope_theta": 256.0,
-}  # fmt: skip
-HUNYUAN = {
-    **ATTENTION, "image_model": "hunyuan_video", "in_channels": 16, "out_channels": 16,
-    "vec_in_dim": TEXT, "context_in_dim": TEXT, "depth": 1, "depth_single_blocks": 1, "theta": 256,
-    "patch_size": [1, 2, 2], "qkv_bias": True, "guidance_embed": True, "byt5": False,
-    "meanflow": False, "meanflow_sum": False, "use_cond_type_embedding": False,
-    "vision_in_dim": None,
-}  # fmt: skip
-HUNYUAN_15 = HUNYUAN | {
-    "in_channels": 65, "out_channels": 32, "vec_in_dim": None, "patch_size": [1, 1, 1],
-    "guidance_embed": False, "use_cond_type_embedding": True, "vision_in_dim": TEXT,
-}  # fmt: skip
-WAN = {
-    "image_model": "wan2.1", "model_type": "t2v", "in_dim": 16, "out_dim": 16, "dim": 32,
-    "ffn_dim": 32, "num_heads": 2, "num_layers": 1, "freq_dim": 16, "text_dim": TEXT,
-}  # fmt: skip
-LTXV = {
-    "image_model": "ltxv", "in_channels": 128, "cross_attention_dim": 32, "attention_head_dim": 16,
-    "num_attention_heads": 2, "caption_channels": TEXT, "num_layers": 1,
-}  # fmt: skip
-LTXAV = LTXV | {  # its text is as wide as two captions
-    "image_model": "ltxav",
-    "caption_channels": TEXT // 2,
-    "audio_cross_attention_dim": 32,
-    "audio_attention_head_dim": 16,
-    "audio_num_attention_heads": 2,
-    "connector_attention_head_dim": 16,
-    "connector_num_attention_heads": 2,
-    "connector_num_layers": 1,
-}
-SD3 = {
-    "in_channels": 16, "out_channels": 16, "patch_size": 2, "depth": 1, "num_blocks": 1,
-    "input_size": None, "adm_in_channels": TEXT, "qk_norm": "rms", "num_patches": 256,
-    "pos_embed_max_size": 16, "pos_embed_scaling_factor": None, "context_embedder_config": {
-        "target": "torch.nn.Linear", "params": {"in_features": TEXT, "out_features": 64},
-    },
-}  # fmt: skip
-AURA = {
-    "cond_seq_dim": TEXT, "dim": 32, "global_conddim": 32, "n_heads": 2, "n_layers": 2,
-    "n_double_layers": 1, "max_seq": 256,
-}  # fmt: skip
-HIDREAM = {
-    "image_model": "hidream", "attention_head_dim": 16, "num_attention_heads": 2,
-    "axes_dims_rope": [8, 4, 4], "caption_channels": [TEXT, TEXT], "text_emb_dim": TEXT,
-    "max_resolution": [32, 32], "in_channels": 16, "out_channels": 16, "patch_size": 2,
-    "num_layers": 1, "num_single_layers": 1, "llama_layers": [0, 1], "num_routed_experts": 2,
-    "num_activated_experts": 1,
-}  # fmt: skip
-COSMOS = {
-    "image_model": "cosmos", "max_img_h": 32, "max_img_w": 32, "max_frames": 16, "in_channels": 16,
-    "out_channels": 16, "patch_spatial": 2, "patch_temporal": 1, "model_channels": 32,
-    "num_blocks": 1, "num_heads": 2, "crossattn_emb_channels": TEXT, "pos_emb_cls": "rope3d",
-    "block_x_format": "THWBD", "affline_emb_norm": True, "use_adaln_lora": True,
-    "adaln_lora_dim": 8, "extra_per_block_abs_pos_emb": True,
-    "extra_per_block_abs_pos_emb_type": "learnable",
-}  # fmt: skip
-COSMOS_2 = {
-    "image_model": "cosmos_predict2", "max_img_h": 32, "max_img_w": 32, "max_frames": 16,
-    "in_channels": 16, "out_channels": 16, "patch_spatial": 2, "patch_temporal": 1,
-    "model_channels": 32, "num_blocks": 1, "num_heads": 2, "crossattn_emb_channels": TEXT,
-    "pos_emb_cls": "rope3d", "pos_emb_learnable": True, "use_adaln_lora": True,
-    "adaln_lora_dim": 8, "rope_enable_fps_modulation": False,
-}  # fmt: skip
-PIXART = {
-    "image_model": "pixart_sigma", "input_size": 8, "patch_size": 2, "in_channels": 4,
-    "hidden_size": 32, "depth": 1, "num_heads": 2, "caption_channels": TEXT,
-    "micro_condition": False, "model_max_length": 16,
-}  # fmt: skip
-MOCHI = {
-    "image_model": "mochi_preview", "in_channels": 12, "hidden_size_x": 32, "hidden_size_y": 32,
-    "depth": 1, "num_heads": 2, "t5_feat_dim": TEXT, "t5_token_length": 16, "qk_norm": True,
-    "qkv_bias": False, "out_bias": True, "patch_embed_bias": True, "timestep_mlp_bias": True,
-    "timestep_scale": 1000.0, "use_t5": True, "learn_sigma": False, "rope_theta": 10000.0,
-    "posenc_preserve_area": True, "attend_to_padding": False, "mlp_ratio_x": 384.0,
-    "mlp_ratio_y": 2.0, "patch_size": 2,  # the host fixes the width of its MLP at 32 * 384
-}  # fmt: skip
-ACE = {
-    "audio_model": "ace", "num_layers": 1, "inner_dim": 32, "attention_head_dim": 16,
-    "num_attention_heads": 2, "mlp_ratio": 2.0, "text_embedding_dim": TEXT,
-    "lyric_encoder_vocab_size": 32, "lyric_hidden_size": 1024, "ssl_latent_dims": [8, 8],
-    "max_position": 1024,
-}  # fmt: skip
-UNET = {
-    "image_size": 32, "in_channels": 4, "out_channels": 4, "model_channels": 32,
-    "num_res_blocks": [1], "channel_mult": [1], "transformer_depth": [1],
-    "transformer_depth_output": [1, 1], "transformer_depth_middle": 1, "context_dim": TEXT,
-    "num_heads": 2, "use_spatial_transformer": True, "use_linear_in_transformer": False,
-    "use_temporal_attention": False, "adm_in_channels": None, "legacy": False,
-}  # fmt: skip
-SDXL_POOLED = 1280
-SDXL = UNET | {
-    "model_channels": 64, "use_linear_in_transformer": True, "num_classes": "sequential",
-    "adm_in_channels": SDXL_POOLED + 6 * 256,
-}  # fmt: skip
+from benchmarks.models.sizes import TEXT, TOKENS
 
 
 @dataclass(frozen=True)
@@ -179,6 +49,16 @@ def _llama(generator: torch.Generator) -> Mapping[str, Any]:
 
 def _lyrics(generator: torch.Generator) -> Mapping[str, Any]:
     return {"conditioning_lyrics": torch.randint(0, 32, (1, TOKENS), generator=generator)}
+
+
+def _sung_text(generator: torch.Generator) -> Mapping[str, Any]:
+    return {"conditioning_lyrics": torch.randn(1, TOKENS, TEXT, generator=generator)}
+
+
+def _control_video(generator: torch.Generator) -> Mapping[str, Any]:
+    frames = torch.randn(1, 32, 3, 8, 8, generator=generator)
+    masks = torch.ones(1, 64, 3, 8, 8)
+    return {"vace_frames": [frames], "vace_mask": [masks], "vace_strength": [0.8]}
 
 
 def _attention_mask(generator: torch.Generator) -> Mapping[str, Any]:
@@ -302,44 +182,64 @@ def _picture(channels: int, *frames: int) -> tuple[tuple[int, ...], tuple[int, .
 
 
 ARCHITECTURES = (
-    Architecture("FLUX.1 dev", "Flux", FLUX, *_picture(16)),
+    Architecture("FLUX.1 dev", "Flux", sizes.FLUX, *_picture(16)),
     Architecture(
-        "FLUX.1 Kontext", "Flux", FLUX, *_picture(16), _reference_latents(1, 16, 8, 8)
+        "FLUX.1 Kontext", "Flux", sizes.FLUX, *_picture(16), _reference_latents(1, 16, 8, 8)
     ),
-    Architecture("FLUX.2", "Flux2", FLUX2, *_picture(128)),
-    Architecture("Chroma", "Chroma", CHROMA, *_picture(16)),
-    Architecture("Qwen-Image", "QwenImage", QWEN, *_picture(16, 1)),
+    Architecture("FLUX.2", "Flux2", sizes.FLUX2, *_picture(128)),
+    Architecture("Krea 2", "Krea2", sizes.KREA_2, *_picture(16)),
+    Architecture("Chroma", "Chroma", sizes.CHROMA, *_picture(16)),
+    Architecture("Chroma Radiance", "ChromaRadiance", sizes.CHROMA_RADIANCE, *_picture(3)),
+    Architecture("LongCat-Image", "LongCatImage", sizes.LONGCAT, *_picture(16)),
+    Architecture("Qwen-Image", "QwenImage", sizes.QWEN, *_picture(16, 1)),
     Architecture(
-        "Qwen-Image-Edit", "QwenImage", QWEN, *_picture(16, 1), _reference_latents(1, 16, 1, 8, 8)
+        "Qwen-Image-Edit", "QwenImage", sizes.QWEN, *_picture(16, 1),
+        _reference_latents(1, 16, 1, 8, 8),
     ),
-    Architecture("Z-Image", "ZImage", Z_IMAGE, *_picture(16)),
-    Architecture("Lumina 2", "Lumina2", LUMINA2, *_picture(16)),
-    Architecture("HunyuanVideo", "HunyuanVideo", HUNYUAN, *_picture(16, 3)),
-    Architecture("HunyuanVideo 1.5", "HunyuanVideo15", HUNYUAN_15, *_picture(32, 3)),
-    Architecture("Wan 2.1 t2v", "WAN21_T2V", WAN, *_picture(16, 3)),
+    Architecture("Z-Image", "ZImage", sizes.Z_IMAGE, *_picture(16)),
+    Architecture("Lumina 2", "Lumina2", sizes.LUMINA2, *_picture(16)),
+    Architecture("HunyuanVideo", "HunyuanVideo", sizes.HUNYUAN, *_picture(16, 3)),
+    Architecture("HunyuanVideo 1.5", "HunyuanVideo15", sizes.HUNYUAN_15, *_picture(32, 3)),
+    Architecture("HunyuanImage 2.1", "HunyuanImage21", sizes.HUNYUAN_IMAGE, *_picture(64)),
+    Architecture("Kandinsky 5 video", "Kandinsky5", sizes.KANDINSKY_5, *_picture(16, 3)),
+    Architecture("Kandinsky 5 image", "Kandinsky5Image", sizes.KANDINSKY_5_IMAGE, *_picture(16)),
+    Architecture("Wan 2.1 t2v", "WAN21_T2V", sizes.WAN, *_picture(16, 3)),
     Architecture(
-        "Wan 2.1 and 2.2 i2v", "WAN21_I2V", WAN | {"model_type": "i2v", "in_dim": 36},
+        "Wan 2.1 and 2.2 i2v", "WAN21_I2V", sizes.WAN | {"model_type": "i2v", "in_dim": 36},
         *_picture(16, 3), _start_image,
     ),
     Architecture(
-        "Wan 2.2 5B", "WAN22_T2V", WAN | {"in_dim": 48, "out_dim": 48}, *_picture(48, 3)
+        "Wan 2.2 5B", "WAN22_T2V", sizes.WAN | {"in_dim": 48, "out_dim": 48}, *_picture(48, 3)
     ),
-    Architecture("LTX-Video", "LTXV", LTXV, *_picture(128, 3), _attention_mask),
+    Architecture(  # its control video has the latent's size: the other shape is a larger batch
+        "Wan 2.1 VACE", "WAN21_Vace", sizes.VACE, (1, 16, 3, 8, 8), (2, 16, 3, 8, 8),
+        _control_video,
+    ),
+    Architecture("LTX-Video", "LTXV", sizes.LTXV, *_picture(128, 3), _attention_mask),
     Architecture(
-        "LTX-Video with audio", "LTXAV", LTXAV, *_picture(128, 3), _attention_mask,
+        "LTX-Video with audio", "LTXAV", sizes.LTXAV, *_picture(128, 3), _attention_mask,
         sound=(1, 8, 6, 16),
     ),
-    Architecture("Stable Diffusion 3.5", "SD3", SD3, *_picture(16)),
-    Architecture("AuraFlow", "AuraFlow", AURA, *_picture(4)),
-    Architecture("HiDream", "HiDream", HIDREAM, *_picture(16), _llama),
-    Architecture("Cosmos 1", "CosmosT2V", COSMOS, *_picture(16, 3)),
-    Architecture("Cosmos Predict2", "CosmosT2IPredict2", COSMOS_2, *_picture(16, 1)),
-    Architecture("PixArt Sigma", "PixArtSigma", PIXART, (1, 4, 40, 40), (1, 4, 48, 40)),
-    Architecture("Mochi", "GenmoMochi", MOCHI, *_picture(12, 3), _attention_mask),
-    Architecture("ACE-Step (audio)", "ACEStep", ACE, (1, 8, 16, 24), (1, 8, 16, 40), _lyrics),
-    Architecture("SDXL", "SDXL", SDXL, *_picture(4), pooled=SDXL_POOLED, base="SDXL"),
-    Architecture("SD 1.5 (eps)", "SD15", UNET, *_picture(4), base="BaseModel", model_type="EPS"),
     Architecture(
-        "SD 1.5 (v)", "SD15", UNET, *_picture(4), base="BaseModel", model_type="V_PREDICTION"
+        "MiniMax H3 (video and audio)", "MiniMaxH3", sizes.MINIMAX_H3, *_picture(24, 3),
+        sound=(1, 32, 2, 6),
+    ),
+    Architecture("Stable Diffusion 3.5", "SD3", sizes.SD3, *_picture(16)),
+    Architecture("AuraFlow", "AuraFlow", sizes.AURA, *_picture(4)),
+    Architecture("HiDream", "HiDream", sizes.HIDREAM, *_picture(16), _llama),
+    Architecture("Cosmos 1", "CosmosT2V", sizes.COSMOS, *_picture(16, 3)),
+    Architecture("Cosmos Predict2", "CosmosT2IPredict2", sizes.COSMOS_2, *_picture(16, 1)),
+    Architecture("PixArt Sigma", "PixArtSigma", sizes.PIXART, (1, 4, 40, 40), (1, 4, 48, 40)),
+    Architecture("Mochi", "GenmoMochi", sizes.MOCHI, *_picture(12, 3), _attention_mask),
+    Architecture("ACE-Step (audio)", "ACEStep", sizes.ACE, (1, 8, 16, 24), (1, 8, 16, 40), _lyrics),
+    Architecture(
+        "ACE-Step 1.5 (audio)", "ACEStep15", sizes.ACE_15, (1, 64, 20), (1, 64, 30), _sung_text
+    ),
+    Architecture("SDXL", "SDXL", sizes.SDXL, *_picture(4), pooled=sizes.SDXL_POOLED, base="SDXL"),
+    Architecture(
+        "SD 1.5 (eps)", "SD15", sizes.UNET, *_picture(4), base="BaseModel", model_type="EPS"
+    ),
+    Architecture(
+        "SD 1.5 (v)", "SD15", sizes.UNET, *_picture(4), base="BaseModel", model_type="V_PREDICTION"
     ),
 )  # fmt: skip

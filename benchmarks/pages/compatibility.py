@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import math
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -27,19 +27,33 @@ Results = dict[str, Any]
 TICKS = {True: "yes", False: "**no**"}
 
 
-def architectures_table(rows: Sequence[Row]) -> str:
-    """What `benchmarks/architectures.py` found."""
+def architectures_table(hosts: Mapping[str, Sequence[Row]]) -> str:
+    """What `benchmarks/architectures.py` found.
+
+    Args:
+        hosts: The rows of each version of ComfyUI. A line shows the newest that has the class.
+    """
     columns = ("architecture", "class in ComfyUI", "latent", "model calls:", "full run", "sizes",
-               "freed")  # fmt: skip
+               "freed", "one node", "seen on ComfyUI")  # fmt: skip
+    newest_last = sorted(hosts, key=lambda version: tuple(map(int, version.split("."))))
     cells = []
-    for row in rows:
-        if row["state"] == "absent":
-            cells.append((row["architecture"], f"no `{row['family']}` there", *["-"] * 5))
+    for index, first in enumerate(hosts[newest_last[0]]):
+        by_host = {version: hosts[version][index] for version in newest_last}
+        seen = {version: row for version, row in by_host.items() if row["state"] != "absent"}
+        if not seen:
+            cells.append((first["architecture"], f"no `{first['family']}` there", *["-"] * 7))
             continue
+        row = seen[max(seen, key=newest_last.index)]
+        good = {
+            check: all(row[check] for row in seen.values())
+            for check in row
+            if row[check] is True or row[check] is False
+        }
         cells.append((
             row["architecture"], f"`{row['class']}`", " x ".join(map(str, row["latent"][1:])),
-            f"{row['predictions']} of {row['steps']}", TICKS[row["bit_identical"]],
-            TICKS[row["sizes_apart"]], TICKS[row["freed"]],
+            f"{row['predictions']} of {row['steps']}", TICKS[good["bit_identical"]],
+            TICKS[good["sizes_apart"]], TICKS[good["freed"]],
+            TICKS[good["one_node_exact"] and good["one_node_short_untouched"]], ", ".join(seen),
         ))  # fmt: skip
     return markdown_table(columns, cells)
 
@@ -126,7 +140,7 @@ Table = tuple[str, str, Callable[[Results], str]]
 
 TABLES: dict[Path, tuple[Table, ...]] = {
     PAGE: (
-        ("architectures", "architectures", lambda results: architectures_table(results["rows"])),
+        ("architectures", "architectures", lambda results: architectures_table(results["hosts"])),
         ("samplers", "samplers", samplers_table),
         ("closer", "samplers", closer_by_sigmas),
         ("transfer", "transfer", transfer_table),

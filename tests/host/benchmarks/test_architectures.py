@@ -21,8 +21,10 @@ def rows(request: pytest.FixtureRequest) -> Iterator[list[dict[str, Any]]]:
     """The rows of this run, printed as a table when the last one is done."""
     found: list[dict[str, Any]] = []
     yield found
+    from comfyui_version import __version__ as version
+
     with request.config.pluginmanager.getplugin("capturemanager").global_and_fixture_disabled():
-        print(f"\n{architectures_table(found)}")  # noqa: T201
+        print(f"\n{architectures_table({version: found})}")  # noqa: T201
 
 
 @pytest.mark.parametrize("architecture", ARCHITECTURES, ids=lambda a: a.name)
@@ -39,5 +41,11 @@ def test_an_architecture(host, rows, architecture):
 
 def test_the_record_has_every_architecture():
     record = json.loads((RECORDS / "architectures.json").read_text(encoding="utf-8"))
-    rows = record["results"]["rows"]
-    assert [row["architecture"] for row in rows] == [a.name for a in ARCHITECTURES]
+    hosts = record["results"]["hosts"]
+    names = [architecture.name for architecture in ARCHITECTURES]
+    assert {host: [row["architecture"] for row in rows] for host, rows in hosts.items()} == {
+        host: names for host in ("0.3.75", "0.33.0")
+    }
+    assert all(
+        any(rows[i]["state"] != ABSENT for rows in hosts.values()) for i in range(len(names))
+    )

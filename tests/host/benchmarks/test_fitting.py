@@ -6,7 +6,8 @@ import pytest
 import torch
 
 from benchmarks.models.fitting import MOST_BYTES, build_checked, taken
-from benchmarks.models.tiny import FLUX, WAN, build_model
+from benchmarks.models.sizes import FLUX, WAN
+from benchmarks.models.tiny import build_model
 
 pytestmark = pytest.mark.host
 
@@ -29,6 +30,26 @@ def test_the_limit_is_met_to_the_byte():
     extra = 0
     build_checked(make, torch.device("meta"))
     assert built == ["meta"] * 3
+
+
+def test_a_class_that_reads_while_it_is_built_is_looked_at_afterwards():
+    def make(device: torch.device) -> torch.nn.Module:
+        torch.ones(2, device=device).sum().item()
+        return torch.nn.Linear(size, 1, bias=False, device=device)
+
+    size = 4
+    assert build_checked(make, torch.device("cpu")).weight.shape == (1, 4)
+    size = 1 + MOST_BYTES // 4
+    with pytest.raises(ValueError, match="at most 1024 MiB"):
+        build_checked(make, torch.device("cpu"))
+
+
+def test_another_error_of_building_is_told():
+    def make(device: torch.device) -> torch.nn.Module:
+        raise RuntimeError("no such layer")
+
+    with pytest.raises(RuntimeError, match="no such layer"):
+        build_checked(make, torch.device("cpu"))
 
 
 def test_fields_that_came_later_are_left_out(host, monkeypatch):

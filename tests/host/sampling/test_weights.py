@@ -11,7 +11,8 @@ import gguf
 import pytest
 import torch
 
-from benchmarks.models.tiny import ARCHITECTURES, FLUX, UNET, Parts, build_model
+from benchmarks.models.sizes import FLUX, UNET
+from benchmarks.models.tiny import ARCHITECTURES, Parts, build_model
 
 pytestmark = pytest.mark.host
 
