@@ -10,6 +10,7 @@ from .calibrate import CalibrateAnchor
 from .calibration_prompts import CalibrationPrompts
 from .compare import CompareImages
 from .demo_model import DemoModel
+from .edit import EditSchedule
 from .library.files import register_folders
 from .page.routes import register_routes
 from .sampler import ApplySchedule, Sampler
@@ -20,6 +21,7 @@ NODES: list[type[io.ComfyNode]] = [
     Auto,
     LoadAnchor,
     PredictSchedule,
+    EditSchedule,
     Sampler,
     ApplySchedule,
     Sigmas,

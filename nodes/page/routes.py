@@ -25,6 +25,7 @@ from ..library.files import new_anchor_path, open_anchor, store_anchor
 from ..library.inline import read_anchor
 from ..shared.news import NodePlace
 from .advice import advice_on
+from .edit_view import edited_view
 from .help_pages import address, help_page
 from .prediction_view import view_of
 
@@ -115,6 +116,11 @@ async def _advice(request: web.Request) -> Answer:
     return {"notes": advice_on(await _body(request))}
 
 
+async def _edit(request: web.Request) -> Answer:
+    """What Edit Cache Schedule would make of the mask in the body."""
+    return edited_view(await _body(request))
+
+
 async def _calibration(request: web.Request) -> Answer:
     """Where a calibration stands, by workflow and node; null if this process knows of none."""
     return {"state": latest(NodePlace(_query(request, "workflow"), _query(request, "node")))}
@@ -125,6 +131,7 @@ ROUTES: dict[str, tuple[tuple[str, ...], Question]] = {
     "anchors": (("GET", "POST"), _anchors),
     "check": (("POST",), _check),
     "advice": (("POST",), _advice),
+    "edit": (("POST",), _edit),
     "calibration": (("GET",), _calibration),
 }
 

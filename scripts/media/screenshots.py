@@ -150,6 +150,18 @@ def _show_saving(page: ComfyPage) -> None:
     _keep(page, HELP_PICTURES / "OTCacheSaveAnchor.png", save)
 
 
+def _show_editing(page: ComfyPage) -> None:
+    """A predicted schedule with one step more."""
+    load = page.add("OTCacheLoadAnchor", (0, 400), anchor_name=PRESET)
+    predict = page.add("OTCachePredictSchedule", (0, 0))
+    edit = page.add("OTCacheEditSchedule", (400, 0))
+    _link(page, (load, 0, predict, "anchor"), (predict, 0, edit, "schedule"))
+    box = page.wait_for(edit, "edit", "10 of 50").locator(".otcache-plot").bounding_box()
+    page.page.mouse.click(box["x"] + 7.5 * box["width"] / 50, box["y"] + 20)
+    page.wait_for(edit, "edit", "11 of 50 model calls")
+    _keep(page, HELP_PICTURES / "OTCacheEditSchedule.png", edit)
+
+
 def _show_sigmas(page: ComfyPage) -> None:
     """The template of OTCache Sigmas."""
     find = _open_template(page, SIGMAS)
@@ -189,8 +201,8 @@ def _show_demo(page: ComfyPage) -> None:
 
 
 SCENES = (
-    _show_one_node, _show_demo, _show_apply, _show_demo_model, _show_saving, _show_sigmas,
-    _show_calibration,
+    _show_one_node, _show_demo, _show_apply, _show_demo_model, _show_saving, _show_editing,
+    _show_sigmas, _show_calibration,
 )  # fmt: skip
 
 

@@ -98,6 +98,8 @@ const RUNS = {
   OTCacheSigmas: (node) => [levelsRun(node)],
 };
 
+const EDIT = "OTCacheEditSchedule"; // hands the schedule on
+
 /** Whether a node takes a schedule to its runs. @param {any} node */
 export const takesSchedule = (node) => node.comfyClass in RUNS;
 
@@ -106,11 +108,18 @@ export const runsOf = (node) => RUNS[node.comfyClass]?.(node) ?? [];
 
 /**
  * The runs that the schedule of a node goes to.
- * @param {any} node  a Predict Cache Schedule
+ * @param {any} node  a Predict or Edit Cache Schedule
+ * @param {number} [hops]
+ * @returns {Run[]}
  */
-export function runsOfSchedule(node) {
-  const takers = followersOf(node, new Set(["OT_SCHEDULE"]));
-  return takers.filter(({ mode }) => mode !== NEVER && mode !== BYPASSED).flatMap(runsOf);
+export function runsOfSchedule(node, hops = 0) {
+  if (hops > MAX_HOPS) return [];
+  return followersOf(node, new Set(["OT_SCHEDULE"])).flatMap((/** @type {any} */ taker) => {
+    if (taker.mode === NEVER) return [];
+    const handsOn = taker.mode === BYPASSED ? !takesSchedule(taker) : taker.comfyClass === EDIT;
+    if (handsOn) return runsOfSchedule(taker, hops + 1);
+    return taker.mode === BYPASSED ? [] : runsOf(taker);
+  });
 }
 
 /**

@@ -19,7 +19,7 @@ const CURVES = ["reference", "anchor", "prediction"]; // the last one lies on to
 
 /**
  * One step in words: its noise level, and where its velocity comes from.
- * @param {View} view
+ * @param {Pick<View, "sigmas" | "computed_steps" | "look_back" | "estimator">} view
  * @param {number} step
  */
 export function describeStep(view, step) {
@@ -33,7 +33,7 @@ export function describeStep(view, step) {
   const from = two
     ? say("from_two", { a: before[edge - 1], b: before[edge] })
     : say("from_one", { a: before[edge] });
-  return `${place}: ${from}, ${say("look_back", { k: view.look_back[edge] })}`;
+  return `${place}: ${from}, ${say("look_back", { k: view.look_back[edge] ?? 1 })}`;
 }
 
 /** @param {View} view */

@@ -55,6 +55,14 @@ export const CHINESE_MESSAGES = {
   target_without_curve: "目标 {target} 需要带有保真度曲线的锚点，而此锚点没有：请把目标设为 0 并选择预算，或校准一个锚点。",
   target_too_low: "目标损失不能低于 {least}（{high} 次模型调用时的预期值），当前为 {target}：请提高目标，或选择高于 {high} 的预算。",
 
+  // Schedules that are edited.
+  calls_of_steps: "{steps} 步中调用模型 {budget} 次，{estimator}",
+  mask_too_long: "掩码最多 {most} 个字符，当前为 {count} 个：每一步只写一个 0 或 1。",
+  mask_other_character: "掩码只能包含 0 和 1（空格、逗号和方括号会被忽略），当前含有 {character}：运行模型的步写 1，跳过的步写 0。",
+  mask_step_count: "掩码应有 1 至 {most} 步，当前为 {steps} 步：请为采样器的每一步写一个 0 或 1。",
+  mask_first_step: "掩码必须以 1 开头，当前以 0 开头：在第一步之前没有可用于估计的信息。如果该掩码用 1 表示跳过，请把 0 和 1 互换。",
+  mask_other_steps: "掩码的步数必须与计划相同（{schedule_steps} 步），当前为 {steps} 步：请写出 {schedule_steps} 步的掩码，清空掩码，或把计划改为 {steps} 步。",
+
   // Comparisons.
   lpips: "LPIPS {loss}（{net}，越低越接近）",
 

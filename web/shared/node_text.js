@@ -18,6 +18,7 @@ const MAX_LINES = 14;
 const MAX_CELLS = 120; // of a strip that can still be read
 const SAID_BY_THEMSELVES = new Set([
   "OTCacheCalibrateAnchor",
+  "OTCacheEditSchedule",
   "OTCacheLoadAnchor",
   "OTCachePredictSchedule",
 ]);

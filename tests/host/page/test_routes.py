@@ -31,7 +31,11 @@ ADVICE: dict[str, Any] = {
     "runs": [{"steps": 8, "sampler_name": "euler", "denoise": 1.0, "part": False}],
 }
 ANCHOR = (REPOSITORY / "presets" / "otcache-demo.otanchor.json").read_text(encoding="utf-8")
-POSTS = ["schedule", "anchors", "check", "advice"]
+EDIT: dict[str, Any] = {
+    "mask": "1101",
+    "schedule": {"steps": 4, "computed_steps": [0, 2], "estimator": "slope", "look_back": [2]},
+}
+POSTS = ["schedule", "anchors", "check", "advice", "edit"]
 GETS = ["schedule", "anchors", "calibration"]
 PATHS = [
     "../secret.otanchor.json",
@@ -145,6 +149,12 @@ def test_good_questions_are_answered(comfy):
     assert _send(comfy, "GET", "calibration", query=query) == (200, {"state": None})
     status, advice = _post(comfy, "advice", ADVICE)
     assert (status, [note["rule"] for note in advice["notes"]]) == (200, ["too_short"])
+    status, edited = _post(comfy, "edit", EDIT)
+    assert (status, edited["computed_steps"], edited["estimator"]) == (200, [0, 1, 3], "slope")
+    status, alone = _post(comfy, "edit", {"mask": "1, 1, 0, 1", "schedule": None})
+    assert (status, alone) == (200, {**edited, "estimator": "adaptive", "look_back": [1, 1]})
+    status, refused = _post(comfy, "edit", {**EDIT, "mask": "110"})
+    assert (status, refused["said"]["key"]) == (200, "mask_other_steps")
 
 
 @pytest.mark.parametrize("language", ["en", "fr", "pt-BR"])
@@ -288,6 +298,39 @@ def test_more_runs_than_a_page_has_are_refused(comfy):
 def test_any_run_is_advised_on_or_refused(comfy, run, rest):
     runs = [{**ADVICE["runs"][0], **run}]
     status, document = _post(comfy, "advice", {**ADVICE, "runs": runs, **rest})
+    assert status == 200 or (status == 400 and document["error"])
+
+
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [
+        ("steps", "4"), ("steps", 0), ("steps", 1001), ("computed_steps", [0, 9]),
+        ("computed_steps", [2, 0]), ("computed_steps", []), ("computed_steps", "02"),
+        ("estimator", "guess"), ("estimator", None), ("look_back", [7]), ("look_back", [1, 1]),
+    ],
+)  # fmt: skip
+def test_a_wrong_value_of_an_edited_schedule_is_named(comfy, field, value):
+    schedule = {**EDIT["schedule"], field: value}
+    assert field in _refused(_post(comfy, "edit", {**EDIT, "schedule": schedule}), 400)
+
+
+@pytest.mark.parametrize("body", [{"mask": 7}, {"mask": None}, {"mask": "1", "schedule": []}])
+def test_an_edit_takes_a_text_and_a_schedule(comfy, body):
+    _refused(_post(comfy, "edit", body), 400)
+
+
+def test_an_edit_of_nothing_is_refused(comfy):
+    assert "neither does" in _refused(_post(comfy, "edit", {"mask": ""}), 400)
+
+
+@fuzz
+@given(
+    mask=st.text("01 ,[]\n2x", max_size=30) | json_values,
+    schedule=st.dictionaries(st.sampled_from([*EDIT["schedule"]]), json_values),
+)
+def test_any_edit_is_answered_or_refused(comfy, mask, schedule):
+    body = {"mask": mask, "schedule": {**EDIT["schedule"], **schedule}}
+    status, document = _post(comfy, "edit", body)
     assert status == 200 or (status == 400 and document["error"])
 
 
