@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import math
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -100,7 +100,8 @@ class CacheWrapper:
             steps, seconds = max(len(levels) - 1, 0), time.perf_counter() - start
             self._report(RunStatistics(steps, computed=steps, seconds=seconds, notes=[plan]))
             return result
-        run = self._start(plan, levels, guider, sampler)
+        streams = _streams(kwargs.get("latent_shapes"))
+        run = self._start(plan, levels, guider, sampler, streams)
         options = guider.model_options
         comfy.patcher_extension.add_wrapper_with_key(
             WrappersMP.PREDICT_NOISE, WRAPPER_KEY, run.predict, options, is_model_options=True
@@ -128,7 +129,14 @@ class CacheWrapper:
         plan = fit_to_run(self.schedule, levels, highest_level(guider))
         return plan.note or NOTHING_TO_SKIP if plan.schedule.is_full else plan
 
-    def _start(self, plan: Plan, levels: tuple[float, ...], guider: Any, sampler: Any) -> Run:
+    def _start(
+        self,
+        plan: Plan,
+        levels: tuple[float, ...],
+        guider: Any,
+        sampler: Any,
+        streams: tuple[int, ...],
+    ) -> Run:
         """The state of a run, with what there is to say of it beforehand."""
         rule = rule_for(sampler, plan.schedule.estimator)
         run = Run(
@@ -138,6 +146,7 @@ class CacheWrapper:
             reported=asks_once_a_step(sampler),
             model_options=guider.model_options,
             memo=self.memo,
+            streams=streams,
         )
         run.statistics.notes += filter(None, [plan.note])
         if not was_measured(sampler):
@@ -151,6 +160,11 @@ class CacheWrapper:
         logger.log(level, "OTCache: %s", done.summary().replace("\n", "; "))
         if self.on_finished is not None:
             self.on_finished(done)
+
+
+def _streams(shapes: Sequence[Sequence[int]] | None) -> tuple[int, ...]:
+    """Numbers of each stream in the host's packed latent of several, one picture's."""
+    return tuple(math.prod(shape[1:]) for shape in shapes or ()) if len(shapes or ()) > 1 else ()
 
 
 def _by_rule(schedule: Schedule, rule: str) -> Schedule:

@@ -47,6 +47,7 @@ class Run:
         reported: Whether the sampler is known to ask once a step and to report each one done.
         model_options: The run's options, before the sampler adds to them.
         memo: Stands between the run and the model, or ``None``.
+        streams: How many numbers each stream of a packed latent has.
     """
 
     def __init__(
@@ -58,9 +59,10 @@ class Run:
         reported: bool,
         model_options: dict[str, Any],
         memo: Memo | None = None,
+        streams: tuple[int, ...] = (),
     ) -> None:
         self._memo = memo
-        self.cache = VelocityCache(schedule, sigmas, stochastic=stochastic)
+        self.cache = VelocityCache(schedule, sigmas, stochastic=stochastic, streams=streams)
         self.statistics = RunStatistics(schedule.steps)
         self.steps = Steps(sigmas, reported=reported)
         self._unread: list[Evaluation] = []

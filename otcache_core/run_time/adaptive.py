@@ -3,9 +3,10 @@
 Over the steps after a computed one the velocity changes along the slope and by how the prediction
 of the clean picture drifts, as ``velocity.Slope`` has it. Here both coefficients are those that
 would have foretold the velocity just computed from what was known at the computed step before it:
-least squares of two unknowns, for each picture by itself. Where guidance overshoots and the model
-takes back, they come out negative within the first edges; where the velocity goes straight on, the
-gain is near 1.
+least squares of two unknowns, for each picture by itself, and for its sound as well where a latent
+holds both: a video has a hundred times the numbers of its sound, which would have no say. Where
+guidance overshoots and the model takes back, they come out negative within the first edges; where
+the velocity goes straight on, the gain is near 1.
 """
 # Not in the paper. Four tensors of the latent's size are held, and nothing waits for a device.
 
@@ -43,9 +44,14 @@ class Adaptive:
     S is the slope of the last two computed velocities, D the prediction of the clean picture, and
     ``q = -2 / (sigma_t (sigma_s - sigma_t))`` makes d the share by which D grows on the way to s.
     The first edge holds the velocity, the second one knows d alone.
+
+    Args:
+        streams: How many numbers each stream has, where the last dimension of latents holds
+            several one after the other; a latent of another length is one stream.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, streams: tuple[int, ...] = ()) -> None:
+        self._streams = streams
         self._last: _Computed | None = None
         self._gain: Tensor | None = None
         self._drift: Tensor | None = None
@@ -63,24 +69,39 @@ class Adaptive:
         self._last = _Computed(sigma, velocity, slope, denoised, factor)
         self._change = None
         if self._drift is not None and factor:
-            change = denoised * (self._drift * factor)
+            change = denoised * self._spread(self._drift * factor)
             if self._gain is not None and slope is not None:
-                change.addcmul_(slope, self._gain)
+                change.addcmul_(slope, self._spread(self._gain))
             self._change = change.to(denoised.dtype)  # coefficients are in float32
 
     def _learn(self, before: _Computed, slope: Tensor) -> None:
         """Fits the coefficients of the last edge to the slope that it had in truth."""
         drift = before.denoised * before.factor
-        d_d, d_s = _product(drift, drift) * (1.0 + RIDGE), _product(drift, slope)
+        product = self._product
+        d_d, d_s = product(drift, drift) * (1.0 + RIDGE), product(drift, slope)
         if before.slope is None:
             self._drift = _quotient(d_s, d_d)
             return
         former = before.slope
-        f_f, f_s = _product(former, former) * (1.0 + RIDGE), _product(former, slope)
-        both = _product(former, drift)
+        f_f, f_s = product(former, former) * (1.0 + RIDGE), product(former, slope)
+        both = product(former, drift)
         area = f_f * d_d - both.square()
         self._gain = _quotient(f_s * d_d - d_s * both, area)
         self._drift = _quotient(d_s * f_f - f_s * both, area)
+
+    def _product(self, a: Tensor, b: Tensor) -> Tensor:
+        """Inner product of each picture's latents, ``(N, 1, ..., 1 or streams)``, in float32."""
+        if a.ndim < 2 or sum(self._streams) != a.shape[-1]:
+            return _sum(a * b)
+        parts = torch.split(a * b, list(self._streams), dim=-1)
+        return torch.cat([_sum(part) for part in parts], dim=-1)
+
+    def _spread(self, coefficient: Tensor) -> Tensor:
+        """A coefficient for each number of its stream, where it was learned by stream."""
+        if coefficient.ndim < 2 or coefficient.shape[-1] == 1:
+            return coefficient
+        parts = zip(torch.split(coefficient, 1, dim=-1), self._streams, strict=True)
+        return torch.cat([part.expand(*part.shape[:-1], size) for part, size in parts], dim=-1)
 
     def estimate(self, sigma: float, sigma_next: float, x: Tensor) -> Tensor:
         if self._last is None:
@@ -95,10 +116,8 @@ class Adaptive:
         return [t for t in held if t is not None]
 
 
-def _product(a: Tensor, b: Tensor) -> Tensor:
-    """Inner product of each picture's latents, ``(N, 1, ...)``, in float32."""
-    dims = tuple(range(1, a.ndim)) or (0,)
-    return (a * b).sum(dim=dims, keepdim=True, dtype=torch.float32)
+def _sum(a: Tensor) -> Tensor:
+    return a.sum(dim=tuple(range(1, a.ndim)) or (0,), keepdim=True, dtype=torch.float32)
 
 
 def _quotient(above: Tensor, below: Tensor) -> Tensor:

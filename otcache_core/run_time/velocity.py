@@ -169,13 +169,13 @@ class MeanCache:
         return [t for t in held if t is not None]
 
 
-def _builder(schedule: Schedule) -> Callable[[], Estimator]:
+def _builder(schedule: Schedule, streams: tuple[int, ...]) -> Callable[[], Estimator]:
     """What makes the estimator of a schedule."""
     longest = max(schedule.look_back, default=1)
     builders: dict[str, Callable[[], Estimator]] = {
         "reuse": Reuse,
         "slope": Slope,
-        "adaptive": Adaptive,
+        "adaptive": partial(Adaptive, streams),
         "meancache": partial(MeanCache, longest),
     }
     return builders[schedule.estimator]
@@ -202,10 +202,16 @@ class VelocityCache:
         sigmas: The run's ``steps + 1`` noise levels, as Python floats.
         stochastic: Whether the sampler adds noise between steps. Then ``x_i - x_r`` is no integral
             of the velocity, and the last ``denoised`` is reused instead.
+        streams: How many numbers each stream of a packed latent has, picture and sound.
     """
 
     def __init__(
-        self, schedule: Schedule, sigmas: tuple[float, ...], *, stochastic: bool = False
+        self,
+        schedule: Schedule,
+        sigmas: tuple[float, ...],
+        *,
+        stochastic: bool = False,
+        streams: tuple[int, ...] = (),
     ) -> None:
         if len(sigmas) != schedule.steps + 1:
             raise OTCacheError(
@@ -215,7 +221,7 @@ class VelocityCache:
         self._mask = schedule.mask
         self._edges = _edges(schedule, sigmas)
         self._stochastic = stochastic
-        self._build: Callable[[], Estimator] = Reuse if stochastic else _builder(schedule)
+        self._build: Callable[[], Estimator] = Reuse if stochastic else _builder(schedule, streams)
         self._estimator: Estimator = self._build()
         self._like: tuple[object, ...] | None = None
         self.peak_bytes = 0

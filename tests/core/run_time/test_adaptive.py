@@ -1,5 +1,7 @@
 """The estimate that teaches itself: exact where velocities keep a law, harmless where not."""
 
+from itertools import pairwise
+
 import pytest
 import torch
 from torch import Tensor
@@ -91,6 +93,79 @@ def test_pictures_of_a_batch_learn_each_for_itself() -> None:
     x = _tensor(20)
     both = together.estimate(0.5, 0.4, x)
     assert torch.allclose(both[:1], alone.estimate(0.5, 0.4, x[:1]), atol=1e-6)
+
+
+def test_streams_of_one_latent_learn_each_for_itself() -> None:
+    """Two streams, one of 5 numbers and one of 3, against either of them alone."""
+    streams = (5, 3)
+    together, parts = Adaptive(streams), [Adaptive(), Adaptive()]
+    for seed, (sigma, end) in enumerate(((1.0, 0.8), (0.8, 0.6), (0.6, 0.4))):
+        velocity, x = (_tensor(seed + k)[:, :1, 0] for k in (0, 10))
+        _observe(together, sigma, velocity, x, end)
+        for part, v, own in zip(
+            parts, velocity.split(streams, -1), x.split(streams, -1), strict=True
+        ):
+            _observe(part, sigma, v, own, end)
+
+    x = torch.zeros(2, 1, 8)
+    alone = [
+        part.estimate(0.5, 0.4, x[..., :size]) for part, size in zip(parts, streams, strict=True)
+    ]
+    assert torch.allclose(together.estimate(0.5, 0.4, x), torch.cat(alone, -1), atol=1e-6)
+
+
+def _gaussian(x: Tensor, sigma: float, spread: float, mean: float, guidance: float) -> Tensor:
+    """The guided prediction where data are normal: cond around ``mean``, uncond around its minus.
+
+    Of ``x = (1 - s) x0 + s n`` it is ``m + k (x - (1 - s) m)``, ``k = a d^2 / (a^2 d^2 + s^2)``.
+    """
+    a = 1.0 - sigma
+    k = a * spread**2 / (a**2 * spread**2 + sigma**2)
+    cond, uncond = (m + k * (x - a * m) for m in (mean, -mean))
+    return uncond + guidance * (cond - uncond)
+
+
+def _sampled(nodes: tuple[int, ...], streams: tuple[int, ...]) -> tuple[Tensor, Tensor]:
+    """Picture and sound of unlike data after 20 steps with shift 3, of which ``nodes`` run."""
+    times = [i / 20 for i in range(20, -1, -1)]
+    sigmas = tuple(3.0 * t / (1.0 + 2.0 * t) for t in times)
+    cache = VelocityCache(Schedule(20, nodes, "adaptive"), sigmas, streams=streams)
+    x = torch.randn(1, 1, 4060, generator=torch.Generator().manual_seed(1))
+    for i, (sigma, following) in enumerate(pairwise(sigmas)):
+        if cache.must_compute(i, x):
+            picture, sound = x.split((4000, 60), dim=-1)
+            parts = _gaussian(picture, sigma, 0.5, 0.5, 4.0), _gaussian(sound, sigma, 1.5, 1.0, 4.0)
+            denoised = torch.cat(parts, dim=-1)
+            cache.observe(i, sigma, x, denoised)
+        else:
+            denoised = cache.estimate(i, sigma, x)
+        x = x + (x - denoised) / sigma * (following - sigma)
+    picture, sound = x.split((4000, 60), dim=-1)
+    return picture, sound
+
+
+def test_sound_beside_a_far_larger_picture_is_nearer_where_it_learns_for_itself() -> None:
+    nodes = (0, 1, 2, 4, 6, 8, 11, 13, 15, 17, 19)
+    full, shared = _sampled(tuple(range(20)), ()), _sampled(nodes, ())
+    each = _sampled(nodes, (4000, 60))
+    picture, sound = (
+        float((ours - whole).norm() / (both - whole).norm())
+        for ours, both, whole in zip(each, shared, full, strict=True)
+    )
+    assert sound < 0.6
+    assert picture == pytest.approx(1.0, abs=0.05)
+
+
+def test_a_latent_of_another_length_is_one_stream() -> None:
+    """A stand-in for a window over a part of the latent: nothing to cut by."""
+    several, one = Adaptive((5, 4)), Adaptive()
+    for seed, (sigma, end) in enumerate(((1.0, 0.8), (0.8, 0.6), (0.6, 0.4))):
+        velocity, x = _tensor(seed), _tensor(10 + seed)
+        _observe(several, sigma, velocity, x, end)
+        _observe(one, sigma, velocity, x, end)
+
+    x = _tensor(20)
+    assert torch.equal(several.estimate(0.5, 0.4, x), one.estimate(0.5, 0.4, x))
 
 
 def test_asking_twice_at_one_level_keeps_what_was_learned() -> None:

@@ -75,3 +75,38 @@ def test_the_sampler_node_takes_them_too(both, plain, sample, uniform):
     full = plain(both, cfg=3.0)
     for ours, theirs in zip(samples.unbind(), full.unbind(), strict=True):
         assert 0.0 < (ours - theirs).square().mean() < theirs.square().mean()
+
+
+@pytest.fixture
+def told(host, monkeypatch) -> list[tuple[int, ...]]:
+    """The streams that the cache of each run is told of."""
+    module = host.module("nodes.sampling.run")
+    found, cache = [], module.VelocityCache
+
+    def build(*args: Any, **how: Any) -> Any:
+        found.append(how["streams"])
+        return cache(*args, **how)
+
+    monkeypatch.setattr(module, "VelocityCache", build)
+    return found
+
+
+@pytest.mark.parametrize("grid", ["fine", "as sampled"])
+def test_the_one_node_takes_them_and_learns_of_each_stream(
+    run_node, both, plain, counted, told, grid
+):
+    with counted(both.model) as (watched, calls):
+        (cached,) = run_node("OTCacheAuto", model=watched, calls=11, grid=grid).outputs
+        samples = plain(both, cached, cfg=3.0)
+
+    assert calls.predictions == 11
+    assert told == [(torch.Size(PICTURE).numel(), torch.Size(SOUND).numel())]
+    for ours, theirs in zip(samples.unbind(), plain(both, cfg=3.0).unbind(), strict=True):
+        assert ours.shape == theirs.shape
+        assert 0.0 < (ours - theirs).square().mean() < 0.01 * theirs.square().mean()
+
+
+def test_a_latent_of_pictures_alone_is_one_stream(run_node, tiny_video, plain, told):
+    (cached,) = run_node("OTCacheAuto", model=tiny_video.model, calls=11, grid="fine").outputs
+    plain(tiny_video, cached)
+    assert told == [()]
