@@ -42,6 +42,6 @@ class EditSchedule(io.ComfyNode):
             steps=edited.steps,
             estimator=edited.estimator,
         )
-        return io.NodeOutput(
-            edited, write_mask(edited), ui=result(said, place, edited.to_document())
-        )
+        # The page shows it where it cannot know what came in: whether it was edited matters there.
+        report = {**edited.to_document(), "edited": edited is not schedule}
+        return io.NodeOutput(edited, write_mask(edited), ui=result(said, place, report))

@@ -47,9 +47,10 @@ def test_an_empty_mask_changes_nothing(host, tiny_flux, sample, uniform):
     assert result.outputs == (schedule, "10001000100100010001")
     assert result.outputs[0] is schedule
     assert result.ui["text"] == ("6 calls of 20 steps, slope",)
-    assert result.ui["otcache"] == [schedule.to_document()]
-    again = _edit(host, result.outputs[1], schedule).outputs[0]
-    assert torch.equal(sample(tiny_flux, again)[0], sample(tiny_flux, schedule)[0])
+    assert result.ui["otcache"] == [{**schedule.to_document(), "edited": False}]
+    again = _edit(host, result.outputs[1], schedule)
+    assert again.ui["otcache"] == [{**schedule.to_document(), "edited": True}]
+    assert torch.equal(sample(tiny_flux, again.outputs[0])[0], sample(tiny_flux, schedule)[0])
 
 
 def test_without_mask_and_schedule_every_step_runs(host, tiny_flux, sample, plain):

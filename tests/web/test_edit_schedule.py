@@ -221,6 +221,41 @@ def test_undo_and_redo_bring_back_masks(graph):
     _wait_for_cells(page, edit, masks[2])
 
 
+def test_undo_brings_back_a_mask_that_was_taken_away(graph):
+    page, _, edit = graph
+    step = SKIPPED[4]
+    _click(page, edit, step)
+    page.wait_for(edit, "edit", "11 of 50 model calls")
+    page.page.wait_for_timeout(600)
+    page.panel(edit, "edit").get_by_role("button", name="Follow the schedule").click()
+    page.wait_for(edit, "edit", "10 of 50 model calls")
+    page.page.wait_for_timeout(600)
+    page.command("Comfy.Undo")
+    _wait_for_cells(page, edit, _flipped(PREDICTED, step))
+    assert page.widget(edit, "mask") == _flipped(PREDICTED, step)
+
+
+@pytest.mark.parametrize("width", [240, 420])
+@pytest.mark.parametrize("mask", ["", "1" * 50, "1010"])
+def test_all_of_the_panel_is_seen(graph, width, mask):
+    page, _, edit = graph
+    page.js("([id, w]) => app.graph.getNodeById(Number(id)).setSize([w, 200])", [edit, width])
+    page.set_widget(edit, "mask", mask)
+    said = {"": "as it comes", "1010": "has 4"}.get(mask, "All 50 steps run the model")
+    panel = page.wait_for(edit, "edit", said)
+    page.page.wait_for_timeout(500)
+    hidden = """(panel) => {
+        const last = [...panel.children].map((part) => part.getBoundingClientRect().bottom);
+        const below = Math.max(...last) - panel.getBoundingClientRect().bottom;
+        return Math.max(below, panel.scrollHeight - panel.clientHeight);
+    }"""
+    assert panel.evaluate(hidden) <= 1
+    height = "(id) => Math.round(app.graph.getNodeById(Number(id)).size[1])"
+    room = page.js(height, edit)
+    page.page.wait_for_timeout(500)
+    assert page.js(height, edit) == room < 420
+
+
 def test_what_follows_knows_the_edited_schedule(graph):
     page, predict, edit = graph
     second = page.add("OTCacheEditSchedule", (640, 500))
@@ -257,14 +292,15 @@ def test_a_schedule_that_only_a_run_can_tell(page, comfy):
     page.link(predict, 0, edit, "schedule")
     said = '"Predict Cache Schedule" shows no schedule yet'
     page.wait_for(edit, "edit", said)
-    page.js(
-        """([id, steps]) => app.graph.getNodeById(Number(id)).onExecuted({
-            otcache_lines: [{ text: "4 calls of 20 steps, slope" }],
-            otcache: [{ steps: 20, computed_steps: steps, estimator: "slope",
-                look_back: [1, 1, 1] }],
-        })""",
-        [edit, [0, 5, 10, 19]],
-    )
+    tell = """([id, edited, steps]) => app.graph.getNodeById(Number(id)).onExecuted({
+        otcache_lines: [{ text: "4 calls of 20 steps, slope" }],
+        otcache: [{ steps: 20, computed_steps: steps, estimator: "slope", look_back: [1, 1, 1],
+            edited }],
+    })"""
+    page.js(tell, [edit, True, [0, 6, 11, 19]])  # of an edited one, nobody knows what came in
+    page.page.wait_for_timeout(300)
+    assert page.panel(edit, "edit").evaluate(CELLS) == ""
+    page.js(tell, [edit, False, [0, 5, 10, 19]])
     panel = page.wait_for(edit, "edit", "4 of 20 model calls")
     assert said in panel.inner_text()
     _click(page, edit, 7, of=20)

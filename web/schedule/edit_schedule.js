@@ -20,7 +20,7 @@ const MASK = "mask";
 
 /** @typedef {import("./schedule_source.js").Shown} Shown */
 
-/** @type {WeakMap<object, Shown>} what the last run of a node made */
+/** @type {WeakMap<object, Shown>} what the last run of a node made, if it edited nothing */
 const lastRuns = new WeakMap();
 
 /** The steps of a mask alone; otcache_core/documents/mask.py leaves out the same. @param {unknown} text */
@@ -98,7 +98,10 @@ app.registerExtension({
     addPanel(node, "otcache_edit", view.element, () => HEIGHT + more());
     node.setSize([Math.max(node.size[0], WIDTH), node.size[1]]);
     makeRoom(node);
-    onResult(node, ({ report }) => report?.computed_steps && lastRuns.set(node, report));
+    onResult(node, ({ report }) => {
+      if (report?.computed_steps && !report.edited) lastRuns.set(node, report);
+      else lastRuns.delete(node);
+    });
     watch(node, inputsOf, async (inputs) => {
       const { answer, error } = await edit(inputs);
       return () => {

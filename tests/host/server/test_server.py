@@ -134,6 +134,41 @@ def test_a_list_of_prompts_becomes_an_anchor_to_choose(comfy, calibrated, saved_
     assert "5 of 10 steps" in entry["outputs"]["predict"]["text"][0]
 
 
+def _edited(mask: str, steps: int = 10) -> dict[str, Any]:
+    """A prediction edited by a mask, and its mask alone; a sampler after each."""
+    sampling = {
+        "model": ["model", 0], "latent_image": ["model", 3], "positive": ["text", 0],
+        "negative": ["text", 0], "seed": 1, "steps": steps, "cfg": 1.0, "sampler_name": "euler",
+        "scheduler": "simple", "denoise": 1.0,
+    }  # fmt: skip
+    nodes = _prompt(
+        model=("OTCacheDemoModel", {"batch_size": 1}),
+        text=("CLIPTextEncode", {"clip": ["model", 1], "text": "a red house"}),
+        edit=("OTCacheEditSchedule", {"schedule": ["predict", 0], "mask": mask}),
+        alone=("OTCacheEditSchedule", {"mask": ["edit", 1]}),
+        sampler=("OTCacheSampler", {**sampling, "schedule": ["edit", 0]}),
+        second=("OTCacheSampler", {**sampling, "schedule": ["alone", 0]}),
+        one=("PreviewAny", {"source": ["sampler", 1]}),
+        two=("PreviewAny", {"source": ["second", 1]}),
+    )
+    return _prediction("preset: otcache-demo", budget=8, steps=steps) | nodes
+
+
+def test_a_schedule_edited_in_a_graph_is_what_its_samplers_do(comfy):
+    outputs = comfy.wait(comfy.queue(_edited("1, 1, 1, 0, 1, 0, 0, 1, 0, 1")))["outputs"]
+
+    assert outputs["edit"]["text"] == ["6 calls of 10 steps, slope"]
+    assert outputs["alone"]["text"] == ["6 calls of 10 steps, adaptive"]
+    for name in ("sampler", "second"):
+        (done,) = outputs[name]["otcache"]
+        assert (done["computed_steps"], done["evaluations"]) == ([0, 1, 2, 4, 7, 9], 6)
+
+
+def test_a_mask_that_does_not_fit_is_named_by_the_graphs_error(comfy):
+    with pytest.raises(PromptError, match="`mask` must have as many steps as the schedule, 10"):
+        comfy.wait(comfy.queue(_edited("11011")))
+
+
 @pytest.mark.parametrize("where", ["own", "extra"])
 def test_an_anchor_copied_there_is_listed_without_a_restart(
     comfy, calibrated, shared_anchors, saved_as, where
