@@ -1,6 +1,6 @@
 """Writes the workflows that ship with the pack: `python -m scripts.workflows.make`.
 
-They are described in `scripts.workflows.demo` and `scripts.workflows.models`. ComfyUI's template
+They are described in `scripts.workflows.demo`, `models` and `one_node`. ComfyUI's template
 browser lists every JSON file of the folder and shows its name as the title. With `--pictures
 FOLDER` and `--report PICTURE` it also makes the thumbnails that show pictures: from what
 `scripts.demo.run` left in that folder, and from what `scripts.presets.calibrate_demo --report` has.
@@ -16,18 +16,25 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from otcache_core.documents.anchor import SUFFIX, load_anchor
+from otcache_core.auto_plan import calls_for, teaching_itself
+from otcache_core.documents.anchor import SUFFIX, Anchor, load_anchor
 from otcache_core.drawing.contact_sheet import contact_sheet
 from otcache_core.drawing.schedule_plot import render_schedule
+from otcache_core.run_time.fine_grid import fine_grid
 from otcache_core.transport import predict_schedule
 from scripts.host.find import REPOSITORY
 from scripts.workflows.demo import CALIBRATE, DEMO, DEMO_SCHEDULES, DEMO_WORKFLOWS, ONE_NODE
-from scripts.workflows.models import MODEL_WORKFLOWS, SCHEDULES
+from scripts.workflows.models import GENERIC, MODEL_WORKFLOWS, SCHEDULES
+from scripts.workflows.one_node import ONE_NODE_WORKFLOWS
 
 FOLDER = REPOSITORY / "example_workflows"
 THUMBNAIL_WIDTH, THUMBNAIL_PICTURES = 640, 4
 
-WORKFLOWS = {**DEMO_WORKFLOWS, **MODEL_WORKFLOWS}
+WORKFLOWS = {
+    **DEMO_WORKFLOWS,
+    **MODEL_WORKFLOWS,
+    **{name: make for name, (make, _) in ONE_NODE_WORKFLOWS.items()},
+}
 
 
 def as_text(workflow: dict[str, Any]) -> str:
@@ -59,18 +66,35 @@ def write_thumbnails(pictures: Path) -> None:
 _PLOTTED = {**DEMO_SCHEDULES, **SCHEDULES}
 
 
+def _anchor(preset: str) -> Anchor:
+    file = f"{preset.removeprefix('preset: ')}{SUFFIX}"
+    return load_anchor(REPOSITORY / "presets" / file)
+
+
 def write_schedule_thumbnails() -> None:
     """Shows which steps run, for workflows whose models cannot be run here."""
     for name, (preset, budget, steps) in _PLOTTED.items():
-        file = f"{preset.removeprefix('preset: ')}{SUFFIX}"
-        prediction = predict_schedule(
-            load_anchor(REPOSITORY / "presets" / file), budget, steps=steps
-        )
+        prediction = predict_schedule(_anchor(preset), budget, steps=steps)
         picture = render_schedule(
             steps=steps,
             computed_steps=prediction.schedule.computed_steps,
             curves={name: curve.tolist() for name, curve in prediction.curves.items()},
             caption=name,
+        )
+        _save_thumbnail(name, Image.fromarray(picture))
+
+
+def write_one_node_thumbnails() -> None:
+    """Shows which steps of the finer grid run, for the same reason.
+
+    Levels fall evenly there: the steps are placed by their number, whatever the model.
+    """
+    for name, (_, stock) in ONE_NODE_WORKFLOWS.items():
+        steps = sum(stock.steps)
+        grid = fine_grid([1.0 - step / steps for step in range(steps + 1)])
+        plan = teaching_itself(_anchor(GENERIC), grid, calls_for(steps, 0))
+        picture = render_schedule(
+            steps=grid.steps, computed_steps=plan.computed_steps, curves={}, caption=name
         )
         _save_thumbnail(name, Image.fromarray(picture))
 
@@ -85,6 +109,7 @@ def main() -> int:
     for name, make in WORKFLOWS.items():
         (FOLDER / f"{name}.json").write_text(as_text(make()), encoding="utf-8", newline="\n")
     write_schedule_thumbnails()
+    write_one_node_thumbnails()
     if options.pictures is not None:
         write_thumbnails(options.pictures)
     if options.report is not None:

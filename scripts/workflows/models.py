@@ -6,8 +6,15 @@ from typing import Any
 
 from scripts.workflows import notes_zh
 from scripts.workflows.canvas import Canvas, Model, Output
+from scripts.workflows.parts import (
+    file_at_top,
+    file_of,
+    load_parts,
+    prompts,
+    save_image,
+    save_video,
+)
 
-HUB = "https://huggingface.co/"
 GENERIC = "preset: flow-matching (generic)"
 
 FLUX, QWEN = "FLUX.1 dev with OTCache", "Qwen-Image with OTCache"
@@ -32,34 +39,7 @@ _GUESS = (
 _PUBLISHED = "The anchor holds schedules that were published for this model; see its provenance."
 
 
-def _model(name: str, repository: str, directory: str, path: str = "") -> Model:
-    folder = path or f"split_files/{directory}"
-    return Model(name, f"{HUB}{repository}/resolve/main/{folder}/{name}", directory)
-
-
-def _flat(name: str, repository: str, directory: str) -> Model:
-    """A file at the top of its repository."""
-    return Model(name, f"{HUB}{repository}/resolve/main/{name}", directory)
-
-
-_CLIP_L = _flat("clip_l.safetensors", "comfyanonymous/flux_text_encoders", "text_encoders")
-
-
-def _loaders(
-    canvas: Canvas, unet: Model, clips: list[Model], kind: str, vae: Model
-) -> tuple[Output, Output, Output]:
-    """Model, text encoder and VAE."""
-    (model,) = canvas.add("UNETLoader", models=[unet], unet_name=unet.name, weight_dtype="default")
-    if len(clips) == 2:
-        names = {"clip_name1": clips[0].name, "clip_name2": clips[1].name}
-        (clip,) = canvas.add("DualCLIPLoader", models=clips, **names, type=kind, device="default")
-    else:
-        name = clips[0].name
-        (clip,) = canvas.add(
-            "CLIPLoader", models=clips, clip_name=name, type=kind, device="default"
-        )
-    (loaded_vae,) = canvas.add("VAELoader", models=[vae], vae_name=vae.name)
-    return model, clip, loaded_vae
+_CLIP_L = file_at_top("clip_l.safetensors", "comfyanonymous/flux_text_encoders", "text_encoders")
 
 
 def _schedule(canvas: Canvas, anchor_name: str, budget: int, steps: int) -> Output:
@@ -88,12 +68,6 @@ def _note(canvas: Canvas, title: str, how: str, *, guess: bool, budget: int, ste
     canvas.note(english, chinese, 170)
 
 
-def _prompts(canvas: Canvas, clip: Output, text: str, negative: str = "") -> tuple[Output, Output]:
-    (positive,) = canvas.add("CLIPTextEncode", "Prompt", room=60, clip=clip, text=text)
-    (without,) = canvas.add("CLIPTextEncode", "Negative prompt", clip=clip, text=negative)
-    return positive, without
-
-
 def _sample(canvas: Canvas, steps: int, cfg: float, **links: Output) -> Output:
     latent, _ = canvas.add(
         "OTCacheSampler", room=110, seed=1, steps=steps, cfg=cfg, sampler_name="euler",
@@ -102,32 +76,18 @@ def _sample(canvas: Canvas, steps: int, cfg: float, **links: Output) -> Output:
     return latent
 
 
-def _save_image(canvas: Canvas, latent: Output, vae: Output, name: str) -> None:
-    (image,) = canvas.add("VAEDecode", samples=latent, vae=vae)
-    canvas.add("SaveImage", room=300, images=image, filename_prefix=f"otcache/{name}")
-
-
-def _save_video(canvas: Canvas, latent: Output, vae: Output, name: str, fps: float) -> None:
-    (frames,) = canvas.add("VAEDecode", samples=latent, vae=vae)
-    (video,) = canvas.add("CreateVideo", images=frames, fps=fps)
-    canvas.add(
-        "SaveVideo", room=300, video=video, filename_prefix=f"otcache/{name}", format="auto",
-        codec="auto",
-    )  # fmt: skip
-
-
 def flux_dev() -> dict[str, Any]:
-    """FLUX.1 [dev], 28 steps."""
-    canvas, steps, budget = Canvas(FLUX), 28, 12
-    unet = _flat("flux1-dev.safetensors", "Comfy-Org/flux1-dev", "diffusion_models")
-    t5 = _flat("t5xxl_fp16.safetensors", "comfyanonymous/flux_text_encoders", "text_encoders")
-    vae_file = _model("ae.safetensors", "Comfy-Org/Lumina_Image_2.0_Repackaged", "vae")
+    """FLUX.1 [dev], 20 steps."""
+    canvas, steps, budget = Canvas(FLUX), 20, 12
+    unet = file_at_top("flux1-dev.safetensors", "Comfy-Org/flux1-dev", "diffusion_models")
+    t5 = file_at_top("t5xxl_fp16.safetensors", "comfyanonymous/flux_text_encoders", "text_encoders")
+    vae_file = file_of("ae.safetensors", "Comfy-Org/Lumina_Image_2.0_Repackaged", "vae")
     with canvas.column("1 Model", 400):
-        how = "one picture in less than half the time."
+        how = "one picture in three fifths of the time."
         _note(canvas, "FLUX.1 [dev]", how, guess=True, budget=budget, steps=steps)
-        model, clip, vae = _loaders(canvas, unet, [_CLIP_L, t5], "flux", vae_file)
+        model, clip, vae = load_parts(canvas, unet, [_CLIP_L, t5], "flux", vae_file)
     with canvas.column("2 Prompt", 380):
-        positive, negative = _prompts(canvas, clip, "a lighthouse on a cliff at dusk, oil painting")
+        positive, negative = prompts(canvas, clip, "a lighthouse on a cliff at dusk, oil painting")
         (guided,) = canvas.add("FluxGuidance", conditioning=positive, guidance=3.5)
         (latent,) = canvas.add("EmptySD3LatentImage", width=1024, height=1024, batch_size=1)
     links = {"model": model, "positive": guided, "negative": negative, "latent_image": latent}
@@ -156,7 +116,7 @@ def _sample_picture(
     with canvas.column("4 Sample", 340):
         sampled = _sample(canvas, steps, cfg, schedule=schedule, **links)
     with canvas.column("5 Picture", 400):
-        _save_image(canvas, sampled, vae, name)
+        save_image(canvas, sampled, vae, name)
 
 
 def _shifted_image(
@@ -168,10 +128,10 @@ def _shifted_image(
     with canvas.column("1 Model", 400):
         how = "the budget and steps that were published."
         _note(canvas, title, how, guess=False, budget=budget, steps=steps)
-        model, clip, vae = _loaders(canvas, unet, [clip_file], kind, vae_file)
+        model, clip, vae = load_parts(canvas, unet, [clip_file], kind, vae_file)
         (shifted,) = canvas.add("ModelSamplingAuraFlow", model=model, shift=3.0)
     with canvas.column("2 Prompt", 380):
-        positive, negative = _prompts(canvas, clip, "a lighthouse on a cliff at dusk, oil painting")
+        positive, negative = prompts(canvas, clip, "a lighthouse on a cliff at dusk, oil painting")
         (latent,) = canvas.add("EmptySD3LatentImage", width=size, height=size, batch_size=1)
     links = {"model": shifted, "positive": positive, "negative": negative, "latent_image": latent}
     saved = anchor_name.removeprefix("preset: ").replace("-", "_")
@@ -184,9 +144,9 @@ def qwen_image() -> dict[str, Any]:
     repository = "Comfy-Org/Qwen-Image_ComfyUI"
     return _shifted_image(
         QWEN, "Qwen-Image",
-        _model("qwen_image_fp8_e4m3fn.safetensors", repository, "diffusion_models"),
-        _model("qwen_2.5_vl_7b_fp8_scaled.safetensors", repository, "text_encoders"),
-        "qwen_image", _model("qwen_image_vae.safetensors", repository, "vae"),
+        file_of("qwen_image_fp8_e4m3fn.safetensors", repository, "diffusion_models"),
+        file_of("qwen_2.5_vl_7b_fp8_scaled.safetensors", repository, "text_encoders"),
+        "qwen_image", file_of("qwen_image_vae.safetensors", repository, "vae"),
         "preset: qwen-image", 17, 1328,
     )  # fmt: skip
 
@@ -196,26 +156,26 @@ def z_image() -> dict[str, Any]:
     turbo = "Comfy-Org/z_image_turbo"
     return _shifted_image(
         Z_IMAGE, "Z-Image",
-        _model("z_image_bf16.safetensors", "Comfy-Org/z_image", "diffusion_models"),
-        _model("qwen_3_4b.safetensors", turbo, "text_encoders"),
-        "lumina2", _model("ae.safetensors", turbo, "vae"), "preset: z-image", 20, 1024,
+        file_of("z_image_bf16.safetensors", "Comfy-Org/z_image", "diffusion_models"),
+        file_of("qwen_3_4b.safetensors", turbo, "text_encoders"),
+        "lumina2", file_of("ae.safetensors", turbo, "vae"), "preset: z-image", 20, 1024,
     )  # fmt: skip
 
 
 def hunyuan_video() -> dict[str, Any]:
-    """HunyuanVideo, text to video, 30 steps."""
-    canvas, steps, budget = Canvas(HUNYUAN), 30, 12
+    """HunyuanVideo, text to video, 20 steps."""
+    canvas, steps, budget = Canvas(HUNYUAN), 20, 12
     repository = "Comfy-Org/HunyuanVideo_repackaged"
-    unet = _model("hunyuan_video_t2v_720p_bf16.safetensors", repository, "diffusion_models")
-    llava = _model("llava_llama3_fp8_scaled.safetensors", repository, "text_encoders")
-    vae_file = _model("hunyuan_video_vae_bf16.safetensors", repository, "vae")
+    unet = file_of("hunyuan_video_t2v_720p_bf16.safetensors", repository, "diffusion_models")
+    llava = file_of("llava_llama3_fp8_scaled.safetensors", repository, "text_encoders")
+    vae_file = file_of("hunyuan_video_vae_bf16.safetensors", repository, "vae")
     with canvas.column("1 Model", 400):
-        how = "a video in less than half the time."
+        how = "a video in three fifths of the time."
         _note(canvas, "HunyuanVideo", how, guess=True, budget=budget, steps=steps)
-        model, clip, vae = _loaders(canvas, unet, [_CLIP_L, llava], "hunyuan_video", vae_file)
+        model, clip, vae = load_parts(canvas, unet, [_CLIP_L, llava], "hunyuan_video", vae_file)
         (shifted,) = canvas.add("ModelSamplingSD3", model=model, shift=7.0)
     with canvas.column("2 Prompt", 380):
-        positive, negative = _prompts(canvas, clip, "a sailing boat enters a harbour at sunrise")
+        positive, negative = prompts(canvas, clip, "a sailing boat enters a harbour at sunrise")
         (guided,) = canvas.add("FluxGuidance", conditioning=positive, guidance=6.0)
         (latent,) = canvas.add(
             "EmptyHunyuanLatentVideo", width=848, height=480, length=73, batch_size=1
@@ -226,7 +186,7 @@ def hunyuan_video() -> dict[str, Any]:
         links = {"model": shifted, "positive": guided, "negative": negative}
         sampled = _sample(canvas, steps, 1.0, latent_image=latent, schedule=schedule, **links)
     with canvas.column("5 Video", 400):
-        _save_video(canvas, sampled, vae, "hunyuan_video", 24.0)
+        save_video(canvas, sampled, vae, "hunyuan_video", 24.0)
     return canvas.workflow()
 
 
@@ -234,7 +194,7 @@ def wan() -> dict[str, Any]:
     """Wan 2.2 14B, text to video: two experts, 20 steps, one schedule over both."""
     canvas, steps, budget, half = Canvas(WAN), 20, 12, 10
     repository = "Comfy-Org/Wan_2.2_ComfyUI_Repackaged"
-    umt5 = _model(
+    umt5 = file_of(
         "umt5_xxl_fp8_e4m3fn_scaled.safetensors", "Comfy-Org/Wan_2.1_ComfyUI_repackaged",
         "text_encoders",
     )  # fmt: skip
@@ -244,19 +204,19 @@ def wan() -> dict[str, Any]:
         _note(canvas, "Wan 2.2, two experts", how, guess=True, budget=budget, steps=steps)
         for noise in ("high", "low"):
             file = f"wan2.2_t2v_{noise}_noise_14B_fp8_scaled.safetensors"
-            unet = _model(file, repository, "diffusion_models")
+            unet = file_of(file, repository, "diffusion_models")
             (loaded,) = canvas.add(
                 "UNETLoader", f"Expert for {noise} noise", models=[unet], unet_name=file,
                 weight_dtype="default",
             )  # fmt: skip
-            experts += canvas.add("ModelSamplingSD3", model=loaded, shift=8.0)
+            experts += canvas.add("ModelSamplingSD3", model=loaded, shift=5.0)
         (clip,) = canvas.add(
             "CLIPLoader", models=[umt5], clip_name=umt5.name, type="wan", device="default"
         )
-        vae_file = _model("wan_2.1_vae.safetensors", repository, "vae")
+        vae_file = file_of("wan_2.1_vae.safetensors", repository, "vae")
         (vae,) = canvas.add("VAELoader", models=[vae_file], vae_name=vae_file.name)
     with canvas.column("2 Prompt", 380):
-        positive, negative = _prompts(canvas, clip, "a sailing boat enters a harbour at sunrise")
+        positive, negative = prompts(canvas, clip, "a sailing boat enters a harbour at sunrise")
         (latent,) = canvas.add(
             "EmptyHunyuanLatentVideo", width=640, height=640, length=81, batch_size=1
         )
@@ -285,7 +245,7 @@ def wan() -> dict[str, Any]:
             return_with_leftover_noise="disable", **shared,
         )  # fmt: skip
     with canvas.column("5 Video", 400):
-        _save_video(canvas, sampled, vae, "wan_2_2", 16.0)
+        save_video(canvas, sampled, vae, "wan_2_2", 16.0)
     return canvas.workflow()
 
 
@@ -298,10 +258,10 @@ MODEL_WORKFLOWS = {
 }
 
 SCHEDULES = {
-    FLUX: (GENERIC, 12, 28),
+    FLUX: (GENERIC, 12, 20),
     QWEN: ("preset: qwen-image", 17, 50),
     Z_IMAGE: ("preset: z-image", 20, 50),
-    HUNYUAN: (GENERIC, 12, 30),
+    HUNYUAN: (GENERIC, 12, 20),
     WAN: (GENERIC, 12, 20),
 }
 """Anchor, budget and steps of each, for its thumbnail."""

@@ -8,7 +8,7 @@ from scripts.demo import run as demo
 from scripts.host.client import PromptError
 from scripts.host.server import ComfyServer
 from scripts.workflows import make as make_workflows
-from scripts.workflows.canvas import CLASSES
+from scripts.workflows.classes import CLASSES
 from scripts.workflows.to_prompt import find_node, only_for, set_input, to_api
 
 pytestmark = [pytest.mark.host, pytest.mark.slow]
