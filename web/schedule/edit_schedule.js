@@ -13,9 +13,10 @@ import { createEditView } from "./edit_view.js";
 import { noteSchedule, shownTo } from "./schedule_source.js";
 
 const WIDTH = 420; // of a new node, so that the cells of 50 steps can be hit
-const HEIGHT = 116;
+const HEIGHT = 80; // without lines that may wrap
 const LINE = 15;
 const BUTTON = 28;
+const LONGEST = "x".repeat(72); // what is told of a step, about
 const MASK = "mask";
 
 /** @typedef {import("./schedule_source.js").Shown} Shown */
@@ -76,6 +77,16 @@ function remarks({ untold, linked, unshown, runs }, steps) {
   ].filter(Boolean).join(" ");
 }
 
+/**
+ * Writes the mask as a step of its own for undo, whatever the front end listens to of a click.
+ * @param {any} node @param {string} mask
+ */
+function write(node, mask) {
+  app.canvas?.emitBeforeChange?.();
+  setWidget(node, MASK, mask);
+  app.canvas?.emitAfterChange?.();
+}
+
 app.registerExtension({
   name: "otcache.editSchedule",
 
@@ -90,12 +101,12 @@ app.registerExtension({
       // Clicks may come faster than drawings: what the widget says counts.
       const own = digitsOf(widgetOf(node, MASK)?.value);
       const mask = own.length === shown.steps ? own : shown.mask;
-      setWidget(node, MASK, `${mask.slice(0, step)}${mask[step] === "1" ? 0 : 1}${mask.slice(step + 1)}`);
+      write(node, `${mask.slice(0, step)}${mask[step] === "1" ? 0 : 1}${mask.slice(step + 1)}`);
     }
 
-    const view = createEditView({ toggle, follow: () => setWidget(node, MASK, "") });
-    const more = () => LINE * linesOf(view.said(), node) + (view.offered() ? BUTTON : 0);
-    addPanel(node, "otcache_edit", view.element, () => HEIGHT + more());
+    const view = createEditView({ toggle, follow: () => write(node, "") });
+    const lines = () => [...view.said(), LONGEST].reduce((sum, text) => sum + linesOf(text, node), 0);
+    addPanel(node, "otcache_edit", view.element, () => HEIGHT + LINE * lines() + (view.offered() ? BUTTON : 0));
     node.setSize([Math.max(node.size[0], WIDTH), node.size[1]]);
     makeRoom(node);
     onResult(node, ({ report }) => {

@@ -51,7 +51,8 @@ export function createEditView({ toggle, follow }) {
 
   return {
     element,
-    said: () => note.textContent ?? "",
+    /** Its texts that may wrap, but for what is told of a step. */
+    said: () => [how.textContent ?? "", note.textContent ?? ""],
     offered: () => buttons.childElementCount,
     /** What is shown; nothing while there is an error to tell. */
     shown: () => view,

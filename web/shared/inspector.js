@@ -63,8 +63,7 @@ export function createInspector(plot, chart, output, { hint, describe }, pick) {
 }
 
 /**
- * Picks what is pressed and let go of at one place. It is done before the mouse button counts as up:
- * that is when the front end notes what undo returns to.
+ * Picks what is pressed and let go of at one place.
  * @param {HTMLElement} plot
  * @param {(event: PointerEvent) => number} indexUnder
  * @param {(index: number) => void} pick
