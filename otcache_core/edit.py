@@ -55,10 +55,11 @@ def edit_schedule(schedule: Schedule | None, mask: str) -> Schedule | None:
 def _with_steps(schedule: Schedule, nodes: Steps) -> Schedule:
     """The schedule with other computed steps, whose edges know what was known at their place."""
     origin = replace(schedule.origin or Origin(), sigmas=None)
-    if len(nodes) < 2:
-        return Schedule(
-            schedule.steps, nodes, schedule.estimator, sigmas=schedule.sigmas, origin=origin
-        )
+    bare = replace(
+        schedule, computed_steps=nodes, look_back=(), slope_gain=(), drift=(), origin=origin
+    )
+    if bare.budget < 2:
+        return bare
     own = zip(schedule.slope_gain, schedule.drift, schedule.look_back, strict=True)
     known = dict(zip(pairwise(schedule.computed_steps), own, strict=True))
     along = edges_along(coefficient_curves(schedule, schedule.steps), nodes)
@@ -68,10 +69,7 @@ def _with_steps(schedule: Schedule, nodes: Steps) -> Schedule:
         for edge, gain, drift in zip(pairwise(nodes), along.slope_gain, along.drift, strict=True)
     ]
     gains, drifts, look_back = zip(*edges, strict=True)
-    return replace(
-        schedule, computed_steps=nodes, look_back=look_back, slope_gain=gains, drift=drifts,
-        origin=origin,
-    )  # fmt: skip
+    return replace(bare, look_back=look_back, slope_gain=gains, drift=drifts)
 
 
 def _look_back_at(schedule: Schedule) -> list[int]:
