@@ -17,7 +17,7 @@ from scripts.host.find import REPOSITORY
 PUBLISHED = (
     *("CHANGELOG.md", "LICENSE", "README.md", "SECURITY.md", "__init__.py", "pyproject.toml"),
     *("requirements.txt", "demo_model", "example_workflows", "locales", "nodes", "otcache_core"),
-    *("presets", "web"),
+    *("presets", "subgraphs", "web"),
 )
 """Files and folders at the top, each whole."""
 

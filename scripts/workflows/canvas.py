@@ -102,7 +102,7 @@ class Canvas:
             "outputs": [_output(word) for word in CLASSES[kind].outputs.split()],
         }
         node |= {"title": title} if title else {}
-        node["properties"] = _properties(kind)
+        node["properties"] = properties(kind)
         if models:
             node["properties"]["models"] = [asdict(model) for model in models]
         node["widgets_values"] = self._connect(node, inputs)
@@ -170,7 +170,8 @@ def _output(word: str) -> dict[str, Any]:
     return {"name": name, "type": kind, "links": []}
 
 
-def _properties(kind: str) -> dict[str, Any]:
+def properties(kind: str) -> dict[str, Any]:
+    """What tells a class and the pack that it comes from, as saved workflows have it."""
     if kind == "MarkdownNote":  # the front end's own
         return {}
     pack = "otcache" if kind.startswith("OTCache") else "comfy-core"

@@ -1,9 +1,10 @@
 """Writes the workflows that ship with the pack: `python -m scripts.workflows.make`.
 
-They are described in `scripts.workflows.demo`, `models` and `one_node`. ComfyUI's template
-browser lists every JSON file of the folder and shows its name as the title. With `--pictures
-FOLDER` and `--report PICTURE` it also makes the thumbnails that show pictures: from what
-`scripts.demo.run` left in that folder, and from what `scripts.presets.calibrate_demo --report` has.
+They are described in `scripts.workflows.demo`, `models`, `one_node` and `app`; blueprints, which
+lie in a folder of their own, in `blueprints`. ComfyUI's template browser lists every JSON file of
+the folder of templates and shows its name as the title. With `--pictures FOLDER` and `--report
+PICTURE` it also makes the thumbnails that show pictures: from what `scripts.demo.run` left in that
+folder, and from what `scripts.presets.calibrate_demo --report` has.
 """
 
 from __future__ import annotations
@@ -23,17 +24,29 @@ from otcache_core.drawing.schedule_plot import render_schedule
 from otcache_core.run_time.fine_grid import fine_grid
 from otcache_core.transport import predict_schedule
 from scripts.host.find import REPOSITORY
-from scripts.workflows.demo import CALIBRATE, DEMO, DEMO_SCHEDULES, DEMO_WORKFLOWS, ONE_NODE
+from scripts.workflows.app import APP, app
+from scripts.workflows.app import CALLS as APP_CALLS
+from scripts.workflows.blueprints import BLUEPRINTS
+from scripts.workflows.demo import (
+    CALIBRATE,
+    DEMO,
+    DEMO_SCHEDULES,
+    DEMO_WORKFLOWS,
+    ONE_NODE,
+    OWN_STEPS,
+)
 from scripts.workflows.models import GENERIC, MODEL_WORKFLOWS, SCHEDULES
 from scripts.workflows.one_node import ONE_NODE_WORKFLOWS
 
 FOLDER = REPOSITORY / "example_workflows"
+BLUEPRINT_FOLDER = REPOSITORY / "subgraphs"
 THUMBNAIL_WIDTH, THUMBNAIL_PICTURES = 640, 4
 
 WORKFLOWS = {
     **DEMO_WORKFLOWS,
     **MODEL_WORKFLOWS,
     **{name: make for name, (make, _) in ONE_NODE_WORKFLOWS.items()},
+    APP: app,
 }
 
 
@@ -89,10 +102,10 @@ def write_one_node_thumbnails() -> None:
 
     Levels fall evenly there: the steps are placed by their number, whatever the model.
     """
-    for name, (_, stock) in ONE_NODE_WORKFLOWS.items():
-        steps = sum(stock.steps)
+    plotted = {name: (sum(stock.steps), 0) for name, (_, stock) in ONE_NODE_WORKFLOWS.items()}
+    for name, (steps, calls) in {**plotted, APP: (OWN_STEPS, APP_CALLS)}.items():
         grid = fine_grid([1.0 - step / steps for step in range(steps + 1)])
-        plan = teaching_itself(_anchor(GENERIC), grid, calls_for(steps, 0))
+        plan = teaching_itself(_anchor(GENERIC), grid, calls_for(steps, calls))
         picture = render_schedule(
             steps=grid.steps, computed_steps=plan.computed_steps, curves={}, caption=name
         )
@@ -105,9 +118,10 @@ def main() -> int:
     parser.add_argument("--pictures", type=Path, help="a folder that scripts.demo.run has written")
     parser.add_argument("--report", type=Path, help="the report that a calibration has shown")
     options = parser.parse_args()
-    FOLDER.mkdir(exist_ok=True)
-    for name, make in WORKFLOWS.items():
-        (FOLDER / f"{name}.json").write_text(as_text(make()), encoding="utf-8", newline="\n")
+    for folder, described in ((FOLDER, WORKFLOWS), (BLUEPRINT_FOLDER, BLUEPRINTS)):
+        folder.mkdir(exist_ok=True)
+        for name, make in described.items():
+            (folder / f"{name}.json").write_text(as_text(make()), encoding="utf-8", newline="\n")
     write_schedule_thumbnails()
     write_one_node_thumbnails()
     if options.pictures is not None:
