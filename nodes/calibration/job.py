@@ -31,7 +31,7 @@ from ..shared.types import image_from_picture
 from .display import Display, cost_text
 from .fingerprint import fingerprint
 from .report import describe, report_document
-from .runner import HostRunner, Job
+from .runner import HostRunner, Job, streams
 from .study_place import StudyPlace, first_prompt, open_place
 
 logger = logging.getLogger("otcache")
@@ -130,10 +130,10 @@ def _begin(place: StudyPlace) -> Message:
 
 def _fingerprint(request: CalibrationRequest) -> str:
     job, settings = request.job, request.settings
-    samples = job.latent["samples"]
+    shapes = [tuple(part.shape) for part in streams(job.latent)]
     search = settings.search
     matters = (
-        VERSION, job.steps, job.cfg, job.sampler, job.scheduler, job.seed, tuple(samples.shape),
+        VERSION, job.steps, job.cfg, job.sampler, job.scheduler, job.seed, *shapes,
         settings.reference_budget, settings.anchor_budget, settings.middle_budget,
         settings.estimator, settings.gamma, settings.metric, settings.gains,
         search.proposer, search.polish, search.p_threshold, len(request.positive),
@@ -177,7 +177,7 @@ def _guidance(positive: list[Any]) -> float | None:
 
 
 def _sampling(job: Job, positive: list[Any]) -> Sampling:
-    samples = job.latent["samples"]
+    samples = streams(job.latent)[0]
     scale = int(job.vae.spacial_compression_decode())
     return Sampling(
         sampler=job.sampler,

@@ -51,6 +51,12 @@ class Job:
         return tuple(sampler.sigmas.tolist())
 
 
+def streams(latent: dict[str, Any]) -> list[torch.Tensor]:
+    """The tensors of a LATENT: the picture's first, where it holds sound as well."""
+    samples = latent["samples"]
+    return list(samples.unbind()) if getattr(samples, "is_nested", False) else [samples]
+
+
 def _check_sampler(name: str) -> None:
     """Refuses samplers whose full runs say nothing about schedules.
 
@@ -159,7 +165,7 @@ class HostRunner:
 
     def remembered_runs(self, budget: int) -> int:
         """How many prompts' runs of so many model calls the memo holds at once."""
-        size = self.job.latent["samples"].numel() * torch.float32.itemsize
+        size = sum(part.numel() for part in streams(self.job.latent)) * torch.float32.itemsize
         return 0 if self.memo.place == "off" else self.memo.max_bytes // (budget * size)
 
     def _sample(self, model: Any, prompt: int) -> torch.Tensor:
@@ -180,7 +186,7 @@ class HostRunner:
         Raises:
             OTCacheError: If a picture holds NaN.
         """
-        picture = self.job.vae.decode(samples)
+        picture = self.job.vae.decode(streams({"samples": samples})[0])
         picture = picture.reshape(-1, *picture.shape[-3:])
         picture = picture[evenly(len(picture))]
         if not bool(torch.isfinite(picture).all()):

@@ -77,6 +77,36 @@ def test_the_sampler_node_takes_them_too(both, plain, sample, uniform):
         assert 0.0 < (ours - theirs).square().mean() < theirs.square().mean()
 
 
+class _Decoder:
+    """A VAE that knows pictures alone: three channels of the latent, four times as large."""
+
+    def decode(self, samples: torch.Tensor) -> torch.Tensor:
+        assert samples.shape == PICTURE
+        large = samples[0, :3].repeat_interleave(4, dim=-1).repeat_interleave(4, dim=-2)
+        return large.sigmoid().permute(1, 2, 3, 0)[None]
+
+    def spacial_compression_decode(self) -> int:
+        return 4
+
+
+def test_a_calibration_judges_the_picture(host, run_node, both):
+    lists = {
+        "model": both.model, "vae": _Decoder(), "latent_image": both.latent, "cfg": 3.0,
+        "name": "with sound", "steps": 12, "sampler_name": "euler", "scheduler": "simple",
+        "reference_budget": 8, "anchor_budget": 4, "trials": 4, "patience": 2, "seed": 5,
+        "estimator": "slope", "size": "custom", "search": "cma-es", "middle_budget": 0,
+        "minutes": 0, "memo": "host memory",
+    }  # fmt: skip
+    done = run_node(
+        "OTCacheCalibrateAnchor", positive=[both.positive], negative=[both.negative],
+        **{name: [value] for name, value in lists.items()},
+    )  # fmt: skip
+
+    made = done.outputs[0].sampling
+    assert (made.width, made.height, made.frames) == (32, 32, 3)
+    assert done.outputs[0].anchor.budget == 4
+
+
 @pytest.fixture
 def told(host, monkeypatch) -> list[tuple[int, ...]]:
     """The streams that the cache of each run is told of."""
@@ -103,7 +133,7 @@ def test_the_one_node_takes_them_and_learns_of_each_stream(
     assert told == [(torch.Size(PICTURE).numel(), torch.Size(SOUND).numel())]
     for ours, theirs in zip(samples.unbind(), plain(both, cfg=3.0).unbind(), strict=True):
         assert ours.shape == theirs.shape
-        assert 0.0 < (ours - theirs).square().mean() < 0.01 * theirs.square().mean()
+        assert 0.0 < (ours - theirs).square().mean() < 0.1 * theirs.square().mean()
 
 
 def test_a_latent_of_pictures_alone_is_one_stream(run_node, tiny_video, plain, told):
