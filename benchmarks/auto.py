@@ -4,7 +4,8 @@
 
 A user's run has 20 steps. Each way samples held-out prompts of every model, and its pictures are
 compared with those of 200 Euler steps. The node is used without an anchor, as on a model that
-nobody calibrated, and with the anchor of the model's calibration. With ``--work``, a run that was
+nobody calibrated: by itself, and after it was taught by its first four pictures, of other prompts.
+It is also used with the anchor of the model's calibration. With ``--work``, a run that was
 cut short goes on where it stopped; models that are left out keep their rows.
 """
 
@@ -12,8 +13,9 @@ from __future__ import annotations
 
 import argparse
 import tempfile
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -49,12 +51,12 @@ class Way:
 
     Attributes:
         name: What the record calls it.
-        model: A ModelPatcher.
+        build: Makes its ModelPatcher.
         steps, sampler: As KSampler has them.
     """
 
     name: str
-    model: Any
+    build: Callable[[], Any]
     steps: int = OWN_STEPS
     sampler: str = "euler"
 
@@ -62,31 +64,61 @@ class Way:
 def _ways(host: Host, name: str, ground: Any) -> Iterator[Way]:
     for solver in SOLVERS:
         for steps in PLAIN:
-            yield Way(f"plain {solver}, {steps} steps", ground.model, steps, solver)
-    anchor = _anchor(host, name)
+            yield Way(f"plain {solver}, {steps} steps", lambda: ground.model, steps, solver)
+    node = partial(_auto, host, ground.model)
     for calls in AS_SAMPLED:
-        model = _auto(host, ground.model, calls, "as sampled", None)
-        yield Way(f"OTCache as sampled, {calls} calls", model)
+        yield Way(f"OTCache as sampled, {calls} calls", partial(node, calls, fine=False))
+    anchor = _anchor(host, name)
     for calls in CALLS:
-        yield Way(f"OTCache fine, {calls} calls", _auto(host, ground.model, calls, "fine", None))
+        yield Way(f"OTCache fine, {calls} calls", partial(node, calls))
+        yield Way(f"OTCache fine, taught, {calls} calls", partial(_taught, host, ground, calls))
         if anchor is not None:
-            model = _auto(host, ground.model, calls, "fine", anchor)
-            yield Way(f"OTCache fine, with an anchor, {calls} calls", model)
+            way = f"OTCache fine, with an anchor, {calls} calls"
+            yield Way(way, partial(node, calls, anchor=anchor))
     ensure_extra("EasyCache", "nodes_easycache")
     for threshold in THRESHOLDS:
-        (cached,) = host.run(
-            "EasyCache", model=with_copied_input(ground.model), reuse_threshold=threshold,
-            start_percent=0.15, end_percent=0.95, verbose=False,
-        ).outputs  # fmt: skip
-        yield Way(f"EasyCache {threshold:g}", cached)
+        yield Way(f"EasyCache {threshold:g}", partial(_easycache, host, ground.model, threshold))
 
 
-def _auto(host: Host, model: Any, calls: int, grid: str, anchor: Any) -> Any:
+def _easycache(host: Host, model: Any, threshold: float) -> Any:
+    (cached,) = host.run(
+        "EasyCache", model=with_copied_input(model), reuse_threshold=threshold,
+        start_percent=0.15, end_percent=0.95, verbose=False,
+    ).outputs  # fmt: skip
+    return cached
+
+
+def _auto(
+    host: Host,
+    model: Any,
+    calls: int,
+    *,
+    fine: bool = True,
+    anchor: Any = None,
+    memory: Any = None,
+) -> Any:
     """The model behind the node, which finds no anchor by itself."""
-    files = host.module("nodes.library.files")
     return host.module("nodes.sampling.host").apply_automatically(
-        model, files.open_anchor(files.GENERIC), calls, grid == "fine", anchor, anchor is not None
+        *(model, _generic(host)),
+        **{"calls": calls, "fine": fine, "anchor": anchor},
+        **{"insist": anchor is not None, "memory": memory},
     )
+
+
+def _generic(host: Host) -> Any:
+    files = host.module("nodes.library.files")
+    return files.open_anchor(files.GENERIC)
+
+
+def _taught(host: Host, ground: Any, calls: int) -> Any:
+    """The model behind a node that has learned from its first pictures, those of other prompts."""
+    learned = host.module("nodes.library.learned")
+    weights = host.module("nodes.library.weights").weights_fingerprint(ground.model)
+    learned.forget(weights)
+    model = _auto(host, ground.model, calls, memory=learned.Memory(weights, _generic(host)))
+    for prompt in ground.prompts("calibration")[: host.core("learning").ENOUGH]:
+        SampledModel(host, ground, [prompt]).sample([0], model, steps=OWN_STEPS, sampler="euler")
+    return model
 
 
 def _anchor(host: Host, name: str) -> Any:
@@ -104,7 +136,7 @@ def measure(host: Host, name: str, kept: Kept, references: Path) -> None:
     for way in _ways(host, name, ground):
         if way.name in kept.lines:
             continue
-        with counted(way.model) as (model, calls):
+        with counted(way.build()) as (model, calls):
             lpips = sampled.distances(model, steps=way.steps, sampler=way.sampler)
         # One batch after the other: each is one run.
         runs = len(sampled.batches(range(PROMPTS)))

@@ -9,6 +9,7 @@ from comfy_api.latest import io
 from ..otcache_core.documents.anchor import Anchor
 from .library.choice import own_anchor
 from .library.files import GENERIC, open_anchor
+from .library.learned import Memory
 from .library.weights import weights_fingerprint
 from .sampler import report
 from .sampling.host import RunStatistics, apply_automatically
@@ -18,6 +19,7 @@ from .shared.news import HIDDEN, place_of, show_text
 from .shared.types import AnchorType
 
 FINE, AS_SAMPLED = "fine", "as sampled"
+FIRST_PICTURES, NEVER = "first pictures", "never"
 
 
 class Auto(io.ComfyNode):
@@ -30,6 +32,9 @@ class Auto(io.ComfyNode):
             io.Int.Input("calls", default=0, min=0, max=100, display_mode=io.NumberDisplay.slider),
             io.Combo.Input("grid", options=[FINE, AS_SAMPLED], default=FINE),
             AnchorType.Input("anchor", optional=True),
+            io.Combo.Input(
+                "learn", options=[FIRST_PICTURES, NEVER], default=FIRST_PICTURES, optional=True
+            ),
         ]
         return declare(
             "OTCacheAuto",
@@ -41,17 +46,27 @@ class Auto(io.ComfyNode):
 
     @classmethod
     def execute(
-        cls, model: Any, calls: int, grid: str, anchor: Anchor | None = None
+        cls,
+        model: Any,
+        calls: int,
+        grid: str,
+        anchor: Anchor | None = None,
+        learn: str = FIRST_PICTURES,
     ) -> io.NodeOutput:
         place = place_of(cls.hidden)
 
         def show(done: RunStatistics) -> None:
             show_text(done.lines(), place, report(done))
 
-        found = own_anchor(weights_fingerprint(model)) if anchor is None else anchor
+        weights, generic = weights_fingerprint(model), open_anchor(GENERIC)
         cached = apply_automatically(
             model,
-            *(open_anchor(GENERIC), calls, grid == FINE, found, anchor is not None),
+            generic,
+            calls=calls,
+            fine=grid == FINE,
+            anchor=own_anchor(weights) if anchor is None else anchor,
+            insist=anchor is not None,
+            memory=Memory(weights, generic) if weights and learn != NEVER else None,
             on_finished=show,
         )
         return io.NodeOutput(cached)

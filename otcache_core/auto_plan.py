@@ -11,14 +11,11 @@ import math
 from collections.abc import Sequence
 from dataclasses import replace
 
-import numpy as np
-
 from .documents.anchor import Anchor
 from .documents.schedule import Schedule
-from .projection import project_to_steps
 from .run_time.fine_grid import FineGrid
 from .run_time.run_plan import NEARLY_HIGHEST, alike, place_by_levels
-from .transport import evened, predict_schedule
+from .transport import predict_schedule
 
 FEWEST_STEPS = 12
 """Whole runs of fewer steps are left alone: models made for them were trained on those levels."""
@@ -30,10 +27,6 @@ SHARE = 0.8
 """Calls for each of the sampler's own steps unless a number is asked for."""
 
 FEWEST_CALLS = 4
-
-EVENNESS = 0.5
-"""How far the generic preset's steps are moved to even spacing: its runs are 50 steps from the top,
-these may begin and end anywhere."""
 
 
 def is_whole(sigmas: Sequence[float], highest: float) -> bool:
@@ -57,19 +50,18 @@ def calls_for(own_steps: int, asked: int) -> int:
 
 
 def teaching_itself(generic: Anchor, grid: FineGrid, calls: int) -> Schedule:
-    """The schedule of a run that nothing is known of.
+    """The schedule of a run that teaches itself.
 
     Args:
-        generic: The preset whose steps serve as a guess.
+        generic: The preset whose steps serve as a guess, with what the model's earlier runs have
+            taught, if any.
         grid: The run's levels.
         calls: Model calls; at most the grid's steps are taken.
     """
     if calls >= grid.steps:
         return Schedule.full(grid.steps)
     guess = predict_schedule(generic, calls, steps=grid.steps, below_anchor=True).schedule
-    positions = evened(np.array(guess.computed_steps, dtype=float), EVENNESS)
-    nodes = project_to_steps(positions)
-    return Schedule(grid.steps, nodes, "adaptive", sigmas=grid.sigmas)
+    return replace(guess, sigmas=grid.sigmas)
 
 
 def calibrated(anchor: Anchor, grid: FineGrid, calls: int) -> Schedule | None:

@@ -149,6 +149,7 @@ def with_edges_of(schedule: Schedule, steps: int, nodes: Steps) -> Schedule:
         *(steps, nodes, schedule.estimator, schedule.look_back[edges]),
         slope_gain=schedule.slope_gain[edges],
         drift=schedule.drift[edges],
+        steadiness=schedule.steadiness,
     )
 
 
@@ -310,7 +311,8 @@ def predict_schedule(
     if learned is not None:
         at = _positions(curve, budget, steps, rho) if schedule is None else schedule.computed_steps
         nodes = (project or project_to_steps)(evened(np.array(at, float), learned.evenness))
-        schedule = Schedule(steps, nodes, "adaptive", sigmas=sigmas)
+        known = learned.believed
+        schedule = Schedule(steps, nodes, "adaptive", sigmas=sigmas, steadiness=known)
     elif schedule is None:
         nodes = realise(curve, budget, steps, rho, project)
         edges = edges_along(curves_at(anchor, budget, steps), nodes)

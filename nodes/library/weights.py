@@ -32,7 +32,7 @@ def weights_fingerprint(model: Any) -> str:
         if weight.ndim < 2:
             continue
         kept = before_patches.get(PREFIX + name)
-        values = _few_values(weight if kept is None else kept.weight)
+        values = few_values(weight if kept is None else kept.weight)
         readable = readable or bool(values)
         found.append(f"{tuple(weight.shape)} {values.hex()}")
     if not readable:
@@ -40,7 +40,7 @@ def weights_fingerprint(model: Any) -> str:
     return hashlib.sha256("\n".join(sorted(found)).encode()).hexdigest()[:DIGITS]
 
 
-def _few_values(weight: torch.Tensor) -> bytes:
+def few_values(weight: torch.Tensor) -> bytes:
     """Elements from the middle; nothing where a quantised weight cannot be read so."""
     try:
         middle = weight.detach()[tuple(size // 2 for size in weight.shape[:-1])]

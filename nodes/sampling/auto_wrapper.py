@@ -6,9 +6,9 @@ that pays, and leaves the caching itself to ``CacheWrapper``.
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
-from typing import Any
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from typing import Any, Protocol
 
 import comfy.samplers
 import torch
@@ -41,6 +41,7 @@ class _Way:
         schedule: Which of them run the model.
         notes: What to tell the user.
         why_plain: Why the plain sampler does it, in words; empty where it does not.
+        teaches: Whether later runs may learn from it.
     """
 
     grid: FineGrid
@@ -48,6 +49,26 @@ class _Way:
     schedule: Schedule
     notes: tuple[str, ...] = ()
     why_plain: str = ""
+    teaches: bool = False
+
+
+class Remembered(Protocol):
+    """What is known of a model for one run; see ``nodes.library.learned``."""
+
+    anchor: Anchor | None
+
+    def lines(self) -> list[str]:
+        """What is known, for people."""
+
+    def teach(self, steadiness: float, pictures: int) -> list[str]:
+        """Adds what the run has shown; returns what to say of it."""
+
+
+class Memory(Protocol):
+    """What is known of a model."""
+
+    def of(self, guider: Any, levels: Sequence[float], shape: Sequence[int]) -> Remembered:
+        """What is known for one run."""
 
 
 @dataclass(eq=False)
@@ -60,6 +81,7 @@ class AutoWrapper:
         fine: Whether runs may go over a finer grid.
         anchor: Calibrated on this model, or ``None``.
         insist: Take the anchor at any guidance.
+        memory: What earlier runs have taught, or ``None`` to learn nothing.
         on_finished: Called with every finished run's statistics.
     """
 
@@ -68,6 +90,7 @@ class AutoWrapper:
     fine: bool = True
     anchor: Anchor | None = None
     insist: bool = False
+    memory: Memory | None = None
     on_finished: OnFinished | None = None
 
     def __call__(
@@ -83,11 +106,15 @@ class AutoWrapper:
         **kwargs: Any,
     ) -> Any:
         """Runs ``executor`` with caching; wraps ``CFGGuider.outer_sample``."""
-        way = self._way(tuple(sigmas.tolist()), executor.class_obj, sampler)
+        levels, guider = tuple(sigmas.tolist()), executor.class_obj
+        known = self._remembered(guider, levels, noise.shape)
+        way = self._way(levels, guider, sampler, known)
 
         def report(done: RunStatistics) -> None:
             done.own_steps = len(way.grid.own) - 1 if way.grid.is_fine else 0
             done.notes += way.notes
+            if known is not None and way.teaches:
+                done.notes += _lesson(known, done, noise.shape[0], denoise_mask is None)
             if self.on_finished is not None:
                 self.on_finished(done)
 
@@ -96,7 +123,17 @@ class AutoWrapper:
             denoise_mask, _by_own_steps(way.grid, callback), *args, **kwargs,
         )  # fmt: skip
 
-    def _way(self, levels: tuple[float, ...], guider: Any, sampler: Any) -> _Way:
+    def _remembered(
+        self, guider: Any, levels: tuple[float, ...], shape: Sequence[int]
+    ) -> Remembered | None:
+        """What is known of the model for a run."""
+        if self.memory is None or len(levels) < 2 or levels[0] <= 0.0:
+            return None
+        return self.memory.of(guider, levels, shape)
+
+    def _way(
+        self, levels: tuple[float, ...], guider: Any, sampler: Any, known: Remembered | None
+    ) -> _Way:
         """How a run is sampled."""
         steps = len(levels) - 1
 
@@ -112,15 +149,22 @@ class AutoWrapper:
         calls = calls_for(steps * calls_a_step(sampler), self.calls)
         if self.fine and solves_the_equation(sampler):
             grid = fine_grid(levels, lowest_level(guider))
-            return self._with_schedule(grid, _euler_like(sampler), guider, calls, whole)
+            way = self._with_schedule(grid, _euler_like(sampler), guider, calls, whole, known)
+            return replace(way, teaches=way.schedule.estimator == "adaptive")
         of_steps = max(calls // calls_a_step(sampler), 2)
-        way = self._with_schedule(own_grid(levels), sampler, guider, of_steps, whole)
+        way = self._with_schedule(own_grid(levels), sampler, guider, of_steps, whole, None)
         if self.fine:
-            return _Way(way.grid, sampler, way.schedule, (SAMPLER_KEEPS_LEVELS, *way.notes))
+            return replace(way, notes=(SAMPLER_KEEPS_LEVELS, *way.notes))
         return way
 
     def _with_schedule(
-        self, grid: FineGrid, sampler: Any, guider: Any, calls: int, whole: bool
+        self,
+        grid: FineGrid,
+        sampler: Any,
+        guider: Any,
+        calls: int,
+        whole: bool,
+        known: Remembered | None,
     ) -> _Way:
         """The way over a grid, by the model's own anchor if that is for such a run."""
         notes: tuple[str, ...] = ()
@@ -136,7 +180,23 @@ class AutoWrapper:
                     anchor=self.anchor.name, cfg=f"{made:g}",
                 )  # fmt: skip
                 notes = (note,)
-        return _Way(grid, sampler, teaching_itself(self.generic, grid, calls), notes)
+        guess = self.generic if known is None or known.anchor is None else known.anchor
+        return _Way(grid, sampler, teaching_itself(guess, grid, calls), notes)
+
+
+def _lesson(known: Remembered, done: RunStatistics, pictures: int, whole: bool) -> list[str]:
+    """Has a run teach later ones; returns what to say of that, and of what was known before.
+
+    Args:
+        known: What was.
+        done: The run.
+        pictures: Its pictures.
+        whole: Whether all of each picture was sampled: a masked one shows the model's slopes in
+            the mask alone.
+    """
+    if done.steadiness is None or not whole:
+        return known.lines()
+    return known.teach(done.steadiness, pictures) or known.lines()
 
 
 def _euler_like(sampler: Any) -> Any:

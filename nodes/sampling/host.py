@@ -13,6 +13,7 @@ from typing import Any
 import torch
 from comfy.patcher_extension import WrappersMP
 
+from ...otcache_core.documents.anchor import Anchor
 from ...otcache_core.documents.schedule import Schedule
 from .auto_wrapper import AutoWrapper
 from .cache_wrapper import WRAPPER_KEY, CacheWrapper
@@ -51,12 +52,12 @@ def apply_schedule(
     return _wrapped(model, wrapper)
 
 
-def apply_automatically(model: Any, *settings: Any, on_finished: OnFinished | None = None) -> Any:
+def apply_automatically(model: Any, generic: Anchor, **settings: Any) -> Any:
     """A clone of a ModelPatcher whose every run is planned by what it is; see ``AutoWrapper``.
 
     A schedule applied before is replaced, and the other way round.
     """
-    return _wrapped(model, AutoWrapper(*settings, on_finished=on_finished))
+    return _wrapped(model, AutoWrapper(generic, **settings))
 
 
 def _wrapped(model: Any, wrapper: CacheWrapper | AutoWrapper) -> Any:

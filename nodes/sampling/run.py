@@ -12,6 +12,7 @@ import comfy
 import torch
 
 from ...otcache_core.documents.schedule import Schedule
+from ...otcache_core.run_time.slope_trust import steadiness_of
 from ...otcache_core.run_time.velocity import VelocityCache
 from .evaluations import Evaluation, mark, read
 from .statistics import SAMPLER_READS_CONDS, RunStatistics
@@ -61,7 +62,7 @@ class Run:
         memo: Memo | None = None,
         streams: tuple[int, ...] = (),
     ) -> None:
-        self._memo = memo
+        self._memo, self._schedule = memo, schedule
         self.cache = VelocityCache(schedule, sigmas, stochastic=stochastic, streams=streams)
         self.statistics = RunStatistics(schedule.steps)
         self.steps = Steps(sigmas, reported=reported)
@@ -145,6 +146,9 @@ class Run:
         done = self.statistics
         done.computed, done.computed_steps = len(self._computed), sorted(self._computed)
         done.skipped = len(self._skipped - self._computed)
+        cosine = self.cache.mean_cosine()
+        if cosine is not None and done.skipped:
+            done.steadiness = steadiness_of(float(cosine), self._schedule.budget)
         done.seconds, done.cached_bytes = time.perf_counter() - start, self.cache.peak_bytes
         return done
 

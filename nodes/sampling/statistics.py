@@ -65,6 +65,8 @@ class RunStatistics:
         seconds: Wall time of the whole run.
         computed_seconds: Time of each evaluation, by the clock or by a CUDA device's own.
         cached_bytes: Most memory that the cache held.
+        steadiness: How far slopes went on as they came, or ``None`` where nobody looked;
+            see ``otcache_core.run_time.slope_trust``.
         own_steps: Steps that the sampler was to take, where it was handed a finer grid; else 0.
         notes: Why caching was off or changed, for the user.
     """
@@ -78,6 +80,7 @@ class RunStatistics:
     computed_seconds: list[float] = field(default_factory=list, repr=False)
     cached_bytes: int = 0
     own_steps: int = 0
+    steadiness: float | None = None
     notes: list[str] = field(default_factory=list)
 
     @property

@@ -152,7 +152,7 @@ class Anchor:
         if self.fitted:
             document["fitted"] = [_schedule_document(schedule) for schedule in self.fitted]
         if self.learned_in_runs is not None:
-            document["learned_in_runs"] = asdict(self.learned_in_runs)
+            document["learned_in_runs"] = self.learned_in_runs.to_document()
         document["objective"] = None if self.objective is None else asdict(self.objective)
         document["calibration"] = asdict(self.calibration)
         document["fidelity"] = [asdict(point) for point in self.fidelity]
@@ -271,14 +271,16 @@ def _check_weights(weights: str) -> None:
 def _check_learned(learned: LearnedInRuns | None, anchor: Schedule) -> None:
     if learned is None:
         return
-    if anchor.estimator != "slope":
+    if anchor.estimator not in ("slope", "adaptive"):
         raise OTCacheError(
-            "`learned_in_runs` must go with the slope estimator but the anchor's is "
-            f"{anchor.estimator!r}."
+            "`learned_in_runs` must go with the slope or the adaptive estimator but the anchor's "
+            f"is {anchor.estimator!r}."
         )
-    if not anchor.budget <= learned.from_budget <= anchor.steps:
+    # A guess for models that nobody calibrated teaches itself at any budget.
+    least = anchor.budget if anchor.estimator == "slope" else 2
+    if not least <= learned.from_budget <= anchor.steps:
         raise OTCacheError(
-            f"`learned_in_runs.from_budget` must be from the anchor's budget {anchor.budget} to "
+            f"`learned_in_runs.from_budget` must be from the anchor's budget {least} to "
             f"its steps {anchor.steps} but got {learned.from_budget}."
         )
 

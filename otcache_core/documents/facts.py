@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
+from typing import Any
 
 from ..errors import OTCacheError
 from .fields import Fields
-from .schedule import MAX_STEPS
+from .schedule import MAX_STEPS, check_steadiness
+
+MAX_PICTURES = 1 << 30
+DOUBT = 0.2
+"""By how much the steadiness of single pictures differs."""
 
 
 @dataclass(frozen=True)
@@ -102,6 +108,9 @@ class LearnedInRuns:
     Attributes:
         from_budget: The lowest budget of schedules with the adaptive estimator.
         evenness: How far their steps move from where they are predicted to even spacing, 0 to 1.
+        steadiness: How far the model's slopes go on as they came, from -1 to 1, or ``None`` if no
+            run has told; see ``otcache_core.run_time.slope_trust``.
+        pictures: How many pictures have told it.
 
     Raises:
         OTCacheError: If a value is out of range.
@@ -109,12 +118,39 @@ class LearnedInRuns:
 
     from_budget: int
     evenness: float = 0.0
+    steadiness: float | None = None
+    pictures: int = 0
 
     def __post_init__(self) -> None:
         if not 0.0 <= self.evenness <= 1.0:
             raise OTCacheError(f"`evenness` must be from 0 to 1 but got {self.evenness}.")
+        check_steadiness(self.steadiness)
+        if not 0 <= self.pictures <= MAX_PICTURES:
+            raise OTCacheError(
+                f"`pictures` must be from 0 to {MAX_PICTURES} but got {self.pictures}."
+            )
+
+    @property
+    def believed(self) -> float | None:
+        """The steadiness to count on: few pictures may have been steady ones."""
+        known = self.steadiness
+        if known is None or not self.pictures:
+            return known
+        return max(-1.0, known - DOUBT / math.sqrt(self.pictures))
+
+    def to_document(self) -> dict[str, Any]:
+        """Plain JSON values; ``from_fields`` reads them back."""
+        document: dict[str, Any] = {"from_budget": self.from_budget, "evenness": self.evenness}
+        if self.steadiness is not None:
+            document |= {"steadiness": self.steadiness, "pictures": self.pictures}
+        return document
 
     @classmethod
     def from_fields(cls, fields: Fields) -> LearnedInRuns:
         """Reads the ``learned_in_runs`` object of an anchor."""
-        return cls(fields.integer("from_budget", 2, MAX_STEPS), fields.number("evenness", 0.0, 1.0))
+        return cls(
+            fields.integer("from_budget", 2, MAX_STEPS),
+            fields.number("evenness", 0.0, 1.0),
+            fields.number("steadiness", -1.0, 1.0) if "steadiness" in fields else None,
+            fields.integer("pictures", 0, MAX_PICTURES) if "pictures" in fields else 0,
+        )

@@ -84,6 +84,8 @@ class Schedule:
         drift: By what share the slope estimator expects the prediction of the clean picture to
             grow over each edge, on average, from -2 to 2; left empty it is filled with 0.
         origin: What its anchor was calibrated with, or ``None``; never part of a comparison.
+        steadiness: What the adaptive estimator knows of the model, from -1 to 1, or ``None`` for
+            nothing; see ``otcache_core.run_time.slope_trust``.
 
     Raises:
         OTCacheError: If any of the rules above is broken.
@@ -97,6 +99,7 @@ class Schedule:
     slope_gain: tuple[float, ...] = ()
     drift: tuple[float, ...] = ()
     origin: Origin | None = field(default=None, repr=False, compare=False)
+    steadiness: float | None = None
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "computed_steps", tuple(int(t) for t in self.computed_steps))
@@ -121,6 +124,7 @@ class Schedule:
         _check_coefficients("drift", self.drift, MAX_DRIFT, edges)
         if self.sigmas is not None:
             object.__setattr__(self, "sigmas", check_sigmas(self.sigmas, self.steps))
+        check_steadiness(self.steadiness)
 
     @classmethod
     def full(cls, steps: int) -> Schedule:
@@ -170,6 +174,8 @@ class Schedule:
         }
         if self.sigmas is not None:
             document["sigmas"] = list(self.sigmas)
+        if self.steadiness is not None:
+            document["steadiness"] = self.steadiness
         return document
 
     @classmethod
@@ -188,6 +194,7 @@ class Schedule:
             fields.integers("look_back", 1, MAX_LOOK_BACK) if "look_back" in fields else (),
             sigmas,
             *coefficients_from(fields),
+            steadiness=fields.number("steadiness", -1.0, 1.0) if "steadiness" in fields else None,
         )
 
     def to_json(self) -> str:
@@ -198,6 +205,12 @@ class Schedule:
     def from_json(cls, text: str) -> Schedule:
         """Reads ``to_json``'s text back; raises ``OTCacheError`` on anything else."""
         return cls.from_fields(parse_document(text, "schedule"))
+
+
+def check_steadiness(value: float | None) -> None:
+    """Refuses a steadiness out of range."""
+    if value is not None and not -1.0 <= value <= 1.0:
+        raise OTCacheError(f"`steadiness` must be from -1 to 1 but got {value}.")
 
 
 def coefficients_from(fields: Fields) -> tuple[tuple[float, ...], tuple[float, ...]]:

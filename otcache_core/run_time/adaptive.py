@@ -5,8 +5,8 @@ of the clean picture drifts, as ``velocity.Slope`` has it. Here both coefficient
 would have foretold the velocity just computed from what was known at the computed step before it:
 least squares of two unknowns, for each picture by itself, and for its sound as well where a latent
 holds both: a video has a hundred times the numbers of its sound, which would have no say. Where
-guidance overshoots and the model takes back, they come out negative within the first edges; where
-the velocity goes straight on, the gain is near 1.
+guidance overshoots and the model takes back, they come out negative within the first edges. Where
+slopes go on as they came, the run follows them in full instead, see ``slope_trust``.
 """
 # Not in the paper. Four tensors of the latent's size are held, and nothing waits for a device.
 
@@ -19,6 +19,7 @@ from torch import Tensor
 
 from ..errors import OTCacheError
 from .edge import NOTHING_HELD, Edge, denoised_from_velocity
+from .slope_trust import SlopeTrust
 
 RIDGE = 0.1
 """Draws coefficients to 0, as a share of what is known of each."""
@@ -48,10 +49,12 @@ class Adaptive:
     Args:
         streams: How many numbers each stream has, where the last dimension of latents holds
             several one after the other; a latent of another length is one stream.
+        expected_cosine: What is known of how slopes go on, for ``SlopeTrust``.
     """
 
-    def __init__(self, streams: tuple[int, ...] = ()) -> None:
+    def __init__(self, streams: tuple[int, ...] = (), expected_cosine: float = 0.0) -> None:
         self._streams = streams
+        self.trust = SlopeTrust(expected_cosine)
         self._last: _Computed | None = None
         self._gain: Tensor | None = None
         self._drift: Tensor | None = None
@@ -80,14 +83,18 @@ class Adaptive:
         product = self._product
         d_d, d_s = product(drift, drift) * (1.0 + RIDGE), product(drift, slope)
         if before.slope is None:
-            self._drift = _quotient(d_s, d_d)
-            return
-        former = before.slope
-        f_f, f_s = product(former, former) * (1.0 + RIDGE), product(former, slope)
-        both = product(former, drift)
-        area = f_f * d_d - both.square()
-        self._gain = _quotient(f_s * d_d - d_s * both, area)
-        self._drift = _quotient(d_s * f_f - f_s * both, area)
+            own_drift = _quotient(d_s, d_d)
+            own_gain = torch.zeros_like(own_drift)
+        else:
+            former = before.slope
+            square, f_s = product(former, former), product(former, slope)
+            f_f, both = square * (1.0 + RIDGE), product(former, drift)
+            area = f_f * d_d - both.square()
+            own_gain = _quotient(f_s * d_d - d_s * both, area)
+            own_drift = _quotient(d_s * f_f - f_s * both, area)
+            self.trust.see(_quotient(f_s, (square * product(slope, slope)).sqrt()))
+        share = self.trust.share(own_gain)
+        self._gain, self._drift = own_gain + share * (1.0 - own_gain), own_drift * (1.0 - share)
 
     def _product(self, a: Tensor, b: Tensor) -> Tensor:
         """Inner product of each picture's latents, ``(N, 1, ..., 1 or streams)``, in float32."""

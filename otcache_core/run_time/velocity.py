@@ -31,6 +31,7 @@ from .edge import (
     denoised_from_velocity,
     velocity_from_denoised,
 )
+from .slope_trust import expected_cosine
 
 __all__ = ["Edge", "Estimator", "VelocityCache", "denoised_from_velocity", "velocity_from_denoised"]
 
@@ -175,10 +176,15 @@ def _builder(schedule: Schedule, streams: tuple[int, ...]) -> Callable[[], Estim
     builders: dict[str, Callable[[], Estimator]] = {
         "reuse": Reuse,
         "slope": Slope,
-        "adaptive": partial(Adaptive, streams),
+        "adaptive": partial(Adaptive, streams, _expected_cosine(schedule)),
         "meancache": partial(MeanCache, longest),
     }
     return builders[schedule.estimator]
+
+
+def _expected_cosine(schedule: Schedule) -> float:
+    known = schedule.steadiness
+    return 0.0 if known is None else expected_cosine(known, schedule.budget)
 
 
 def _edges(schedule: Schedule, sigmas: Sequence[float]) -> dict[int, Edge]:
@@ -269,6 +275,14 @@ class VelocityCache:
         if self._stochastic:
             return kept.clone()
         return denoised_from_velocity(x, kept, sigma)
+
+    def mean_cosine(self) -> Tensor | None:
+        """How far slopes went on as they came, for ``slope_trust``; not read from the device.
+
+        ``None`` for estimators that do not look at it, and where too few steps were computed.
+        """
+        adaptive = self._estimator
+        return adaptive.trust.mean_cosine() if isinstance(adaptive, Adaptive) else None
 
     def clear(self) -> None:
         """Frees every tensor held."""

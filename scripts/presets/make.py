@@ -12,9 +12,11 @@ from collections.abc import Iterable
 
 import numpy as np
 
+from otcache_core.calibration.learning import EVENNESS
 from otcache_core.documents.anchor import (
     SUFFIX,
     Anchor,
+    LearnedInRuns,
     LookBackTable,
     Sampling,
     load_anchor,
@@ -43,10 +45,11 @@ GENERIC_PROVENANCE = (
     "A guess for flow-matching models that have no anchor of their own, not a calibration. Which "
     "steps run the model is half the schedule that was calibrated on the small model that ships "
     "with the pack, half the mean of the published MeanCache schedules for Z-Image, Qwen-Image and "
-    "Qwen-Image-2512, which spend more of their calls early. How skipped steps are estimated is "
-    "learned in each run (the adaptive estimator). On small models it was closer to the full run "
-    "than as many plain Euler steps at 8, 10, 12, 15 and 20 calls; an anchor of the model's own is "
-    "closer with few calls and at low guidance. On full-size models it was never measured."
+    "Qwen-Image-2512, which spend more of their calls early; predicted steps move half-way to even "
+    "spacing. How skipped steps are estimated is learned in each run (the adaptive estimator). On "
+    "small models it was closer to the full run than as many plain Euler steps at 8, 10, 12, 15 "
+    "and 20 calls; an anchor of the model's own is closer with few calls and at low guidance. On "
+    "full-size models it was never measured."
 )
 NOISE_PROVENANCE = (
     "A guess for SDXL-like models (eps or v prediction) that have no anchor of their own, not a "
@@ -116,6 +119,7 @@ def generic_anchor(own: Anchor) -> Anchor:
         anchor=_blend(low, LOW),
         sampling=Sampling("euler", "simple"),
         rho=1.0,
+        learned_in_runs=LearnedInRuns(2, EVENNESS),
         provenance=GENERIC_PROVENANCE,
     )
 

@@ -362,14 +362,34 @@ def test_learning_that_does_not_fit_names_the_field(to: Any, message: str) -> No
         Anchor.from_json(json.dumps(document))
 
 
-@pytest.mark.parametrize("estimator", ["meancache", "reuse", "adaptive"])
-def test_learning_goes_with_the_slope_alone(estimator: str) -> None:
+@pytest.mark.parametrize("estimator", ["meancache", "reuse"])
+def test_learning_goes_with_estimators_that_follow_slopes(estimator: str) -> None:
     document = json.loads(_sparse().to_json())
     document |= {"estimator": estimator, "learned_in_runs": {"from_budget": 4, "evenness": 0.5}}
 
-    message = f"`learned_in_runs` must go with the slope estimator but the anchor's is '{estimator}"
+    message = f"the slope or the adaptive estimator but the anchor's is '{estimator}"
     with pytest.raises(OTCacheError, match=message):
         Anchor.from_json(json.dumps(document))
+
+
+def test_a_guess_that_teaches_itself_may_do_so_at_any_budget() -> None:
+    document = json.loads(_sparse().to_json())
+    document |= {"estimator": "adaptive", "learned_in_runs": {"from_budget": 2, "evenness": 0.5}}
+
+    assert Anchor.from_json(json.dumps(document)).learned_at(2) == LearnedInRuns(2, 0.5)
+
+
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [("steadiness", 1.5), ("steadiness", "much"), ("pictures", -1), ("pictures", 1 << 31)],
+)
+def test_what_was_learned_is_within_bounds(field: str, value: object) -> None:
+    document = json.loads(_with_middle().to_json())
+    known = {"from_budget": 5, "evenness": 0.5, "steadiness": 0.2, "pictures": 3}
+    assert Anchor.from_json(json.dumps(document | {"learned_in_runs": known})).learned_at(5)
+
+    with pytest.raises(OTCacheError, match=field):
+        Anchor.from_json(json.dumps(document | {"learned_in_runs": known | {field: value}}))
 
 
 def test_learning_begins_at_its_budget() -> None:

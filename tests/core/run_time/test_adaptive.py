@@ -8,6 +8,7 @@ from torch import Tensor
 
 from otcache_core.documents.schedule import Schedule
 from otcache_core.errors import OTCacheError
+from otcache_core.run_time import slope_trust
 from otcache_core.run_time.adaptive import RIDGE, Adaptive
 from otcache_core.run_time.edge import Edge, denoised_from_velocity
 from otcache_core.run_time.velocity import VelocityCache
@@ -62,6 +63,44 @@ def test_a_slope_that_turns_back_is_followed_back() -> None:
 
     share = float((change * last).sum() / last.square().sum())
     assert -0.65 < share < -0.35
+
+
+def _after_three_steps(expected: float, turn: float) -> float:
+    """The share of the last slope that is followed, where each is ``turn`` times the one before."""
+    estimator, slope, velocity = Adaptive((), expected), _tensor(2), _tensor(1)
+    first = velocity - 0.2 * slope
+    levels = ((1.0, 0.8), (0.8, 0.6), (0.6, 0.4))
+    seen = [velocity, first, first - 0.2 * turn * slope]
+    for (sigma, end), v in zip(levels, seen, strict=True):
+        _observe(estimator, sigma, v, _tensor(9) + sigma * v, end)
+    change = estimator.estimate(0.4, 0.2, velocity) - seen[-1]
+    last = seen[-1] - seen[-2]
+    return float((change * last).sum() / last.square().sum())
+
+
+def test_a_model_known_to_go_on_has_its_slopes_followed_in_full() -> None:
+    """Each slope is half the one before, which least squares would carry on."""
+    assert _after_three_steps(-1.0, 0.5) == pytest.approx(0.5, abs=0.1)
+    assert _after_three_steps(0.5, 0.5) == pytest.approx(1.0, abs=1e-3)
+
+
+def test_whatever_is_known_a_slope_that_turned_back_is_not_followed_in_full() -> None:
+    known, unknown = _after_three_steps(1.0, -0.5), _after_three_steps(0.0, -0.5)
+    assert known == pytest.approx(unknown)
+    assert -0.65 < known < -0.35
+
+
+def test_the_second_edge_follows_the_slope_as_far_as_is_known() -> None:
+    def change(expected: float) -> Tensor:
+        estimator, velocity, slope = Adaptive((), expected), _tensor(1), _tensor(2)
+        x = torch.zeros_like(velocity)
+        _observe(estimator, 1.0, velocity, x, 0.8)
+        _observe(estimator, 0.8, velocity - 0.2 * slope, x, 0.6)
+        return estimator.estimate(0.6, 0.4, x) - (velocity - 0.2 * slope)
+
+    slope = _tensor(2)
+    assert torch.allclose(change(1.0), -0.2 * slope, atol=1e-5)
+    assert torch.allclose(change(0.1), 0.7 * change(-1.0) - 0.3 * 0.2 * slope, atol=1e-5)
 
 
 def test_a_prediction_that_shrinks_by_the_same_share_is_foreseen() -> None:
@@ -144,7 +183,11 @@ def _sampled(nodes: tuple[int, ...], streams: tuple[int, ...]) -> tuple[Tensor, 
     return picture, sound
 
 
-def test_sound_beside_a_far_larger_picture_is_nearer_where_it_learns_for_itself() -> None:
+def test_sound_beside_a_far_larger_picture_is_nearer_where_it_learns_for_itself(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """By what the edges before foretell; the slope in full would be the same for both."""
+    monkeypatch.setattr(slope_trust, "TRUST", 0.0)
     nodes = (0, 1, 2, 4, 6, 8, 11, 13, 15, 17, 19)
     full, shared = _sampled(tuple(range(20)), ()), _sampled(nodes, ())
     each = _sampled(nodes, (4000, 60))

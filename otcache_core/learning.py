@@ -1,0 +1,59 @@
+"""What a model's first pictures teach its later ones, kept as an ordinary anchor document.
+
+Each cached run shows how far the model's slopes go on as they came (``run_time.slope_trust``). That
+costs no model call and can be seen in cached runs alone, so that no picture has to be computed in
+full for it. Their mean is what later runs begin with; after a few pictures it is held, so that one
+seed goes on giving one picture.
+"""
+# Not in the paper, which calibrates. Measured by ``nox -s bench -- auto``.
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from .documents.anchor import Anchor, Sampling
+from .documents.facts import LearnedInRuns
+
+ENOUGH = 4
+"""Pictures after which nothing more is learned."""
+
+
+def begin_learning(
+    generic: Anchor, *, name: str, architecture: str, weights: str, sampling: Sampling
+) -> Anchor:
+    """The document of a model that has taught nothing yet: the generic preset's steps.
+
+    Args:
+        generic: Has ``learned_in_runs``.
+        name, architecture, weights, sampling: As ``Anchor`` has them.
+    """
+    return replace(
+        generic, name=name, architecture=architecture, weights=weights, sampling=sampling,
+        provenance="Learned in runs of the node OTCache, not calibrated.",
+    )  # fmt: skip
+
+
+def learn(anchor: Anchor, steadiness: float, pictures: int) -> Anchor:
+    """The document with what a run has shown; what is known already weighs by its pictures.
+
+    Args:
+        anchor: From ``begin_learning``, or this.
+        steadiness: What the run showed, its mean over pictures.
+        pictures: The run's, at least 1.
+    """
+    known = _known(anchor)
+    so_far = known.pictures * (known.steadiness or 0.0)
+    count = known.pictures + pictures
+    mean = (so_far + pictures * steadiness) / count
+    return replace(
+        anchor, learned_in_runs=replace(known, steadiness=round(mean, 4), pictures=count)
+    )
+
+
+def has_learned(anchor: Anchor) -> bool:
+    """Whether its model has shown enough pictures."""
+    return _known(anchor).pictures >= ENOUGH
+
+
+def _known(anchor: Anchor) -> LearnedInRuns:
+    return anchor.learned_in_runs or LearnedInRuns(anchor.anchor.budget)

@@ -1,0 +1,85 @@
+"""Run time: how far a run that teaches itself may follow its slopes in full.
+
+Least squares bring each edge as close to its end as they can, and leave a part of it missing that
+grows from edge to edge where the model goes straight on. The slope in full makes up on one edge
+what the one before left: two edges of one length come to where the method of Adams and Bashforth
+comes. Where the model itself takes errors back, as under strong guidance, that is too much of a
+good thing, and slopes turn round on every edge.
+
+So the slopes tell which of the two a model is: the cosine of each with the one before is above 0
+for the first kind and far below for the second. It rises with the number of calls, by the same
+amount for every model that was measured, so that one number, the *steadiness*, tells it for all of
+them. A full run cannot tell it: its slopes are those of a run that makes no errors.
+"""
+# Not in the paper. Measured by ``nox -s bench -- auto``.
+
+from __future__ import annotations
+
+import math
+
+import torch
+from torch import Tensor
+
+AT_CALLS = 10
+"""A steadiness is the mean cosine of a run of so many calls."""
+
+MOST_CALLS = 16
+"""More calls are taken to be as steady as these."""
+
+BY_LOGARITHM = 0.7
+"""What the cosine gains where calls are e times as many."""
+
+TRUST = 3.0
+"""Share of the full slope for each unit of cosine: all of it from a third on."""
+
+KNOWN = 4.0
+"""What is known of a model counts like so many edges of the run."""
+
+SLACK = 0.2
+"""The share goes by no more than the cosine of the last edge and this: where a run tips over, what
+went before says nothing."""
+
+
+def expected_cosine(steadiness: float, calls: int) -> float:
+    """The mean cosine that a run of so many calls will have."""
+    return max(-1.0, min(1.0, steadiness + _by_calls(calls)))
+
+
+def steadiness_of(cosine: float, calls: int) -> float:
+    """The inverse of ``expected_cosine``: what a run of so many calls says of its model."""
+    return max(-1.0, min(1.0, cosine - _by_calls(calls)))
+
+
+def _by_calls(calls: int) -> float:
+    return BY_LOGARITHM * math.log(min(max(calls, 1), MOST_CALLS) / AT_CALLS)
+
+
+class SlopeTrust:
+    """The share of the full slope, by what is known beforehand and what the run has shown so far.
+
+    Args:
+        expected: The cosine to expect, from ``expected_cosine``; 0 where nothing is known.
+    """
+
+    def __init__(self, expected: float = 0.0) -> None:
+        self._expected = expected
+        self._sum: Tensor | None = None
+        self._last: Tensor | None = None
+        self._edges = 0
+
+    def see(self, cosine: Tensor) -> None:
+        """Takes up the cosine of an edge's slope with the one before, for each picture."""
+        self._sum = cosine if self._sum is None else self._sum + cosine
+        self._last = cosine
+        self._edges += 1
+
+    def share(self, like: Tensor) -> Tensor:
+        """The share for the edge that begins now, 0 to 1, shaped like a coefficient."""
+        if self._sum is None or self._last is None:
+            return torch.full_like(like, self._expected * TRUST).clamp_(0.0, 1.0)
+        mean = (self._sum + KNOWN * self._expected) / (self._edges + KNOWN)
+        return (torch.minimum(mean, self._last + SLACK) * TRUST).clamp_(0.0, 1.0)
+
+    def mean_cosine(self) -> Tensor | None:
+        """Over edges and pictures, still on the device; ``None`` before the first one."""
+        return None if self._sum is None else self._sum.mean() / self._edges
