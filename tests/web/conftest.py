@@ -140,7 +140,7 @@ def chinese(page: ComfyPage) -> Iterator[ComfyPage]:
     """The page in Chinese, and in English again afterwards."""
     use = "(language) => app.extensionManager.setting.set('Comfy.Locale', language)"
     page.js(use, "zh")
-    page.page.wait_for_timeout(500)
+    page.page.wait_for_timeout(2500)  # front ends since 1.49 open the workflow anew in a moment
     yield page
     page.js(use, "en")
     page.page.wait_for_timeout(500)
