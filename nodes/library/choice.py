@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from ...otcache_core.documents.anchor import Anchor
 from ...otcache_core.errors import OTCacheError
 from ...otcache_core.message import Message
-from .files import PRESET_PREFIX, anchor_names, open_anchor
+from .files import PRESET_PREFIX, calibrated_names, open_anchor
 
 SAME_MODEL, PRESET, OTHER_MODEL = range(3)
 """How well an anchor of the right kind suits, the best first."""
@@ -28,7 +28,7 @@ def choose_anchor(kinds: Sequence[str], weights: str) -> str:
         OTCacheError: If no anchor fits.
     """
     found: list[tuple[int, int, str]] = []
-    for name in anchor_names():
+    for name in calibrated_names():
         with contextlib.suppress(OTCacheError):  # a damaged file is no candidate
             anchor = open_anchor(name)
             if anchor.architecture in kinds:
@@ -48,7 +48,7 @@ def own_anchor(weights: str) -> Anchor | None:
     Args:
         weights: The hash of the model's weights; see ``weights.weights_fingerprint``.
     """
-    for name in anchor_names() if weights else ():
+    for name in calibrated_names() if weights else ():
         with contextlib.suppress(OTCacheError):
             anchor = open_anchor(name)
             if anchor.weights == weights:

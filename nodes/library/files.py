@@ -11,6 +11,7 @@ import folder_paths
 from ...otcache_core.documents.anchor import SUFFIX, Anchor, load_anchor, save_anchor
 from ...otcache_core.errors import OTCacheError
 from ...otcache_core.message import Message
+from .learned import learned_files
 
 FOLDER = "otcache"
 LPIPS_FOLDER = "lpips"
@@ -43,7 +44,12 @@ def lpips_folders() -> tuple[Path, ...]:
 
 
 def anchor_names() -> list[str]:
-    """Every anchor one can load: files first, then presets."""
+    """Every anchor one can load: files first, then presets, then what runs have taught."""
+    return [*calibrated_names(), *learned_files()]
+
+
+def calibrated_names() -> list[str]:
+    """Those among which *automatic* chooses: what runs have taught belongs to their settings."""
     files = [n for n in folder_paths.get_filename_list(FOLDER) if n.endswith(SUFFIX)]
     presets = sorted(path.name.removesuffix(SUFFIX) for path in PRESETS.glob(f"*{SUFFIX}"))
     return [*sorted(files), *(PRESET_PREFIX + name for name in presets)]
@@ -55,6 +61,9 @@ def find_anchor(name: str) -> Path:
     Raises:
         OTCacheError: If there is none; names are looked up, never used as paths.
     """
+    learned = learned_files().get(name)
+    if learned is not None:
+        return learned
     if name.startswith(PRESET_PREFIX):
         for path in PRESETS.glob(f"*{SUFFIX}"):
             if path.name.removesuffix(SUFFIX) == name.removeprefix(PRESET_PREFIX):
@@ -89,7 +98,7 @@ def open_anchor(name: str) -> Anchor:
 
 def fingerprint(name: str) -> str:
     """Changes when what a name stands for changes."""
-    names = anchor_names() if name == AUTOMATIC else [name]
+    names = calibrated_names() if name == AUTOMATIC else [name]
     contents = b"".join(find_anchor(n).read_bytes() for n in names)
     return hashlib.sha256("\n".join(names).encode() + contents).hexdigest()
 

@@ -118,6 +118,12 @@ class Remembered:
         self._of, self._generic = of, generic
         self.anchor = _recall(of)
 
+    @property
+    def name(self) -> str:
+        """The name under which a user finds it; empty where nothing is kept."""
+        file = self._of.file
+        return PREFIX + file.name.removesuffix(SUFFIX) if file.is_file() else ""
+
     def lines(self) -> list[str]:
         """What is known, for people; empty for nothing."""
         known = self.anchor.learned_in_runs if self.anchor is not None else None
@@ -171,6 +177,19 @@ def _recall(of: Circumstances) -> Anchor | None:
     return None
 
 
+def forget_like(name: str) -> int:
+    """Removes all that was learned of a model, by one of its names; returns how many files went.
+
+    Raises:
+        OTCacheError: If nothing of that name was learned.
+    """
+    path = learned_files().get(name)
+    if path is None:
+        said = '"{name}" must be something that was learned but is not: it may be gone already.'
+        raise OTCacheError(Message("nothing_learned", said, name=name))
+    return forget(path.name.removesuffix(SUFFIX).rpartition("-")[2])
+
+
 def forget(weights: str) -> int:
     """Removes all that was learned of a model; returns how many files went."""
     gone = 0
@@ -198,13 +217,20 @@ def _alike(made: Sampling, of: Circumstances) -> bool:
 
 def _patches(patcher: Any) -> str:
     """A hash of what is laid over a model's weights: where, how strongly, and a few values."""
-    patches = getattr(patcher, "patches", {})
+    patches = sorted(getattr(patcher, "patches", {}).items())
     if not patches:
         return ""
-    told = [f"{key} {[patch[:1] for patch in laid]}" for key, laid in sorted(patches.items())]
-    weights = getattr(next(iter(sorted(patches.items())))[1][0][1], "weights", ())
-    values = [few_values(w).hex() for w in weights if isinstance(w, torch.Tensor) and w.ndim]
+    told = [f"{key} {[(patch[0], patch[2]) for patch in laid]}" for key, laid in patches]
+    values = [few_values(tensor).hex() for patch in patches[0][1] for tensor in _tensors(patch[1])]
     return hashlib.sha256("\n".join(told + values).encode()).hexdigest()[:DIGITS]
+
+
+def _tensors(laid: Any) -> list[torch.Tensor]:
+    """The tensors of one patch: the host has several kinds."""
+    if isinstance(laid, torch.Tensor):
+        return [laid] if laid.ndim else []
+    parts = getattr(laid, "weights", laid)
+    return [t for part in parts for t in _tensors(part)] if isinstance(parts, list | tuple) else []
 
 
 def _guidance(guider: Any) -> float | None:

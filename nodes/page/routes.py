@@ -3,7 +3,7 @@
 # All answers are JSON, errors too: `error` tells the rule, the value and what to do, and `said` is
 # the same as a message's document, which a page may have words for in its own language.
 # Anchors are named, never given by path. Only a POST to /otcache/anchors writes: one file, into the
-# anchors folder.
+# anchors folder. Only a POST to /otcache/forget removes: what runs have taught of one model.
 
 from __future__ import annotations
 
@@ -23,6 +23,7 @@ from ..calibration.state import latest
 from ..library.description import describe
 from ..library.files import new_anchor_path, open_anchor, store_anchor
 from ..library.inline import read_anchor
+from ..library.learned import forget_like
 from ..shared.news import NodePlace
 from .advice import advice_on
 from .edit_view import edited_view
@@ -116,6 +117,12 @@ async def _advice(request: web.Request) -> Answer:
     return {"notes": advice_on(await _body(request))}
 
 
+async def _forget(request: web.Request) -> Answer:
+    """Forgets what runs have taught of a model, by the name of something that they have."""
+    fields = await _body(request)
+    return {"forgotten": await asyncio.to_thread(forget_like, fields.text("name"))}
+
+
 async def _edit(request: web.Request) -> Answer:
     """What Edit Cache Schedule would make of the mask in the body."""
     return edited_view(await _body(request))
@@ -132,6 +139,7 @@ ROUTES: dict[str, tuple[tuple[str, ...], Question]] = {
     "check": (("POST",), _check),
     "advice": (("POST",), _advice),
     "edit": (("POST",), _edit),
+    "forget": (("POST",), _forget),
     "calibration": (("GET",), _calibration),
 }
 

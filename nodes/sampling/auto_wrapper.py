@@ -57,6 +57,10 @@ class Remembered(Protocol):
 
     anchor: Anchor | None
 
+    @property
+    def name(self) -> str:
+        """The name under which a user finds it; empty where nothing is kept."""
+
     def lines(self) -> list[str]:
         """What is known, for people."""
 
@@ -115,6 +119,7 @@ class AutoWrapper:
             done.notes += way.notes
             if known is not None and way.teaches:
                 done.notes += _lesson(known, done, noise.shape[0], denoise_mask is None)
+                done.learned = known.name
             if self.on_finished is not None:
                 self.on_finished(done)
 

@@ -68,6 +68,7 @@ class RunStatistics:
         steadiness: How far slopes went on as they came, or ``None`` where nobody looked;
             see ``otcache_core.run_time.slope_trust``.
         own_steps: Steps that the sampler was to take, where it was handed a finer grid; else 0.
+        learned: Name of what is known of the model, to be listed and forgotten by; or empty.
         notes: Why caching was off or changed, for the user.
     """
 
@@ -81,6 +82,7 @@ class RunStatistics:
     cached_bytes: int = 0
     own_steps: int = 0
     steadiness: float | None = None
+    learned: str = ""
     notes: list[str] = field(default_factory=list)
 
     @property

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import gc
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -54,6 +55,14 @@ def host(tmp_path_factory: pytest.TempPathFactory) -> Host:
     gc.collect()
     gc.freeze()
     return loaded
+
+
+@pytest.fixture(autouse=True)
+def learned_folder(host: Host, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Where the node OTCache keeps what it learns: a test's models know nothing from others."""
+    folder = tmp_path / "learned"
+    monkeypatch.setattr(host.module("nodes.library.learned"), "folder", lambda: folder)
+    return folder
 
 
 @pytest.fixture(scope="session")

@@ -49,6 +49,12 @@ export const CHINESE_MESSAGES = {
   other_weights: "此锚点是在另一个 {kind} 模型上校准的（权重或精度不同）：其中的步可能不适合当前模型。请与完整采样的图像比较，或自行校准。",
   unknown_weights: "此锚点未注明是在哪个 {kind} 模型上校准的：其中的步可能不适合当前模型。请与完整采样的图像比较，或自行校准。",
 
+  // What runs teach.
+  learned: "已从该模型的 {count} 张图像中学习。",
+  teaches: "本次采样让 OTCache 了解了该模型：{enough} 张图像中的第 {count} 张。",
+  not_kept: "本次采样学到的内容无法保存：{error}",
+  nothing_learned: "“{name}”不是已学习的内容：它可能已被清除。",
+
   // Predictions that cannot be made.
   budget_above_steps: "预算不能超过步数 {steps}，当前为 {budget}：请降低预算或增加步数。",
   budget_below_anchor: "此锚点的预算不能低于 {least}，当前为 {budget}：锚点是以 {anchor} 次模型调用搜索得到的，更低的预算没有依据。请提高预算，或以更低的预算校准锚点。",

@@ -5,6 +5,7 @@
 
 import { app } from "../../../scripts/app.js";
 import { api } from "../../../scripts/api.js";
+import { ask } from "./ask.js";
 import { findNode } from "./graph_links.js";
 import { addPanel, html, linesOf, makeRoom, svg } from "./panel.js";
 import { onResult } from "./results.js";
@@ -14,6 +15,7 @@ import { say, sayLines } from "./words.js";
 const LINE = 15;
 const FRAME = 14; // padding above and below
 const BAR = 15;
+const BUTTONS = 26;
 const MAX_LINES = 14;
 const MAX_CELLS = 120; // of a strip that can still be read
 const SAID_BY_THEMSELVES = new Set([
@@ -25,7 +27,7 @@ const SAID_BY_THEMSELVES = new Set([
 
 /**
  * @typedef {{ steps: number, computed: number, skipped: number, computed_steps?: number[], evaluations: number,
- *   notes: string[] }} Report  of nodes/sampler.py
+ *   notes: string[], learned?: string }} Report  of nodes/sampler.py
  * @typedef {import("./words.js").Message} Message
  */
 
@@ -72,14 +74,17 @@ function createPanel(node) {
   const bar = html("div");
   const body = html("div", { class: "otcache-text" });
   const note = html("div", { class: "otcache-note" });
-  const element = html("div", { class: "otcache-result", role: "status" }, advice, bar, body, note);
+  const again = html("button", { type: "button", title: say("learn_again_help") }, say("learn_again"));
+  const buttons = html("div", { class: "otcache-buttons" });
+  const element = html("div", { class: "otcache-result", role: "status" }, advice, bar, body, note, buttons);
+  let learned = ""; // the name of what the last run's model has taught
   let advised = "";
   let settled = ""; // the advice that a run was made with: its own note tells the outcome
   let noted = ""; // that note: once the advice is another one, it is of settings that are gone
 
   function height() {
     const lines = [advice, body, note].reduce((sum, part) => sum + linesOf(part.textContent ?? "", node), 0);
-    return FRAME + (bar.firstChild ? BAR : 0) + LINE * Math.min(Math.max(lines, 1), MAX_LINES);
+    return FRAME + (bar.firstChild ? BAR : 0) + (learned ? BUTTONS : 0) + LINE * Math.min(Math.max(lines, 1), MAX_LINES);
   }
 
   addPanel(node, "otcache_text", element, height);
@@ -90,6 +95,20 @@ function createPanel(node) {
     makeRoom(node);
   }
 
+  /** @param {string} name */
+  function offer(name) {
+    learned = name;
+    buttons.replaceChildren(...(name ? [again] : []));
+  }
+
+  again.addEventListener("click", async () => {
+    const { answer, error } = await ask("forget", { body: { name: learned } });
+    noted = answer ? say("forgotten") : (error ?? "");
+    settled = advised;
+    if (answer) offer("");
+    fit();
+  });
+
   return {
     /** @param {Message[]} lines @param {Report} [report] */
     show(lines, report) {
@@ -98,6 +117,7 @@ function createPanel(node) {
       const end = lines.length - (steps?.notes?.length ?? 0); // the notes are the last lines
       noted = steps ? notesOf(lines.slice(end), steps) : "";
       body.textContent = sayLines(lines.slice(0, end));
+      offer(steps?.learned ?? "");
       if (steps) settled = advised;
       fit();
     },
