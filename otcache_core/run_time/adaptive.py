@@ -27,6 +27,9 @@ RIDGE = 0.1
 MOST = 1.0
 """Coefficients are kept from -1 to 1."""
 
+MOST_GROWTH = 2.0
+"""A slope that is followed in full grows by no more than this, and never shrinks."""
+
 
 @dataclass(frozen=True)
 class _Computed:
@@ -84,7 +87,7 @@ class Adaptive:
         d_d, d_s = product(drift, drift) * (1.0 + RIDGE), product(drift, slope)
         if before.slope is None:
             own_drift = _quotient(d_s, d_d)
-            own_gain = torch.zeros_like(own_drift)
+            own_gain, full_gain = torch.zeros_like(own_drift), torch.ones_like(own_drift)
         else:
             former = before.slope
             square, f_s = product(former, former), product(former, slope)
@@ -92,9 +95,12 @@ class Adaptive:
             area = f_f * d_d - both.square()
             own_gain = _quotient(f_s * d_d - d_s * both, area)
             own_drift = _quotient(d_s * f_f - f_s * both, area)
-            self.trust.see(_quotient(f_s, (square * product(slope, slope)).sqrt()))
+            size, former_size = product(slope, slope).sqrt(), square.sqrt()
+            full_gain = _growth(size, former_size)
+            self.trust.see(_quotient(f_s, size * former_size))
         share = self.trust.share(own_gain)
-        self._gain, self._drift = own_gain + share * (1.0 - own_gain), own_drift * (1.0 - share)
+        self._gain = own_gain + share * (full_gain - own_gain)
+        self._drift = own_drift * (1.0 - share)
 
     def _product(self, a: Tensor, b: Tensor) -> Tensor:
         """Inner product of each picture's latents, ``(N, 1, ..., 1 or streams)``, in float32."""
@@ -125,6 +131,12 @@ class Adaptive:
 
 def _sum(a: Tensor) -> Tensor:
     return a.sum(dim=tuple(range(1, a.ndim)) or (0,), keepdim=True, dtype=torch.float32)
+
+
+def _growth(size: Tensor, former_size: Tensor) -> Tensor:
+    """The gain of a slope that is followed in full: as it grew, so it goes on to grow."""
+    ratio = torch.where(former_size > 0.0, size / former_size.clamp(min=1e-30), 1.0)
+    return ratio.nan_to_num_(1.0, MOST_GROWTH, 1.0).clamp_(1.0, MOST_GROWTH)
 
 
 def _quotient(above: Tensor, below: Tensor) -> Tensor:

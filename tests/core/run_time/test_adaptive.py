@@ -90,6 +90,11 @@ def test_whatever_is_known_a_slope_that_turned_back_is_not_followed_in_full() ->
     assert -0.65 < known < -0.35
 
 
+def test_a_slope_that_grows_is_followed_as_it_grew_up_to_twice() -> None:
+    assert _after_three_steps(0.5, 1.4) == pytest.approx(1.4, abs=0.01)
+    assert _after_three_steps(0.5, 5.0) == pytest.approx(2.0, abs=0.01)
+
+
 def test_the_second_edge_follows_the_slope_as_far_as_is_known() -> None:
     def change(expected: float) -> Tensor:
         estimator, velocity, slope = Adaptive((), expected), _tensor(1), _tensor(2)
