@@ -7,12 +7,12 @@ import pytest
 pytestmark = [pytest.mark.web, pytest.mark.slow]
 
 
-def _stock_graph(page, *, seed):
+def _stock_graph(page, *, seed, cfg=2.5):
     """The demo model in KSampler's 20 steps, with one node between; the node's id."""
     model = page.add("OTCacheDemoModel", (40, 120))
     text = page.add("CLIPTextEncode", (40, 300), text="a red house")
     auto = page.add("OTCacheAuto", (420, 120))
-    settings = {"seed": seed, "steps": 20, "cfg": 2.5, "sampler_name": "res_multistep"}
+    settings = {"seed": seed, "steps": 20, "cfg": cfg, "sampler_name": "res_multistep"}
     sampler = page.add("KSampler", (760, 80), control_after_generate="fixed", **settings)
     decode = page.add("VAEDecode", (760, 700))
     page.link(model, 1, text, "clip")
@@ -40,6 +40,20 @@ def test_it_tells_after_a_run_what_it_did_against_the_samplers_own_steps(page, a
     page.set_widget(auto, "calls", 11)
     page.run()
     page.wait_for_panel(auto, "result", "11 computed, 49 skipped of 60 steps")
+
+
+def test_what_it_learned_is_told_and_forgotten_by_a_button(page):
+    # At this guidance no anchor is for the bundled model.
+    auto = _stock_graph(page, seed=200 + len(page.renderer), cfg=4.0)
+    page.run()
+    panel = page.wait_for_panel(auto, "result", "pictures")
+    panel.get_by_role("button", name="Learn again").click()
+    panel = page.wait_for_panel(auto, "result", "Forgotten")
+    assert panel.get_by_role("button").count() == 0
+
+    page.set_widget(auto, "calls", 12)
+    page.run()
+    page.wait_for_panel(auto, "result", "1 of 4 pictures")
 
 
 def test_another_cache_on_the_same_model_is_told_before_a_run(page):
