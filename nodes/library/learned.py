@@ -129,8 +129,8 @@ class Remembered:
         known = self.anchor.learned_in_runs if self.anchor is not None else None
         if known is None:
             return []
-        said = "Learned from {count} pictures of this model."
-        return [Message("learned", said, count=min(known.pictures, ENOUGH))]
+        count = min(known.pictures, ENOUGH)
+        return [Message("learned", "Learned from {count} pictures of this model.", count=count)]
 
     def teach(self, steadiness: float, pictures: int) -> list[str]:
         """Adds what the run has shown, unless enough is known.
@@ -154,11 +154,19 @@ class Remembered:
             for path in list(learned_files().values())[MOST_FILES:]:
                 path.unlink(missing_ok=True)
         except (OSError, OTCacheError) as error:
-            said = "What this run has taught could not be kept: {error}"
-            return [Message("not_kept", said, error=str(error))]
+            return [
+                Message(
+                    "not_kept", "What this run has taught could not be kept: {error}",
+                    error=str(error),
+                )
+            ]  # fmt: skip
         count = learned.learned_in_runs.pictures if learned.learned_in_runs else 0
-        said = "This run has taught OTCache the model: {count} of {enough} pictures."
-        return [Message("teaches", said, count=min(count, ENOUGH), enough=ENOUGH)]
+        return [
+            Message(
+                "teaches", "This run has taught OTCache the model: {count} of {enough} pictures.",
+                count=min(count, ENOUGH), enough=ENOUGH,
+            )
+        ]  # fmt: skip
 
 
 def _recall(of: Circumstances) -> Anchor | None:
@@ -185,8 +193,13 @@ def forget_like(name: str) -> int:
     """
     path = learned_files().get(name)
     if path is None:
-        said = '"{name}" must be something that was learned but is not: it may be gone already.'
-        raise OTCacheError(Message("nothing_learned", said, name=name))
+        raise OTCacheError(
+            Message(
+                "nothing_learned",
+                '"{name}" must be something that was learned but is not: it may be gone already.',
+                name=name,
+            )
+        )
     return forget(path.name.removesuffix(SUFFIX).rpartition("-")[2])
 
 
