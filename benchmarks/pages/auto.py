@@ -12,11 +12,11 @@ COLUMNS = {
     "plain euler, 11 steps": "11 plain Euler steps",
     "OTCache fine, 8 calls": "OTCache, 8 calls",
     "OTCache fine, 11 calls": "11",
-    "OTCache fine, 15 calls": "15",
+    "OTCache fine, taught, 11 calls": "11, taught",
     "OTCache fine, 16 calls": "16",
-    "OTCache fine, 20 calls": "20",
+    "OTCache fine, taught, 16 calls": "16, taught",
+    "OTCache fine, taught, 20 calls": "20, taught",
     "OTCache fine, with an anchor, 11 calls": "11, with an anchor",
-    "OTCache as sampled, 15 calls": "15, on the 20 steps",
     "EasyCache 0.2": "EasyCache at its default",
 }
 

@@ -7,11 +7,19 @@ from typing import Any
 
 import comfy.samplers
 
+from ...otcache_core.auto_plan import calls_for, least_steps
 from ...otcache_core.documents.fields import Fields
 from ...otcache_core.documents.schedule import MAX_STEPS
 from ...otcache_core.errors import OTCacheError
+from ...otcache_core.run_time.fine_grid import parts_of_step
 from ...otcache_core.run_time.run_plan import LEAST_STEPS, WORTH_STEPS
-from ..sampling.sampler_rules import calls_a_step, is_adaptive, is_stochastic, reads_conds
+from ..sampling.sampler_rules import (
+    calls_a_step,
+    is_adaptive,
+    is_stochastic,
+    reads_conds,
+    solves_the_equation,
+)
 
 RULES = (
     "all_steps",
@@ -22,6 +30,9 @@ RULES = (
     "reads_conds",
     "several_calls",
     "adds_noise",
+    "plan_fine",
+    "plan_own",
+    "plan_noise",
 )
 """Every rule; ``web/words_*.js`` has its words, under the name with ``rule_`` before it."""
 
@@ -96,6 +107,30 @@ def notes_on(schedule_steps: int, budget: int, run: Planned) -> list[Note]:
     return [{"rule": rule, **values} for rule in rules]
 
 
+def notes_on_auto(calls: int, fine: bool, run: Planned) -> list[Note]:
+    """What the node OTCache will make of a run, in one note; none where only the run can tell.
+
+    Args:
+        calls, fine: As the node has them.
+        run: The run.
+    """
+    if run.steps is None or run.part or run.sampler_name not in comfy.samplers.KSampler.SAMPLERS:
+        return []
+    values: Note = {"steps": run.steps, "sampler": run.sampler_name}
+    sampler = comfy.samplers.sampler_object(run.sampler_name)
+    for rule, applies in (("adaptive", is_adaptive), ("reads_conds", reads_conds)):
+        if applies(sampler):
+            return [{"rule": rule, **values}]
+    if run.steps < (least := least_steps(not run.partial_denoise)):
+        return [{"rule": "too_short", "least": least, **values}]
+    if not calls and is_stochastic(sampler):
+        return [{"rule": "plan_noise", **values}]
+    values["calls"] = calls_for(run.steps * calls_a_step(sampler), calls)
+    if not (fine and solves_the_equation(sampler)):
+        return [{"rule": "plan_own", **values}]
+    return [{"rule": "plan_fine", "fine": run.steps * parts_of_step(run.steps), **values}]
+
+
 def _planned(fields: Fields) -> Planned:
     denoise = fields.number("denoise", 0.0, 1.0) if "denoise" in fields else 1.0
     return Planned(
@@ -110,16 +145,23 @@ def advice_on(fields: Fields) -> list[Note]:
     """Reads a schedule and the runs that take it from a page's request; each note comes once.
 
     Args:
-        fields: ``schedule`` with its ``steps`` and ``budget``, and ``runs``, each with ``part`` and
-            what is known of ``steps``, ``sampler_name`` and ``denoise``.
+        fields: ``schedule`` with its ``steps`` and ``budget``, or ``auto`` with the ``calls`` and
+            ``fine`` of the node OTCache, and ``runs``, each with ``part`` and what is known of
+            ``steps``, ``sampler_name`` and ``denoise``.
 
     Raises:
         OTCacheError: If a value is of the wrong type or out of range.
     """
-    schedule, runs = fields.nested("schedule"), fields.objects("runs")
+    runs = fields.objects("runs")
     if len(runs) > MAX_RUNS:
         raise OTCacheError(f"`runs` must hold at most {MAX_RUNS} runs but has {len(runs)}.")
-    steps = schedule.integer("steps", 1, MAX_STEPS)
-    budget = schedule.integer("budget", 1, MAX_STEPS)
-    found = [note for run in runs for note in notes_on(steps, budget, _planned(run))]
+    if "auto" in fields:
+        auto = fields.nested("auto")
+        settings = auto.integer("calls", 0, MAX_STEPS), auto.flag("fine")
+        found = [note for run in runs for note in notes_on_auto(*settings, _planned(run))]
+    else:
+        schedule = fields.nested("schedule")
+        steps = schedule.integer("steps", 1, MAX_STEPS)
+        budget = schedule.integer("budget", 1, MAX_STEPS)
+        found = [note for run in runs for note in notes_on(steps, budget, _planned(run))]
     return [note for i, note in enumerate(found) if note not in found[:i]]

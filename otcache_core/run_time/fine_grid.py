@@ -52,6 +52,11 @@ def own_grid(sigmas: Sequence[float]) -> FineGrid:
     return FineGrid(tuple(sigmas), tuple(range(len(sigmas))))
 
 
+def parts_of_step(own_steps: int, steps: int = FINE_STEPS) -> int:
+    """Into how many each of a run's steps is cut, for at least ``steps`` in all."""
+    return math.ceil(steps / max(own_steps, 1))
+
+
 def fine_grid(sigmas: Sequence[float], lowest: float = 0.0, steps: int = FINE_STEPS) -> FineGrid:
     """The levels of a run with as many put into each step as make at least ``steps`` in all.
 
@@ -64,7 +69,7 @@ def fine_grid(sigmas: Sequence[float], lowest: float = 0.0, steps: int = FINE_ST
         steps: Steps that the grid should have.
     """
     own = len(sigmas) - 1
-    parts = math.ceil(steps / max(own, 1))
+    parts = parts_of_step(own, steps)
     if own < 2 or parts < 2 or any(after >= at for at, after in pairwise(sigmas)):
         return own_grid(sigmas)
     curve = PchipInterpolator(np.arange(own + 1), np.asarray(sigmas, dtype=np.float64))

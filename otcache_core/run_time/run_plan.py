@@ -220,4 +220,5 @@ def _part(schedule: Schedule, offset: int, steps: int) -> Schedule:
         *(steps, nodes, schedule.estimator, tuple(look_back for look_back, _, _ in edges)),
         slope_gain=tuple(gain for _, gain, _ in edges),
         drift=tuple(rate * gap for (_, _, rate), gap in zip(edges, gaps, strict=True)),
+        steadiness=schedule.steadiness,
     )

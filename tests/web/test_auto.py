@@ -42,6 +42,17 @@ def test_it_tells_after_a_run_what_it_did_against_the_samplers_own_steps(page, a
     page.wait_for_panel(auto, "result", "11 computed, 49 skipped of 60 steps")
 
 
+def test_it_tells_before_a_run_what_it_will_do(page):
+    auto = _stock_graph(page, seed=300)
+    page.wait_for_panel(
+        auto, "result", "Next run: 16 model calls on 60 fine steps, in place of your 20."
+    )
+    page.set_widget(auto, "calls", 11)
+    page.wait_for_panel(auto, "result", "Next run: 11 model calls on 60 fine steps")
+    page.set_widget(auto, "grid", "as sampled")
+    page.wait_for_panel(auto, "result", "Next run: 11 model calls on your 20 steps.")
+
+
 def test_what_it_learned_is_told_and_forgotten_by_a_button(page):
     # At this guidance no anchor is for the bundled model.
     auto = _stock_graph(page, seed=200 + len(page.renderer), cfg=4.0)

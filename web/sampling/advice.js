@@ -1,13 +1,14 @@
 // @ts-check
-// OTCache Sampler, Apply OTCache and OTCache Sigmas say before a run where their schedule cannot pay;
-// they and the node OTCache, where another cache skips steps of the same model.
+// OTCache Sampler, Apply OTCache and OTCache Sigmas say before a run where their schedule cannot pay, the
+// node OTCache what it will do; all, where another cache skips steps of the same model.
 
 import { app } from "../../../scripts/app.js";
 import { ask } from "../shared/ask.js";
 import { advise } from "../shared/node_text.js";
 import { otherCache } from "./other_caches.js";
-import { runsOf, takesSchedule } from "./planned_runs.js";
+import { runsOf, runsOfAuto, takesSchedule } from "./planned_runs.js";
 import { scheduleOf } from "../schedule/schedule_source.js";
+import { valueOf } from "../shared/graph_links.js";
 import { watch } from "../shared/watch.js";
 import { say, sayNotes } from "../shared/words.js";
 
@@ -18,14 +19,17 @@ app.registerExtension({
   nodeCreated(node) {
     const plansItself = node.comfyClass === "OTCacheAuto";
     if (!plansItself && !takesSchedule(node)) return;
+    /** @returns {{ body?: any, other?: string }} */
     const inputsOf = () => {
-      const schedule = plansItself ? undefined : scheduleOf(node);
-      if (schedule) return { schedule, runs: runsOf(node), other: otherCache(node) };
-      return plansItself ? { other: otherCache(node) } : {};
+      if (plansItself) {
+        const auto = { calls: Number(valueOf(node, "calls") ?? 0), fine: valueOf(node, "grid") === "fine" };
+        return { body: { auto, runs: runsOfAuto(node) }, other: otherCache(node) };
+      }
+      const schedule = scheduleOf(node);
+      return schedule ? { body: { schedule, runs: runsOf(node) }, other: otherCache(node) } : {};
     };
-    watch(node, inputsOf, async (inputs) => {
-      const { schedule, runs, other } = inputs;
-      const { answer } = schedule ? await ask("advice", { body: { schedule, runs } }) : {};
+    watch(node, inputsOf, async ({ body, other }) => {
+      const { answer } = body ? await ask("advice", { body }) : {};
       const beside = other ? [say("beside_cache", { title: other })] : [];
       return () => advise(node, [...beside, ...sayNotes(answer?.notes ?? [])].join("\n"));
     });

@@ -103,6 +103,9 @@ const EDIT = "OTCacheEditSchedule"; // hands the schedule on
 /** Whether a node takes a schedule to its runs. @param {any} node */
 export const takesSchedule = (node) => node.comfyClass in RUNS;
 
+/** The runs that the model of the node OTCache goes to. @param {any} node */
+export const runsOfAuto = (node) => runsFrom(node);
+
 /** The runs that a node takes its schedule to. @param {any} node */
 export const runsOf = (node) => RUNS[node.comfyClass]?.(node) ?? [];
 

@@ -97,3 +97,61 @@ def test_a_note_that_several_runs_share_comes_once(host):
     }
     (note,) = host.module("nodes.page.advice").advice_on(fields(document, "request"))
     assert (note["rule"], note["steps"], note["schedule_steps"]) == ("other_steps", 30, 50)
+
+
+# The node OTCache
+
+
+def _auto_notes(host, calls=0, fine=True, **known):
+    advice = host.module("nodes.page.advice")
+    return advice.notes_on_auto(calls, fine, advice.Planned(**known))
+
+
+@pytest.mark.parametrize(
+    "sampler_name", ["euler", "heun", "dpmpp_2m", "euler_ancestral", "seeds_2"]
+)
+@pytest.mark.parametrize(
+    ("steps", "calls", "grid"), [(20, 0, "fine"), (20, 9, "as sampled"), (30, 12, "fine")]
+)
+def test_what_the_node_foretells_is_what_its_run_does(
+    host, run_node, tiny_flux, plain, monkeypatch, sampler_name, steps, calls, grid
+):
+    [note] = _auto_notes(host, calls, grid == "fine", steps=steps, sampler_name=sampler_name)
+    done = []
+    monkeypatch.setattr(
+        host.module("nodes.auto"), "show_text", lambda said, place, report=None: done.append(report)
+    )
+    inputs = {"model": tiny_flux.model, "calls": calls, "grid": grid, "learn": "never"}
+    (model,) = run_node("OTCacheAuto", **inputs).outputs
+    plain(tiny_flux, model, steps=steps, sampler_name=sampler_name)
+
+    [report] = done
+    if note["rule"] == "plan_noise":
+        assert report["computed"] == steps
+        return
+    assert note["rule"] == ("plan_fine" if report["own_steps"] else "plan_own")
+    assert report["steps"] == note.get("fine", steps)
+    assert 0 <= note["calls"] - report["evaluations"] <= 2  # odd numbers; heun asks once at the end
+
+
+@pytest.mark.parametrize(
+    ("known", "rule"),
+    [
+        ({"steps": 8, "sampler_name": "euler"}, "too_short"),
+        ({"steps": 8, "sampler_name": "euler", "partial_denoise": True}, "too_short"),
+        ({"steps": 20, "sampler_name": "dpm_adaptive"}, "adaptive"),
+        ({"steps": 20, "sampler_name": "euler_cfg_pp"}, "reads_conds"),
+        ({"steps": 20, "sampler_name": "lcm"}, "plan_noise"),
+    ],
+)
+def test_the_node_says_where_it_will_not_skip(host, known, rule):
+    assert [note["rule"] for note in _auto_notes(host, **known)] == [rule]
+
+
+@pytest.mark.parametrize(
+    "known",
+    [{}, {"steps": 20}, {"sampler_name": "euler"}, {"steps": 20, "sampler_name": "of a pack"},
+     {"steps": 20, "sampler_name": "euler", "part": True}],
+)  # fmt: skip
+def test_the_node_says_nothing_of_what_only_the_run_can_tell(host, known):
+    assert _auto_notes(host, **known) == []
