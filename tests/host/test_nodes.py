@@ -217,7 +217,11 @@ def test_every_preset_loads_and_predicts(host, folder):
     for name in presets:
         assert host.node("OTCacheLoadAnchor").validate_inputs(anchor_name=name) is True
         (preset,) = host.run("OTCacheLoadAnchor", anchor_name=name).outputs
-        assert _predict(host, preset, preset.anchor.budget).schedule == preset.anchor
+        predicted = _predict(host, preset, preset.anchor.budget).schedule
+        if preset.learned_in_runs is None:
+            assert predicted == preset.anchor
+        else:  # its steps are nearer to even spacing
+            assert (predicted.estimator, predicted.budget) == ("adaptive", preset.anchor.budget)
 
 
 def test_save_then_load_is_the_same_anchor(host, folder, anchor):

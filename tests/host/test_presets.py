@@ -105,7 +105,7 @@ def test_without_a_preset_another_models_anchor_comes_with_a_warning(
 ):
     choice = host.module("nodes.library.choice")
     name = own_anchor("a toy's", weights=weights)
-    monkeypatch.setattr(choice, "anchor_names", lambda: [name])
+    monkeypatch.setattr(choice, "calibrated_names", lambda: [name])
     found, warning = _automatic(host, build("FLUX.1 dev"))
     assert found == "a toy's" and said in warning and "calibrate your own" in warning
 

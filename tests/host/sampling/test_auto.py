@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import cache
 from typing import Any
 
 import pytest
@@ -140,15 +141,25 @@ def without_anchor(host, monkeypatch):
     monkeypatch.setattr(host.module("nodes.auto"), "own_anchor", lambda weights: None)
 
 
+@pytest.fixture(scope="module")
+def converged(demo, plain):
+    """`converged(cfg, seed)`: the bundled model's run of 200 steps, made once."""
+    return cache(lambda cfg, seed: plain(demo, steps=200, cfg=cfg, seed=seed))
+
+
 @pytest.mark.parametrize("cfg", [2.5, 8.0])
 @pytest.mark.parametrize("sampler_name", ["euler", "res_multistep", "uni_pc"])
 def test_at_as_many_calls_it_is_nearer_to_the_converged_run_than_the_steps_themselves(
-    demo, plain, auto, without_anchor, sampler_name, cfg
+    demo, plain, auto, converged, without_anchor, sampler_name, cfg
 ):
-    converged = plain(demo, steps=200, cfg=cfg)
-    own = plain(demo, steps=20, cfg=cfg, sampler_name=sampler_name)
-    ours = plain(demo, auto(demo.model, 20), steps=20, cfg=cfg, sampler_name=sampler_name)
-    assert rms(ours, converged) < rms(own, converged)
+    # At this guidance single pictures tip over into others, for either of the two.
+    seeds, settings = (1, 2, 3), {"cfg": cfg, "sampler_name": sampler_name}
+    own = ours = 0.0
+    for seed in seeds:
+        node, whole = auto(demo.model, 20), converged(cfg, seed)
+        own += rms(plain(demo, steps=20, seed=seed, **settings), whole)
+        ours += rms(plain(demo, node, steps=20, seed=seed, **settings), whole)
+    assert ours < own
 
 
 @pytest.mark.parametrize("sampler_name", ["euler", "dpmpp_2m", "euler_ancestral"])
