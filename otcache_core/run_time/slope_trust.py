@@ -35,7 +35,7 @@ TRUST = 3.0
 KNOWN = 4.0
 """What is known of a model counts like so many edges of the run."""
 
-SLACK = 0.2
+SLACK = 0.1
 """The share goes by no more than the cosine of the last edge and this: where a run tips over, what
 went before says nothing."""
 
