@@ -8,6 +8,7 @@ from comfy_api.latest import io
 
 from ..otcache_core.documents.anchor import Anchor
 from ..otcache_core.documents.fidelity import choose_budget
+from ..otcache_core.documents.schedule import Schedule
 from ..otcache_core.drawing.schedule_plot import render_schedule
 from ..otcache_core.expectation import expectation
 from ..otcache_core.transport import (
@@ -58,7 +59,7 @@ class PredictSchedule(io.ComfyNode):
                 display_mode=io.NumberDisplay.slider,
             ),
             io.Boolean.Input("anchor_rho", default=True),
-            io.Int.Input("steps", default=50, min=2, max=1000),
+            io.Int.Input("steps", default=0, min=0, max=1000),
             io.Float.Input("target_lpips", default=0.0, min=0.0, max=1.0, step=0.0001),
         ]
         outputs = [ScheduleType.Output("schedule"), io.Image.Output("picture")]
@@ -79,8 +80,15 @@ class PredictSchedule(io.ComfyNode):
         budget = choose_budget(anchor.fidelity, budget, target_lpips)
         rho, from_anchor = choose_rho(anchor, rho, anchor_rho)
         origin = "from the anchor" if from_anchor else "from the slider"
-        prediction = predict_schedule(anchor, budget, steps=steps, rho=rho)
+        prediction = predict_schedule(anchor, budget, steps=steps or anchor.steps, rho=rho)
         schedule = prediction.schedule
+        made_on = origin_of(anchor.architecture, anchor.sampling)
+
+        def of_steps(steps: int) -> Schedule:
+            """The prediction for the steps that a run turns out to have."""
+            there = predict_schedule(anchor, min(budget, steps), steps=steps, rho=rho)
+            return replace(there.schedule, origin=made_on)
+
         text = caption(anchor, prediction, origin)
         picture = render_schedule(
             steps=schedule.steps,
@@ -89,7 +97,7 @@ class PredictSchedule(io.ComfyNode):
             caption=text,
         )
         return io.NodeOutput(
-            replace(schedule, origin=origin_of(anchor.architecture, anchor.sampling)),
+            replace(schedule, origin=made_on, of_steps=None if steps else of_steps),
             image_from_picture(picture),
             ui=result(text, place_of(cls.hidden), schedule.to_document()),
         )

@@ -38,6 +38,8 @@ def edit_schedule(schedule: Schedule | None, mask: str) -> Schedule | None:
     steps, nodes = read_mask(mask)
     if schedule is None:
         return Schedule(steps, nodes, MASK_ALONE)
+    if steps != schedule.steps and schedule.of_steps is not None:
+        schedule = schedule.of_steps(steps)
     if steps != schedule.steps:
         raise OTCacheError(
             Message(
@@ -56,8 +58,9 @@ def _with_steps(schedule: Schedule, nodes: Steps) -> Schedule:
     """The schedule with other computed steps, whose edges know what was known at their place."""
     origin = replace(schedule.origin or Origin(), sigmas=None)
     bare = replace(
-        schedule, computed_steps=nodes, look_back=(), slope_gain=(), drift=(), origin=origin
-    )
+        schedule, computed_steps=nodes, look_back=(), slope_gain=(), drift=(), origin=origin,
+        of_steps=None,
+    )  # fmt: skip
     if bare.budget < 2:
         return bare
     own = zip(schedule.slope_gain, schedule.drift, schedule.look_back, strict=True)

@@ -51,7 +51,8 @@ def view_of(anchor: Anchor, fields: Fields) -> dict[str, Any]:
 
     Args:
         anchor: The anchor at the node's input.
-        fields: ``budget``, ``steps``, ``rho`` and ``anchor_rho`` as the node has them.
+        fields: ``budget``, ``steps``, ``rho`` and ``anchor_rho`` as the node has them; 0 steps are
+            those of the run where the page knows them, else the anchor's.
 
     Returns:
         What the sliders may say, under ``allowed``, and the prediction; or, in place of it, under
@@ -61,7 +62,7 @@ def view_of(anchor: Anchor, fields: Fields) -> dict[str, Any]:
     Raises:
         OTCacheError: If a value is of the wrong type or out of any range.
     """
-    steps = fields.integer("steps", 1, MAX_STEPS)
+    steps = fields.integer("steps", 0, MAX_STEPS) or anchor.steps
     slider_budget = fields.integer("budget", 1, MAX_STEPS)
     target = fields.number("target_lpips", 0.0, 1.0) if "target_lpips" in fields else 0.0
     slider = fields.number("rho", MIN_RHO, MAX_RHO)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from itertools import pairwise
 from typing import Any
@@ -86,6 +86,8 @@ class Schedule:
         origin: What its anchor was calibrated with, or ``None``; never part of a comparison.
         steadiness: What the adaptive estimator knows of the model, from -1 to 1, or ``None`` for
             nothing; see ``otcache_core.run_time.slope_trust``.
+        of_steps: What it is for a run of another step count, where it was made for whatever the run
+            has, or ``None``; never part of a comparison or a document.
 
     Raises:
         OTCacheError: If any of the rules above is broken.
@@ -100,6 +102,7 @@ class Schedule:
     drift: tuple[float, ...] = ()
     origin: Origin | None = field(default=None, repr=False, compare=False)
     steadiness: float | None = None
+    of_steps: Callable[[int], Schedule] | None = field(default=None, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "computed_steps", tuple(int(t) for t in self.computed_steps))

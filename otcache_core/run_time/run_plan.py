@@ -99,7 +99,8 @@ def fit_to_run(schedule: Schedule, sigmas: Sequence[float], highest: float = mat
     highest level and stops early is the schedule's beginning, and one that begins lower and goes to
     the end is its end. Any other run takes the schedule's curve over its own steps, with the same
     budget: at the calibrated noise levels where those are known and the run begins like them but
-    goes on differently, else at the same shares of the run. A run too short computes every step.
+    goes on differently, else at the same shares of the run. A schedule that was made for whatever
+    steps the run has is made for those first. A run too short computes every step.
 
     Args:
         schedule: The schedule that the user made.
@@ -119,6 +120,8 @@ def fit_to_run(schedule: Schedule, sigmas: Sequence[float], highest: float = mat
         return Plan(_part(schedule, offset, steps), note)
     if steps < LEAST_STEPS:
         return Plan(Schedule.full(steps), too_short(steps, LEAST_STEPS))
+    if schedule.of_steps is not None and steps != schedule.steps:
+        return fit_to_run(schedule.of_steps(steps), sigmas, highest)
     made_for = schedule.sigmas if schedule.origin is None else schedule.origin.sigmas
     if made_for is not None and _begins_with(made_for, sigmas) and not alike(made_for, sigmas):
         return Plan(place_by_levels(schedule, made_for, sigmas), OTHER_LEVELS)

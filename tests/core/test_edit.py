@@ -42,6 +42,15 @@ def test_the_schedules_own_mask_changes_no_edge(estimator: str) -> None:
     assert _edited(write_mask(LEARNED)) == LEARNED
 
 
+def test_a_schedule_for_any_steps_is_edited_for_those_of_the_mask() -> None:
+    schedule = Schedule(50, (0, 9, 49), of_steps=lambda steps: Schedule(steps, (0, 3, steps - 1)))
+
+    edited = _edited("1110000001", schedule)
+
+    assert (edited.steps, edited.computed_steps) == (10, (0, 1, 2, 9))
+    assert edited.of_steps is None  # other steps would lose the edit
+
+
 def test_an_edge_that_stays_keeps_what_it_has_learned() -> None:
     edited = _edited("1111000110")  # step 1 runs as well
 

@@ -295,6 +295,22 @@ def test_a_prediction_has_the_budget_and_a_picture(host, anchor, budget, steps):
     assert prediction.picture.std() > 0.05  # not blank
 
 
+@pytest.mark.parametrize("steps", [50, 24, 16])
+def test_without_steps_the_prediction_is_for_those_of_the_run(
+    host, anchor, tiny_flux, sample, steps
+):
+    prediction = _predict(host, anchor, 10, steps=0)
+    assert prediction.schedule.steps == anchor.steps
+    named = _predict(host, anchor, 10, steps=steps)
+
+    samples, done = sample(tiny_flux, prediction.schedule, steps=steps)
+    expected, _ = sample(tiny_flux, named.schedule, steps=steps)
+
+    assert done["computed"] == 10
+    assert torch.equal(samples, expected)
+    assert "fitted to this run" not in done["note"]
+
+
 def test_pictures_of_different_schedules_differ(host, anchor):
     few, many = (_predict(host, anchor, budget).picture for budget in (8, 30))
 

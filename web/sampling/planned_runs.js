@@ -126,11 +126,20 @@ export function runsOfSchedule(node, hops = 0) {
 }
 
 /**
+ * The step count that a schedule for any gets from its run; 0 where the page cannot tell.
+ * @param {Run[]} runs
+ */
+export function stepsOf(runs) {
+  return runs.find((run) => run.steps && !run.part && !((run.denoise ?? 1) < 1))?.steps ?? 0;
+}
+
+/**
  * The step count of a run that is not the schedule's, if there is one. A run that begins below the
  * highest noise level has fewer steps by rights.
  * @param {Run[]} runs
  * @param {number} steps of the schedule
  */
 export function otherSteps(runs, steps) {
+  if (!steps) return undefined;
   return runs.find((run) => run.steps && run.steps !== steps && !((run.denoise ?? 1) < 1))?.steps;
 }

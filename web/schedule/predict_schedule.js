@@ -6,7 +6,7 @@ import { anchorOf } from "../anchors/anchor_source.js";
 import { ask } from "../shared/ask.js";
 import { valueOf, widgetOf } from "../shared/graph_links.js";
 import { addPanel, linesOf, makeRoom } from "../shared/panel.js";
-import { otherSteps, runsOfSchedule } from "../sampling/planned_runs.js";
+import { otherSteps, runsOfSchedule, stepsOf } from "../sampling/planned_runs.js";
 import { noteSchedule } from "./schedule_source.js";
 import { createScheduleView } from "./schedule_view.js";
 import { limitSliders, returnBudget } from "./slider_limits.js";
@@ -31,7 +31,9 @@ function inputsOf(node) {
     values[name] = value ?? widgetOf(node, name)?.value;
     if (value === undefined) remarks.push(say("linked", { name, value: values[name] }));
   }
-  const other = otherSteps(runsOfSchedule(node), values.steps);
+  const runs = runsOfSchedule(node);
+  if (!values.steps) values.steps = stepsOf(runs);
+  const other = otherSteps(runs, values.steps);
   if (other) remarks.push(say("rule_other_steps", { schedule_steps: values.steps, steps: other }));
   return { anchor: anchorOf(node), values, remark: remarks.join(" ") };
 }

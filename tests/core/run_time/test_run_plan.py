@@ -386,6 +386,22 @@ def test_a_run_over_other_levels_is_placed_by_level_and_says_so(known_by: str) -
     assert "kept at the calibrated noise levels" in plan.note
 
 
+def test_a_schedule_for_any_steps_is_made_for_those_of_the_run() -> None:
+    asked = []
+
+    def of_steps(steps: int) -> Schedule:
+        asked.append(steps)
+        return Schedule(steps, (0, 3, 4, steps - 1))
+
+    schedule = Schedule(50, (0, 9, 18, 49), of_steps=of_steps)
+
+    assert fit_to_run(schedule, _levels(50), 1.0).schedule is schedule
+    plan = fit_to_run(schedule, _levels(20), 1.0)
+    assert (plan.schedule.computed_steps, plan.note) == ((0, 3, 4, 19), "")
+    assert asked == [20]
+    assert "Caching is off" in fit_to_run(schedule, _levels(8), 1.0).note
+
+
 def test_a_run_that_begins_lower_keeps_its_shares() -> None:
     schedule = Schedule(50, (0, 9, 18, 32, 49), sigmas=_levels(50))
 

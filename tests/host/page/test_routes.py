@@ -249,7 +249,7 @@ def test_missing_and_overlong_queries_are_refused(comfy, route):
     ("field", "value"),
     [
         ("budget", "10"), ("budget", 1e400), ("budget", True), ("budget", 10**30), ("budget", None),
-        ("steps", 0), ("steps", 10.5), ("steps", [50]), ("rho", 9), ("rho", "nan"), ("rho", None),
+        ("steps", -1), ("steps", 10.5), ("steps", [50]), ("rho", 9), ("rho", "nan"), ("rho", None),
         ("anchor_rho", 1), ("anchor_rho", "yes"), ("anchor", 7), ("anchor", {}), ("anchor", "{}"),
         ("anchor", "\ud800"),
     ],
