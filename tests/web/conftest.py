@@ -113,7 +113,7 @@ def page(tab: ComfyPage) -> Iterator[ComfyPage]:
 def planned(page: ComfyPage) -> tuple[str, str]:
     """Load OT Anchor with the bundled anchor into Predict Cache Schedule, drawn."""
     load = page.add("OTCacheLoadAnchor", (180, 500), anchor_name="preset: otcache-demo")
-    predict = page.add("OTCachePredictSchedule", (180, 80))
+    predict = page.add("OTCachePredictSchedule", (180, 80), steps=50)
     page.link(load, 0, predict, "anchor")
     page.wait_for(predict, "schedule", "10 of 50 model calls")
     return load, predict

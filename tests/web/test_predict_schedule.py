@@ -215,6 +215,19 @@ def test_sliders_that_have_no_say_are_greyed(graph, install_anchor):
     assert not greyed("budget")
 
 
+def test_without_steps_it_draws_those_of_the_sampler(graph):
+    page, _, predict = graph
+    page.set_widget(predict, "steps", 0)
+    page.wait_for(predict, "schedule", "10 of 50 model calls")
+    sampler = page.add("OTCacheSampler", (760, 80), steps=24)
+    page.link(predict, 0, sampler, "schedule")
+    panel = page.wait_for(predict, "schedule", "10 of 24 model calls")
+    assert "The schedule is for" not in panel.inner_text()
+
+    page.set_widget(sampler, "steps", 30)
+    page.wait_for(predict, "schedule", "10 of 30 model calls")
+
+
 @pytest.mark.parametrize("kind", ["OTCacheSampler", "OTCacheApply", "OTCacheSigmas"])
 def test_steps_of_a_sampler_that_differ_are_said_on_the_schedule_too(graph, kind):
     page, _, predict = graph

@@ -29,7 +29,8 @@ function inputsOf(node) {
   for (const name of NUMBERS) {
     const value = valueOf(node, name);
     values[name] = value ?? widgetOf(node, name)?.value;
-    if (value === undefined) remarks.push(say("linked", { name, value: values[name] }));
+    const known = name === "steps" && !values[name]; // of 0 it draws what is known, and says how many
+    if (value === undefined && !known) remarks.push(say("linked", { name, value: values[name] }));
   }
   const runs = runsOfSchedule(node);
   if (!values.steps) values.steps = stepsOf(runs);
