@@ -26,7 +26,7 @@ def schedule(chinese):
     """Predict Cache Schedule behind Load OT Anchor, drawn."""
     page = chinese
     load = page.add("OTCacheLoadAnchor", (40, 560), anchor_name=PRESET)
-    predict = page.add("OTCachePredictSchedule", (40, 80))
+    predict = page.add("OTCachePredictSchedule", (40, 80), steps=50)
     page.link(load, 0, predict, "anchor")
     page.wait_for(predict, "schedule", "50 步中调用模型 10 次")
     return load, predict
