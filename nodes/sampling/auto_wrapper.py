@@ -154,8 +154,7 @@ class AutoWrapper:
         calls = calls_for(steps * calls_a_step(sampler), self.calls)
         if self.fine and solves_the_equation(sampler):
             grid = fine_grid(levels, lowest_level(guider))
-            way = self._with_schedule(grid, _euler_like(sampler), guider, calls, whole, known)
-            return replace(way, teaches=way.schedule.estimator == "adaptive")
+            return self._with_schedule(grid, _euler_like(sampler), guider, calls, whole, known)
         of_steps = max(calls // calls_a_step(sampler), 2)
         way = self._with_schedule(own_grid(levels), sampler, guider, of_steps, whole, None)
         if self.fine:
@@ -186,7 +185,8 @@ class AutoWrapper:
                 )  # fmt: skip
                 notes = (note,)
         guess = self.generic if known is None or known.anchor is None else known.anchor
-        return _Way(grid, sampler, teaching_itself(guess, grid, calls), notes)
+        schedule = teaching_itself(guess, grid, calls)
+        return _Way(grid, sampler, schedule, notes, teaches=known is not None)
 
 
 def _lesson(known: Remembered, done: RunStatistics, pictures: int, whole: bool) -> list[str]:
