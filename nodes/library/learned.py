@@ -103,7 +103,7 @@ class Memory:
             self._weights,
             _patches(patcher),
             architecture_of(patcher),
-            float(getattr(guider, "cfg", 1.0)),
+            _number(getattr(guider, "cfg", None)) or 0.0,  # guiders of others may have none
             _guidance(guider),
             _curve(levels),
             str(round(math.log2(max(math.prod(shape[1:]), 1)))),
@@ -250,10 +250,14 @@ def _guidance(guider: Any) -> float | None:
     """Distilled guidance of the positive conditioning, where it has any."""
     conds = getattr(guider, "conds", None) or getattr(guider, "original_conds", {})
     for cond in conds.get("positive") or ():
-        value = cond.get("guidance") if isinstance(cond, dict) else None
-        if isinstance(value, int | float):
-            return float(value)
+        value = _number(cond.get("guidance")) if isinstance(cond, dict) else None
+        if value is not None:
+            return value
     return None
+
+
+def _number(value: Any) -> float | None:
+    return float(value) if isinstance(value, int | float) else None
 
 
 def _curve(levels: Sequence[float]) -> str:

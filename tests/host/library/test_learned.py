@@ -149,6 +149,29 @@ def test_another_model_knows_nothing_of_it(demo, tiny_flux, plain, node, learned
     assert "1 of 4" in node.told[-1][0][-1]
 
 
+def test_a_guider_without_one_guidance_scale_learns_too(tiny_flux, node, learned_folder):
+    import comfy.samplers
+
+    class Guider(comfy.samplers.CFGGuider):  # as of packs that guide by several scales
+        def predict_noise(self, x, timestep, model_options=None, seed=None):
+            conds, options = self.conds, model_options or {}
+            return comfy.samplers.sampling_function(
+                self.inner_model, x, timestep, conds["negative"], conds["positive"], 2.0,
+                model_options=options, seed=seed,
+            )  # fmt: skip
+
+    guider = Guider(node(tiny_flux.model))
+    guider.cfg = None
+    guider.set_conds(tiny_flux.positive, tiny_flux.negative)
+    shape, levels = (1, 3, 8, 8), torch.linspace(1.0, 0.0, 21)
+    with torch.inference_mode():
+        guider.sample(
+            torch.randn(shape), torch.zeros(shape), comfy.samplers.sampler_object("euler"), levels
+        )
+
+    assert _pictures(learned_folder) == [1]
+
+
 @pytest.mark.parametrize("sampler_name", ["euler_ancestral", "dpmpp_2m_sde", "lcm"])
 def test_runs_with_noise_teach_nothing(tiny_flux, plain, node, learned_folder, sampler_name):
     plain(tiny_flux, node(tiny_flux.model), sampler_name=sampler_name, steps=20)
