@@ -17,8 +17,13 @@ def put(page):
     """`put(name)`: places a blueprint as the search over nodes does; the node's id."""
 
     def place(name: str) -> str:
-        page.page.mouse.dblclick(700, 450)
-        page.page.wait_for_timeout(1_000)
+        # A page that is still busy takes the first click of the two for something else.
+        for _ in range(5):
+            page.page.mouse.dblclick(700, 450)
+            page.page.wait_for_timeout(1_000)
+            if page.js("() => document.activeElement?.tagName === 'INPUT'"):
+                break
+            page.clear()
         page.page.keyboard.type(name)
         page.page.wait_for_timeout(1_500)
         page.page.keyboard.press("Enter")
