@@ -139,7 +139,7 @@ class LearnedInRuns:
         return max(-1.0, known - DOUBT / math.sqrt(self.pictures))
 
     def to_document(self) -> dict[str, Any]:
-        """Plain JSON values; ``from_fields`` reads them back."""
+        """What was learned as plain JSON values; ``from_fields`` reads it back."""
         document: dict[str, Any] = {"from_budget": self.from_budget, "evenness": self.evenness}
         if self.steadiness is not None:
             document |= {"steadiness": self.steadiness, "pictures": self.pictures}
