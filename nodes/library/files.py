@@ -11,6 +11,7 @@ import folder_paths
 from ...otcache_core.documents.anchor import SUFFIX, Anchor, load_anchor, save_anchor
 from ...otcache_core.errors import OTCacheError
 from ...otcache_core.message import Message
+from .learned import PREFIX as LEARNED_PREFIX
 from .learned import learned_files
 
 FOLDER = "otcache"
@@ -61,8 +62,7 @@ def find_anchor(name: str) -> Path:
     Raises:
         OTCacheError: If there is none; names are looked up, never used as paths.
     """
-    learned = learned_files().get(name)
-    if learned is not None:
+    if name.startswith(LEARNED_PREFIX) and (learned := learned_files().get(name)) is not None:
         return learned
     if name.startswith(PRESET_PREFIX):
         for path in PRESETS.glob(f"*{SUFFIX}"):
