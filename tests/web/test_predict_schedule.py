@@ -192,6 +192,26 @@ def test_the_budget_slider_ends_where_anchor_and_steps_do(graph):
     assert {status for status, url in answers if "/api/otcache/" in url} == {200}
 
 
+def test_a_slider_that_is_still_held_is_taken_back_again(graph):
+    page, _, predict = graph
+    page.js(
+        """(id) => {
+            const budget = app.graph.getNodeById(Number(id)).widgets.find((w) => w.name === "budget");
+            const before = budget.callback;
+            budget.callback = function (value) {
+                before?.apply(this, arguments);
+                if (value !== 8) return;
+                budget.callback = before;
+                budget.value = 3; // the pointer has not moved: the slider says the same again
+            };
+        }""",
+        predict,
+    )
+    page.set_widget(predict, "budget", 3)
+    page.wait_for(predict, "schedule", "8 of 50 model calls")
+    assert page.widget(predict, "budget") == 8
+
+
 def test_sliders_that_have_no_say_are_greyed(graph, install_anchor):
     page, load, predict = graph
 

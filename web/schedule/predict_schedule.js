@@ -69,10 +69,11 @@ app.registerExtension({
         const refused = error ?? (answer.refused && sayMessage(answer.said));
         noteSchedule(node, refused ? undefined : answer);
         if (answer) limitSliders(node, answer.allowed);
-        if (answer && returnBudget(node, inputs.values, inputs.anchor, answer.allowed)) return;
+        if (answer && returnBudget(node, inputs.values, inputs.anchor, answer.allowed)) return true;
         if (refused) view.fail(refused);
         else view.show(answer, inputs.remark);
         makeRoom(node);
+        return false;
       };
     });
   },

@@ -33,7 +33,8 @@ export function isPlaced(node) {
 /**
  * Calls `update` with the inputs whenever they differ from those of the last call, as long as the
  * node is in its graph. One update runs at a time; inputs that change meanwhile are taken when it
- * is done, and only their last state.
+ * is done, and only their last state. A drawing that changes an input itself returns true: the inputs
+ * are taken again, whatever they are by then (a slider still held may have set its own value anew).
  * @template T
  * @param {any} node
  * @param {(node: any) => T} inputsOf  plain values
@@ -48,7 +49,7 @@ export function watch(node, inputsOf, update) {
     busy = true;
     try {
       const draw = await update(inputs);
-      if (isPlaced(node)) draw();
+      if (isPlaced(node) && draw() === true) seen = "";
     } finally {
       busy = false;
     }
