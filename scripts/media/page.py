@@ -291,6 +291,7 @@ class ComfyPage:
     def note_state(self) -> None:
         """Has the front end note the state that undo returns to, as it does after each action."""
         self.js("() => app.extensionManager.workflow.activeWorkflow.changeTracker.checkState()")
+        self.page.wait_for_timeout(150)  # newer front ends fold what changes within 50 ms into it
 
     def select(self, *nodes: str) -> None:
         """Selects nodes."""
