@@ -13,7 +13,8 @@ import torch
 
 from benchmarks.instruments.counting import counted
 from benchmarks.instruments.record import read_results, write_record
-from benchmarks.models.tiny import ARCHITECTURES, Architecture, Parts
+from benchmarks.models.architectures import ARCHITECTURES
+from benchmarks.models.tiny import Architecture, Parts
 from scripts.host.inprocess import Host, start_host
 
 STEPS, BUDGET, CFG = 12, 5, 2.0

@@ -58,6 +58,58 @@ Z_IMAGE = LUMINA2 | {  # its modulation is 256 wide in any case
     "z_image_modulation": True, "time_scale": 1000.0, "pad_tokens_multiple": 32,
     "rope_theta": 256.0,
 }  # fmt: skip
+IDEOGRAM_4 = {
+    "image_model": "ideogram4", "in_channels": 128, "num_layers": 1, "num_attention_heads": 2,
+    "attention_head_dim": 16, "intermediate_size": 32, "adaln_dim": 16, "llm_features_dim": TEXT,
+    "mrope_section": [4, 2, 2],
+}  # fmt: skip
+ERNIE = {
+    "image_model": "ernie", "hidden_size": 32, "num_attention_heads": 2, "num_layers": 1,
+    "ffn_hidden_size": 32, "text_in_dim": TEXT, "rope_axes_dim": (4, 6, 6),
+}  # fmt: skip
+OMNIGEN_2 = {
+    "image_model": "omnigen2", "hidden_size": 32, "num_layers": 1, "num_refiner_layers": 1,
+    "num_attention_heads": 2, "num_kv_heads": 1, "multiple_of": 32, "axes_dim_rope": [4, 6, 6],
+    "axes_lens": [64, 64, 64], "text_feat_dim": TEXT, "timestep_scale": 1000.0,
+}  # fmt: skip
+BOOGU = {
+    "image_model": "boogu", "hidden_size": 32, "num_layers": 1, "num_double_stream_layers": 1,
+    "num_refiner_layers": 1, "num_attention_heads": 2, "num_kv_heads": 1, "multiple_of": 32,
+    "axes_dim_rope": [4, 6, 6], "axes_lens": [64, 64, 64], "instruction_feat_dim": TEXT,
+}  # fmt: skip
+COGVIDEOX = {
+    "image_model": "cogvideox", "num_attention_heads": 2, "attention_head_dim": 16,
+    "time_embed_dim": 16, "text_embed_dim": TEXT, "num_layers": 1, "sample_width": 8,
+    "sample_height": 8, "sample_frames": 9, "use_rotary_positional_embeddings": True,
+}  # fmt: skip
+HIDREAM_O1_TIME = 151673
+"""The word of its vocabulary in whose place it reads the noise level."""
+HIDREAM_O1 = {  # on pixels; its vocabulary is the host's
+    "image_model": "hidream_o1", "text_config_overrides": {
+        "hidden_size": 16, "intermediate_size": 16, "num_hidden_layers": 1,
+        "num_attention_heads": 2, "num_key_value_heads": 1, "head_dim": 8, "rope_dims": [2, 1, 1],
+    }, "vision_config_overrides": {
+        "hidden_size": 16, "num_heads": 2, "intermediate_size": 16, "depth": 1,
+        "num_position_embeddings": 16,
+    },
+}  # fmt: skip
+LENS = {
+    "image_model": "lens", "num_layers": 1, "attention_head_dim": 16, "num_attention_heads": 2,
+    "enc_hidden_dim": TEXT // 2, "axes_dims_rope": (4, 6, 6), "selected_layer_index": (0, 1),
+}  # fmt: skip
+MAGE_FLOW = {
+    "image_model": "mage_flow", "in_channels": 128, "num_layers": 1, "attention_head_dim": 16,
+    "num_attention_heads": 2, "joint_attention_dim": TEXT, "axes_dims_rope": (4, 6, 6),
+}  # fmt: skip
+JOY_IMAGE = {
+    "image_model": "joyimage", "hidden_size": 32, "num_attention_heads": 2, "text_dim": TEXT,
+    "mlp_width_ratio": 2.0, "num_layers": 1, "rope_dim_list": [4, 6, 6],
+}  # fmt: skip
+PIXEL_DIT = {  # on pixels
+    "image_model": "pixeldit_t2i", "num_groups": 2, "hidden_size": 32, "pixel_hidden_size": 8,
+    "pixel_attn_hidden_size": 32, "pixel_num_groups": 2, "patch_depth": 1, "pixel_depth": 1,
+    "patch_size": 4, "txt_embed_dim": TEXT, "txt_max_length": 16,
+}  # fmt: skip
 HUNYUAN = {
     **ATTENTION, "image_model": "hunyuan_video", "in_channels": 16, "out_channels": 16,
     "vec_in_dim": TEXT, "context_in_dim": TEXT, "depth": 1, "depth_single_blocks": 1, "theta": 256,
@@ -131,6 +183,7 @@ COSMOS_2 = {
     "pos_emb_cls": "rope3d", "pos_emb_learnable": True, "use_adaln_lora": True,
     "adaln_lora_dim": 8, "rope_enable_fps_modulation": False,
 }  # fmt: skip
+ANIMA = COSMOS_2 | {"image_model": "anima", "pos_emb_learnable": False}
 PIXART = {
     "image_model": "pixart_sigma", "input_size": 8, "patch_size": 2, "in_channels": 4,
     "hidden_size": 32, "depth": 1, "num_heads": 2, "caption_channels": TEXT,

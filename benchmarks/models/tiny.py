@@ -12,8 +12,7 @@ from typing import Any
 
 import torch
 
-from benchmarks.models import sizes
-from benchmarks.models.fitting import build_checked, taken
+from benchmarks.models.fitting import SMALLER, build_checked, taken
 from benchmarks.models.sizes import TEXT, TOKENS
 
 
@@ -37,37 +36,6 @@ Extras = Callable[[torch.Generator], Mapping[str, Any]]
 
 def _no_extras(generator: torch.Generator) -> Mapping[str, Any]:
     return {}
-
-
-def _reference_latents(*shape: int) -> Extras:
-    return lambda generator: {"reference_latents": [torch.randn(shape, generator=generator)]}
-
-
-def _llama(generator: torch.Generator) -> Mapping[str, Any]:
-    return {"conditioning_llama3": torch.randn(1, 2, TOKENS, TEXT, generator=generator)}
-
-
-def _lyrics(generator: torch.Generator) -> Mapping[str, Any]:
-    return {"conditioning_lyrics": torch.randint(0, 32, (1, TOKENS), generator=generator)}
-
-
-def _sung_text(generator: torch.Generator) -> Mapping[str, Any]:
-    return {"conditioning_lyrics": torch.randn(1, TOKENS, TEXT, generator=generator)}
-
-
-def _control_video(generator: torch.Generator) -> Mapping[str, Any]:
-    frames = torch.randn(1, 32, 3, 8, 8, generator=generator)
-    masks = torch.ones(1, 64, 3, 8, 8)
-    return {"vace_frames": [frames], "vace_mask": [masks], "vace_strength": [0.8]}
-
-
-def _attention_mask(generator: torch.Generator) -> Mapping[str, Any]:
-    return {"attention_mask": torch.ones(1, TOKENS, dtype=torch.long)}
-
-
-def _start_image(generator: torch.Generator) -> Mapping[str, Any]:
-    image = torch.randn(1, 16, 3, 8, 8, generator=generator)
-    return {"concat_latent_image": image, "concat_mask": torch.zeros(1, 1, 3, 8, 8)}
 
 
 @dataclass(frozen=True)
@@ -145,6 +113,7 @@ def build_model(
     import comfy.supported_models
 
     settings = vars(comfy.supported_models)[family](taken(config))
+    settings.unet_config |= taken(config)  # over the sizes that a family sets by itself
     settings.set_inference_dtype(dtype, None if dtype == torch.float32 else torch.float32)
     settings.custom_operations = operations
     devices = (management.get_torch_device(), management.unet_offload_device())
@@ -156,6 +125,8 @@ def build_model(
         return vars(comfy.model_base)[base](settings, device=device, **kinds)
 
     model = build_checked(make, devices[1])
+    if smaller := SMALLER.get(config.get("image_model", "")):
+        smaller(model.diffusion_model)
     randomise(model.diffusion_model)
     return comfy.model_patcher.ModelPatcher(model, *devices)
 
@@ -175,71 +146,3 @@ def random_conditioning(seed: int, extras: Extras = _no_extras, pooled: int = TE
     context = torch.randn(1, TOKENS, TEXT, generator=generator)
     values = {"pooled_output": torch.randn(1, pooled, generator=generator), **extras(generator)}
     return [[context, values]]
-
-
-def _picture(channels: int, *frames: int) -> tuple[tuple[int, ...], tuple[int, ...]]:
-    return (1, channels, *frames, 8, 8), (1, channels, *frames, 12, 8)
-
-
-ARCHITECTURES = (
-    Architecture("FLUX.1 dev", "Flux", sizes.FLUX, *_picture(16)),
-    Architecture(
-        "FLUX.1 Kontext", "Flux", sizes.FLUX, *_picture(16), _reference_latents(1, 16, 8, 8)
-    ),
-    Architecture("FLUX.2", "Flux2", sizes.FLUX2, *_picture(128)),
-    Architecture("Krea 2", "Krea2", sizes.KREA_2, *_picture(16)),
-    Architecture("Chroma", "Chroma", sizes.CHROMA, *_picture(16)),
-    Architecture("Chroma Radiance", "ChromaRadiance", sizes.CHROMA_RADIANCE, *_picture(3)),
-    Architecture("LongCat-Image", "LongCatImage", sizes.LONGCAT, *_picture(16)),
-    Architecture("Qwen-Image", "QwenImage", sizes.QWEN, *_picture(16, 1)),
-    Architecture(
-        "Qwen-Image-Edit", "QwenImage", sizes.QWEN, *_picture(16, 1),
-        _reference_latents(1, 16, 1, 8, 8),
-    ),
-    Architecture("Z-Image", "ZImage", sizes.Z_IMAGE, *_picture(16)),
-    Architecture("Lumina 2", "Lumina2", sizes.LUMINA2, *_picture(16)),
-    Architecture("HunyuanVideo", "HunyuanVideo", sizes.HUNYUAN, *_picture(16, 3)),
-    Architecture("HunyuanVideo 1.5", "HunyuanVideo15", sizes.HUNYUAN_15, *_picture(32, 3)),
-    Architecture("HunyuanImage 2.1", "HunyuanImage21", sizes.HUNYUAN_IMAGE, *_picture(64)),
-    Architecture("Kandinsky 5 video", "Kandinsky5", sizes.KANDINSKY_5, *_picture(16, 3)),
-    Architecture("Kandinsky 5 image", "Kandinsky5Image", sizes.KANDINSKY_5_IMAGE, *_picture(16)),
-    Architecture("Wan 2.1 t2v", "WAN21_T2V", sizes.WAN, *_picture(16, 3)),
-    Architecture(
-        "Wan 2.1 and 2.2 i2v", "WAN21_I2V", sizes.WAN | {"model_type": "i2v", "in_dim": 36},
-        *_picture(16, 3), _start_image,
-    ),
-    Architecture(
-        "Wan 2.2 5B", "WAN22_T2V", sizes.WAN | {"in_dim": 48, "out_dim": 48}, *_picture(48, 3)
-    ),
-    Architecture(  # its control video has the latent's size: the other shape is a larger batch
-        "Wan 2.1 VACE", "WAN21_Vace", sizes.VACE, (1, 16, 3, 8, 8), (2, 16, 3, 8, 8),
-        _control_video,
-    ),
-    Architecture("LTX-Video", "LTXV", sizes.LTXV, *_picture(128, 3), _attention_mask),
-    Architecture(
-        "LTX-Video with audio", "LTXAV", sizes.LTXAV, *_picture(128, 3), _attention_mask,
-        sound=(1, 8, 6, 16),
-    ),
-    Architecture(
-        "MiniMax H3 (video and audio)", "MiniMaxH3", sizes.MINIMAX_H3, *_picture(24, 3),
-        sound=(1, 32, 2, 6),
-    ),
-    Architecture("Stable Diffusion 3.5", "SD3", sizes.SD3, *_picture(16)),
-    Architecture("AuraFlow", "AuraFlow", sizes.AURA, *_picture(4)),
-    Architecture("HiDream", "HiDream", sizes.HIDREAM, *_picture(16), _llama),
-    Architecture("Cosmos 1", "CosmosT2V", sizes.COSMOS, *_picture(16, 3)),
-    Architecture("Cosmos Predict2", "CosmosT2IPredict2", sizes.COSMOS_2, *_picture(16, 1)),
-    Architecture("PixArt Sigma", "PixArtSigma", sizes.PIXART, (1, 4, 40, 40), (1, 4, 48, 40)),
-    Architecture("Mochi", "GenmoMochi", sizes.MOCHI, *_picture(12, 3), _attention_mask),
-    Architecture("ACE-Step (audio)", "ACEStep", sizes.ACE, (1, 8, 16, 24), (1, 8, 16, 40), _lyrics),
-    Architecture(
-        "ACE-Step 1.5 (audio)", "ACEStep15", sizes.ACE_15, (1, 64, 20), (1, 64, 30), _sung_text
-    ),
-    Architecture("SDXL", "SDXL", sizes.SDXL, *_picture(4), pooled=sizes.SDXL_POOLED, base="SDXL"),
-    Architecture(
-        "SD 1.5 (eps)", "SD15", sizes.UNET, *_picture(4), base="BaseModel", model_type="EPS"
-    ),
-    Architecture(
-        "SD 1.5 (v)", "SD15", sizes.UNET, *_picture(4), base="BaseModel", model_type="V_PREDICTION"
-    ),
-)  # fmt: skip

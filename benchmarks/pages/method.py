@@ -10,7 +10,7 @@ import tempfile
 from pathlib import Path
 
 from benchmarks.instruments.waits import RunWaits, summary
-from benchmarks.models.tiny import ARCHITECTURES
+from benchmarks.models.architectures import ARCHITECTURES
 from benchmarks.pages.tables import markdown_table, replace_table, rewrite
 from benchmarks.runs.stand_in_waits import waits_of_run
 from scripts.host.find import REPOSITORY

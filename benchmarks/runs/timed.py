@@ -15,7 +15,8 @@ import torch
 from torch.profiler import ProfilerActivity, profile
 
 from benchmarks.instruments.step_clock import Apply, StepClock, median_ms, unchanged
-from benchmarks.models.tiny import ARCHITECTURES, Parts
+from benchmarks.models.architectures import ARCHITECTURES
+from benchmarks.models.tiny import Parts
 from scripts.host.inprocess import Host
 
 EASYCACHE_THRESHOLD = 3.0

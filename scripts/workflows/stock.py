@@ -11,6 +11,8 @@ from dataclasses import dataclass
 PACKAGE = ("comfyui_workflow_templates", "0.11.44")
 
 ANCESTRAL = "euler_ancestral"
+ADDS_NOISE = (ANCESTRAL, "er_sde", "dpmpp_2m_sde_gpu")
+"""Samplers of these templates that add noise between steps."""
 
 
 @dataclass(frozen=True)
@@ -42,7 +44,7 @@ class Stock:
     @property
     def adds_noise(self) -> bool:
         """Whether its sampler adds noise between steps."""
-        return self.sampler == ANCESTRAL
+        return self.sampler in ADDS_NOISE
 
 
 STOCK = (
@@ -53,6 +55,8 @@ STOCK = (
           "Qwen-Image", "50 steps are its makers' own number"),
     Stock("Qwen-Image-Edit 2511", "image_qwen_image_edit_2511", (40,), "euler", "simple", "3.1",
           "cfg 4", "Qwen-Image-Edit"),
+    Stock("JoyAI-Image-Edit", "image_joyai_image_edit", (40,), "euler", "normal", "", "cfg 4",
+          "JoyAI-Image-Edit"),
     Stock("FLUX.1 dev", "flux_dev_full_text_to_image", (20,), "euler", "simple", "",
           "distilled, 3.5", "FLUX.1 dev"),
     Stock("FLUX.1 Krea dev", "flux1_krea_dev", (20,), "euler", "simple", "", "distilled, 3.5",
@@ -71,6 +75,25 @@ STOCK = (
           "BetaSamplingScheduler", "1", "cfg 3.5", "Chroma Radiance"),
     Stock("LongCat-Image", "image_longcat_text_to_image", (20,), "euler", "simple", "", "cfg 4",
           "LongCat-Image"),
+    Stock("Ideogram 4", "image_ideogram4_t2i", (20,), "euler", "Ideogram4Scheduler", "", "cfg 7",
+          "Ideogram 4", "cfg 3 at the end; of its two models the node takes the positive one"),
+    Stock("ERNIE-Image", "image_ernie_image", (20,), "euler", "simple", "", "cfg 4",
+          "ERNIE-Image"),
+    Stock("Anima base", "image_anima_base_v1", (30,), "euler", "simple", "", "cfg 4", "Anima"),
+    Stock("Lens", "image_lens_t2i", (20,), "euler", "simple", "1.15", "cfg 5", "Lens"),
+    Stock("Mage-Flow", "image_mage_flow_t2i_int8", (30,), "euler", "simple", "", "cfg 5",
+          "Mage-Flow"),
+    Stock("OmniGen 2", "image_omnigen2_t2i", (20,), "euler", "simple", "", "cfg 5 and 2",
+          "OmniGen 2", "its guider has three sides: a call is all of them"),
+    Stock("Boogu-Image-Edit", "image_boogu_image_0_1_edit", (25,), "dpmpp_2m", "simple", "3.16",
+          "cfg 3.5", "Boogu-Image-Edit"),
+    Stock("NetaYume Lumina", "image_netayume_lumina_t2i", (30,), "res_multistep", "simple", "4",
+          "cfg 4", "Lumina 2"),
+    Stock("HiDream I1 full", "hidream_i1_full", (50,), "uni_pc", "simple", "3", "cfg 5",
+          "HiDream"),
+    Stock("HiDream O1", "image_hidream_o1", (40,), "dpmpp_2m_sde_gpu", "normal", "", "cfg 5",
+          "HiDream O1"),
+    Stock("PixelDiT", "image_pixeldit_t2i", (30,), "er_sde", "simple", "", "cfg 4", "PixelDiT"),
     Stock("Kandinsky 5 image", "image_kandinsky5_t2i", (50,), "euler", "simple", "3", "cfg 3.5",
           "Kandinsky 5 image"),
     Stock("Kandinsky 5 video", "video_kandinsky5_t2v", (50,), ANCESTRAL, "beta", "5", "cfg 5",
@@ -95,6 +118,11 @@ STOCK = (
 FEW_STEPS = {
     "Z-Image Turbo": ("image_z_image_turbo", 8),
     "Krea 2 Turbo": ("image_krea2_turbo_t2i", 8),
+    "ERNIE-Image Turbo": ("image_ernie_image_turbo", 8),
+    "Anima with its turbo LoRA": ("image_anima_base_v1", 8),
+    "Lens Turbo": ("image_lens_turbo_t2i", 4),
+    "Mage-Flow Turbo": ("image_mage_flow_turbo_t2i_int8", 4),
+    "Boogu-Image Turbo": ("image_boogu_image_0_1_turbo_t2i", 4),
     "FLUX.1 schnell": ("flux_schnell_full_text_to_image", 4),
     "FLUX.2 klein": ("image_flux2_klein_text_to_image", 4),
     "FLUX.2 dev with its turbo LoRA": ("image_flux2_text_to_image", 8),

@@ -16,7 +16,8 @@ import torch
 
 from benchmarks.architectures import even_schedule
 from benchmarks.instruments.counting import counted as count_calls
-from benchmarks.models.tiny import ARCHITECTURES, Parts, random_conditioning, randomise
+from benchmarks.models.architectures import ARCHITECTURES
+from benchmarks.models.tiny import Parts, random_conditioning, randomise
 from benchmarks.pages.compatibility import PAGE
 from scripts.host.inprocess import Host, Result, start_host
 
@@ -79,6 +80,19 @@ def needs_sampler(host: Host) -> Callable[[str], None]:
     def check(name: str) -> None:
         if name not in comfy.samplers.KSampler.SAMPLERS:
             pytest.skip(f"this ComfyUI has no sampler {name}")
+
+    return check
+
+
+@pytest.fixture(scope="session")
+def needs_node(host: Host) -> Callable[[str], None]:
+    """`needs_node(name)` skips a test where the host is too old to have the node."""
+
+    def check(name: str) -> None:
+        try:
+            host.node(name)
+        except KeyError:
+            pytest.skip(f"this ComfyUI has no node {name}")
 
     return check
 

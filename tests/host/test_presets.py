@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from benchmarks.models.tiny import ARCHITECTURES
+from benchmarks.models.architectures import ARCHITECTURES
 
 pytestmark = pytest.mark.host
 

@@ -56,6 +56,15 @@ def test_a_template_has_the_settings_written_down(values, stock):
     assert expected - values(stock.template) == set()
 
 
+@pytest.mark.parametrize("stock", STOCK, ids=lambda stock: stock.model)
+def test_its_sampler_adds_noise_where_it_says_so(host, stock):
+    import comfy.samplers
+
+    rules = host.module("nodes.sampling.sampler_rules")
+    sampler = comfy.samplers.sampler_object(stock.sampler)
+    assert rules.is_stochastic(sampler) == stock.adds_noise
+
+
 @pytest.mark.parametrize("name", FEW_STEPS)
 def test_a_template_of_few_steps_has_them(values, name):
     template, steps = FEW_STEPS[name]

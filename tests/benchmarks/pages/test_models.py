@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from benchmarks.models.tiny import ARCHITECTURES
+from benchmarks.models.architectures import ARCHITECTURES
 from benchmarks.pages import models
 from benchmarks.pages.models import PAGE, calls_of, stock_table, with_tables
 from scripts.workflows.one_node import ONE_NODE_WORKFLOWS

@@ -10,7 +10,7 @@ import pytest
 
 from benchmarks.architectures import ABSENT, BUDGET, CHECKS, STEPS, examine
 from benchmarks.instruments.record import RECORDS
-from benchmarks.models.tiny import ARCHITECTURES
+from benchmarks.models.architectures import ARCHITECTURES
 from benchmarks.pages.compatibility import architectures_table
 
 pytestmark = pytest.mark.host

@@ -5,8 +5,9 @@ from __future__ import annotations
 import pytest
 import torch
 
+from benchmarks.models.architectures import ARCHITECTURES
 from benchmarks.models.fitting import MOST_BYTES, build_checked, taken
-from benchmarks.models.sizes import FLUX, WAN
+from benchmarks.models.sizes import FLUX, UNET, WAN
 from benchmarks.models.tiny import build_model
 
 pytestmark = pytest.mark.host
@@ -50,6 +51,21 @@ def test_another_error_of_building_is_told():
 
     with pytest.raises(RuntimeError, match="no such layer"):
         build_checked(make, torch.device("cpu"))
+
+
+def test_sizes_that_a_family_sets_by_itself_are_ours(host):
+    model = build_model("SD15", UNET | {"num_heads": 4}, "BaseModel", "EPS").model
+    assert model.model_config.unet_config["num_heads"] == 4
+    heads = {module.heads for module in model.modules() if hasattr(module, "heads")}
+    assert heads == {4}
+
+
+def test_parts_whose_size_no_configuration_sets_are_made_small(host):
+    anima = next(each for each in ARCHITECTURES if each.name == "Anima")
+    if not anima.exists:
+        pytest.skip("this ComfyUI has no Anima")
+    weights = sum(weight.numel() for weight in anima.build().model.model.parameters())
+    assert weights < 1e6
 
 
 def test_fields_that_came_later_are_left_out(host, monkeypatch):

@@ -202,6 +202,12 @@ def _image_to_image(host: Any, parts: Parts) -> Parts:
     return replace(parts, latent={"samples": samples})
 
 
+def _late_guidance(host: Any, parts: Parts) -> Parts:
+    """Another guidance for the last part, as the template of Ideogram 4 has it."""
+    node = {"cfg": 1.5, "start_percent": 0.7, "end_percent": 1.0}
+    return replace(parts, model=host.run("CFGOverride", model=parts.model, **node).outputs[0])
+
+
 @dataclass(frozen=True)
 class Feature:
     """Something to sample with.
@@ -257,6 +263,7 @@ FEATURES = (
     Feature("split conds", "tiny_flux", _split_conds),
     Feature("perp-neg guider", "tiny_flux", lambda host, parts: parts, "PerpNegGuider"),
     Feature("dual CFG guider", "tiny_flux", lambda host, parts: parts, "DualCFGGuider"),
+    Feature("two models (Ideogram 4)", "tiny_flux", _late_guidance, "DualModelGuider"),
 )  # fmt: skip
 
 GUIDER_INPUTS: dict[str, Callable[[Parts], dict[str, Any]]] = {
@@ -267,6 +274,10 @@ GUIDER_INPUTS: dict[str, Callable[[Parts], dict[str, Any]]] = {
     "DualCFGGuider": lambda parts: {
         "cond1": parts.positive, "cond2": random_conditioning(9), "negative": parts.negative,
         "cfg_conds": CFG, "cfg_cond2_negative": 2.0, "style": "regular",
+    },
+    "DualModelGuider": lambda parts: {
+        "positive": parts.positive, "negative": parts.negative, "cfg": CFG,
+        "model_negative": parts.model,
     },
 }  # fmt: skip
 
@@ -294,7 +305,9 @@ def _run(host: Any, feature: Feature, parts: Parts, model: Any) -> torch.Tensor:
 
 
 @pytest.mark.parametrize("feature", FEATURES, ids=str)
-def test_a_feature_with_a_schedule(request, host, held_to_plain, feature):
+def test_a_feature_with_a_schedule(request, host, held_to_plain, needs_node, feature):
+    if feature.guider:
+        needs_node(feature.guider)
     bare = request.getfixturevalue(feature.family)
     parts = feature.change(host, bare)
 

@@ -8,7 +8,8 @@ from typing import Any
 import pytest
 import torch
 
-from benchmarks.models.tiny import ARCHITECTURES, Parts
+from benchmarks.models.architectures import ARCHITECTURES
+from benchmarks.models.tiny import Parts
 
 pytestmark = pytest.mark.host
 

@@ -10,8 +10,9 @@ from typing import Any
 import pytest
 import torch
 
+from benchmarks.models.architectures import ARCHITECTURES
 from benchmarks.models.sizes import FLUX
-from benchmarks.models.tiny import ARCHITECTURES, Parts, build_model
+from benchmarks.models.tiny import Parts, build_model
 
 pytestmark = pytest.mark.host
 

@@ -11,8 +11,9 @@ import gguf
 import pytest
 import torch
 
+from benchmarks.models.architectures import ARCHITECTURES
 from benchmarks.models.sizes import FLUX, UNET
-from benchmarks.models.tiny import ARCHITECTURES, Parts, build_model
+from benchmarks.models.tiny import Parts, build_model
 
 pytestmark = pytest.mark.host
 
