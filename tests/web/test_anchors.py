@@ -102,6 +102,91 @@ def test_a_workflow_carries_its_anchor_to_where_the_file_is_missing(
     assert page.widget(load, "inline_anchor") == ""
 
 
+def _note(page):
+    """Has undo know of the graph as it is, apart from what comes next."""
+    page.page.wait_for_timeout(300)
+    page.note_state()
+    page.page.wait_for_timeout(300)
+
+
+def _middle(page, node):
+    """Where a node is on the screen."""
+    return page.js(
+        """(id) => {
+            const node = app.graph.getNodeById(Number(id));
+            const { ds, canvas } = app.canvas;
+            const { left, top } = canvas.getBoundingClientRect();
+            const on = (axis) => node.pos[axis] + node.size[axis] / 2 + ds.offset[axis];
+            return [left + on(0) * ds.scale, top + on(1) * ds.scale];
+        }""",
+        node,
+    )
+
+
+def _value_becomes(page, node, name, value):
+    page.page.wait_for_function(
+        """([id, name, value]) => app.graph.getNodeById(Number(id))?.widgets
+            ?.find((w) => w.name === name).value === value""",
+        arg=[node, name, value],
+    )
+
+
+def _undone_and_redone(page, node, name, before):
+    """Undo takes back what was just done to a widget, and nothing else; redo does it again."""
+    page.page.wait_for_timeout(600)  # nothing else notes the state
+    after = page.widget(node, name)
+    assert after != before
+    page.command("Comfy.Undo")
+    _value_becomes(page, node, name, before)
+    page.command("Comfy.Redo")
+    _value_becomes(page, node, name, after)
+
+
+def test_undo_takes_back_what_a_button_did(page, install_anchor):
+    install_anchor("mine")
+    load = page.add("OTCacheLoadAnchor", (180, 200), anchor_name="mine.otanchor.json")
+    page.wait_for(load, "anchors", "anchor at 8 calls")
+    _note(page)
+    _click(page, load, "Keep in workflow")
+    page.wait_for(load, "anchors", "it runs where the file is missing")
+    _undone_and_redone(page, load, "inline_anchor", "")
+
+    carried = page.widget(load, "inline_anchor")
+    page.wait_for(load, "anchors", "it runs where the file is missing")
+    _click(page, load, "Remove from workflow")
+    page.wait_for(load, "anchors", "Keep in workflow")
+    _undone_and_redone(page, load, "inline_anchor", carried)
+
+
+def test_undo_takes_back_the_name_of_a_saved_anchor(page, install_anchor, anchor_text):
+    install_anchor("other")
+    load = page.add("OTCacheLoadAnchor", (180, 200), anchor_name=PRESET)
+    page.set_widget(load, "inline_anchor", anchor_text)
+    page.wait_for(load, "anchors", "the workflow carries another anchor")
+    _note(page)
+    _click(page, load, "Save to models/otcache")
+    page.wait_for(load, "anchors", "it runs where the file is missing")
+    _undone_and_redone(page, load, "anchor_name", PRESET)
+
+
+def test_undo_takes_back_a_dropped_anchor(page, anchor_text):
+    load = page.add("OTCacheLoadAnchor", (180, 200), anchor_name=PRESET)
+    page.wait_for(load, "anchors", "anchor at 8 calls")
+    _note(page)
+    page.js(DROP, [anchor_text, "on the node.otanchor.json", *_middle(page, load)])
+    page.wait_for(load, "anchors", "the workflow's own anchor is used")
+    _undone_and_redone(page, load, "anchor_name", PRESET)
+    assert json.loads(page.widget(load, "inline_anchor"))["fidelity"]
+
+    _note(page)
+    page.js(DROP, [anchor_text, "beside.otanchor.json", 900, 600])
+    page.page.wait_for_function("() => app.graph.nodes.length === 2")
+    page.page.wait_for_timeout(600)
+    page.command("Comfy.Undo")
+    page.page.wait_for_function("() => app.graph.nodes.length === 1")
+    assert page.widget(load, "anchor_name") == IN_WORKFLOW
+
+
 def test_a_new_anchor_is_listed_at_once(page, install_anchor):
     load = page.add("OTCacheLoadAnchor", (300, 200), anchor_name=PRESET)
     save = page.add("OTCacheSaveAnchor", (700, 200), filename=f"new on {page.renderer}")

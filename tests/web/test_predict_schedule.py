@@ -196,7 +196,8 @@ def test_a_slider_that_is_still_held_is_taken_back_again(graph):
     page, _, predict = graph
     page.js(
         """(id) => {
-            const budget = app.graph.getNodeById(Number(id)).widgets.find((w) => w.name === "budget");
+            const { widgets } = app.graph.getNodeById(Number(id));
+            const budget = widgets.find((w) => w.name === "budget");
             const before = budget.callback;
             budget.callback = function (value) {
                 before?.apply(this, arguments);

@@ -4,7 +4,7 @@
 import { app } from "../../../scripts/app.js";
 import { IN_WORKFLOW, INLINE } from "./anchor_source.js";
 import { ask } from "../shared/ask.js";
-import { setWidget } from "../shared/graph_links.js";
+import { asOneStep, setWidget } from "../shared/graph_links.js";
 import { say } from "../shared/words.js";
 
 const ANCHOR_FILE = /\.otanchor.*\.json$/i; // browsers number downloads: "my.otanchor (1).json"
@@ -26,11 +26,13 @@ async function take(file, place) {
   const graph = app.canvas.graph;
   const below = graph.getNodeOnPos?.(place[0], place[1]);
   const node = below?.comfyClass === "OTCacheLoadAnchor" ? below : globalThis.LiteGraph.createNode("OTCacheLoadAnchor");
-  setWidget(node, INLINE, JSON.stringify(answer.anchor));
-  setWidget(node, "anchor_name", IN_WORKFLOW);
-  if (node === below) return;
-  node.pos = place;
-  graph.add(node);
+  asOneStep(() => {
+    setWidget(node, INLINE, JSON.stringify(answer.anchor));
+    setWidget(node, "anchor_name", IN_WORKFLOW);
+    if (node === below) return;
+    node.pos = place;
+    graph.add(node);
+  });
 }
 
 app.registerExtension({

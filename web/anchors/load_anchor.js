@@ -5,7 +5,7 @@ import { app } from "../../../scripts/app.js";
 import { api } from "../../../scripts/api.js";
 import { AUTOMATIC, CHOSEN, IN_WORKFLOW, INLINE } from "./anchor_source.js";
 import { ask } from "../shared/ask.js";
-import { everyNode, originOf, setWidget, valueOf, widgetOf } from "../shared/graph_links.js";
+import { asOneStep, everyNode, originOf, setWidget, valueOf, widgetOf } from "../shared/graph_links.js";
 import { addPanel, html, linesOf, makeRoom, rowsOf } from "../shared/panel.js";
 import { onResult } from "../shared/results.js";
 import { watch } from "../shared/watch.js";
@@ -67,8 +67,11 @@ function carriedNote({ file, carried, error }) {
 /** @param {any} node @param {string} saved */
 function choose(node, saved) {
   list(saved);
-  setWidget(node, "anchor_name", saved);
+  asOneStep(() => setWidget(node, "anchor_name", saved));
 }
+
+/** @param {any} node @param {string} anchor */
+const carry = (node, anchor) => asOneStep(() => setWidget(node, INLINE, anchor));
 
 /** Lists a new anchor, as a refresh of the node definitions would. @param {string} saved */
 function list(saved) {
@@ -124,10 +127,10 @@ function createPanel(node) {
     note.textContent = said;
     const offers = [];
     if (file && about !== say("carried")) {
-      offers.push(button("keep", () => setWidget(node, INLINE, JSON.stringify(file.anchor))));
+      offers.push(button("keep", () => carry(node, JSON.stringify(file.anchor))));
     }
     if (carried && about !== say("carried")) offers.push(button("save", () => save(carried)));
-    if (carried) offers.push(button("remove", () => setWidget(node, INLINE, "")));
+    if (carried) offers.push(button("remove", () => carry(node, "")));
     buttons.replaceChildren(...offers);
     element.dataset.state = file || carried ? "shown" : "failed";
     makeRoom(node);

@@ -3,7 +3,7 @@
 
 import { app } from "../../../scripts/app.js";
 import { ask } from "../shared/ask.js";
-import { originOf, setWidget, valueOf, widgetOf } from "../shared/graph_links.js";
+import { asOneStep, originOf, setWidget, valueOf, widgetOf } from "../shared/graph_links.js";
 import { addPanel, linesOf, makeRoom } from "../shared/panel.js";
 import { otherSteps, runsOfSchedule } from "../sampling/planned_runs.js";
 import { onResult } from "../shared/results.js";
@@ -77,15 +77,8 @@ function remarks({ untold, linked, unshown, runs }, steps) {
   ].filter(Boolean).join(" ");
 }
 
-/**
- * Writes the mask as a step of its own for undo, whatever the front end listens to of a click.
- * @param {any} node @param {string} mask
- */
-function write(node, mask) {
-  app.canvas?.emitBeforeChange?.();
-  setWidget(node, MASK, mask);
-  app.canvas?.emitAfterChange?.();
-}
+/** @param {any} node @param {string} mask */
+const write = (node, mask) => asOneStep(() => setWidget(node, MASK, mask));
 
 app.registerExtension({
   name: "otcache.editSchedule",

@@ -203,3 +203,16 @@ export function valueOf(node, name) {
   const value = origin.node.widgets?.[0]?.value;
   return constant && typeof value === typeof own ? value : undefined;
 }
+
+/**
+ * Makes a change a step of its own for undo, whatever the front end listens to of a click.
+ * @param {() => void} change
+ */
+export function asOneStep(change) {
+  app.canvas?.emitBeforeChange?.();
+  try {
+    change();
+  } finally {
+    app.canvas?.emitAfterChange?.();
+  }
+}
