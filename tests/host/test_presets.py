@@ -208,6 +208,14 @@ def test_a_generic_preset_has_no_cfg_of_its_own(host, tiny_flux, sample):
 # Where anchors are saved
 
 
+@pytest.mark.parametrize("time", ["once", "again"])
+def test_what_a_test_saves_is_gone_for_the_next(host, time):
+    path = host.base / "models" / "otcache" / "left behind.otanchor.json"
+    assert not path.exists()
+    anchor = host.run("OTCacheLoadAnchor", anchor_name="preset: otcache-demo").outputs[0]
+    host.module("nodes.library.files").store_anchor(anchor, path)
+
+
 def test_an_anchor_is_saved_to_the_first_folder_that_can_be_written(host, monkeypatch, tmp_path):
     import folder_paths
 
