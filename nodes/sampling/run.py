@@ -117,11 +117,11 @@ class Run:
             level = timestep.reshape(-1)[0].clone()
             total = denoised.sum(dtype=torch.float32)
             self._unread.append(Evaluation(step, sigma, start, end, total, level))
-            self.cache.observe(step, sigma, x, denoised)
+            answer = self.cache.observe(step, sigma, x, denoised)
         # A GPU would stand idle while it is asked; other devices cannot tell their own time.
         if x.device.type != "cuda":
             self._read()
-        return denoised
+        return denoised if self._off else answer
 
     def _read(self) -> None:
         """Takes up what came of the evaluations since the last time; waits for the device."""

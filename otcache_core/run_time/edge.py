@@ -38,12 +38,24 @@ class Edge:
         denoised_factor: What the prediction of the clean picture is multiplied by for its part in
             the direction of change, in 1 / sigma^2; see ``denoised_factor``.
         end: Noise level at which the edge ends.
+        moment: Of its steps, see ``moment_of``; 0 where none is skipped.
     """
 
     look_back: int = 1
     slope_gain: float = 1.0
     denoised_factor: float = 0.0
     end: float = 0.0
+    moment: float = 0.0
+
+
+def moment_of(sigmas: Sequence[float]) -> float:
+    """How far a change of velocity of 1 for each unit of sigma moves x on its way along an edge.
+
+    Args:
+        sigmas: The edge's noise levels, those of both ends too.
+    """
+    first = sigmas[0]
+    return sum((after - at) * (at - first) for at, after in pairwise(sigmas))
 
 
 def denoised_factor(drift: float, sigmas: Sequence[float]) -> float:
@@ -57,6 +69,5 @@ def denoised_factor(drift: float, sigmas: Sequence[float]) -> float:
         drift: The share.
         sigmas: The edge's noise levels, those of both ends too.
     """
-    first = sigmas[0]
-    moment = sum((after - at) * (at - first) for at, after in pairwise(sigmas))
+    first, moment = sigmas[0], moment_of(sigmas)
     return -drift * (sigmas[-1] - first) / (first * moment) if drift and moment else 0.0

@@ -4,7 +4,9 @@ Least squares bring each edge as close to its end as they can, and leave a part 
 grows from edge to edge where the model goes straight on. The slope in full makes up on one edge
 what the one before left: two edges of one length come to where the method of Adams and Bashforth
 comes. Where the model itself takes errors back, as under strong guidance, that is too much of a
-good thing, and slopes turn round on every edge.
+good thing, and slopes turn round on every edge. Where slopes go on more plainly still, the next
+order pays: a slope is taken to grow on as it grew, and what an edge is seen to have missed, once
+the velocity at its end is known, is put back on the next one, as a corrector would.
 
 So the slopes tell which of the two a model is: the cosine of each with the one before is above 0
 for the first kind and far below for the second. It rises with the number of calls, by the same
@@ -30,7 +32,10 @@ BY_LOGARITHM = 0.7
 """What the cosine gains where calls are e times as many."""
 
 TRUST = 3.0
-"""Share of the full slope for each unit of cosine: all of it from a third on."""
+"""Share of the slope in full for each unit of cosine: all of it from a third on."""
+
+SMOOTH, SMOOTHER = 0.2, 2.0
+"""From this cosine on the next order has a share, so much for each unit of cosine above it."""
 
 KNOWN = 4.0
 """What is known of a model counts like so many edges of the run."""
@@ -75,10 +80,18 @@ class SlopeTrust:
 
     def share(self, like: Tensor) -> Tensor:
         """The share for the edge that begins now, 0 to 1, shaped like a coefficient."""
+        return (self._cosine(like) * TRUST).clamp_(0.0, 1.0)
+
+    def next_order(self, like: Tensor) -> Tensor:
+        """The share of what the next order adds to the slope in full, as ``share``."""
+        return ((self._cosine(like) - SMOOTH) * SMOOTHER).clamp_(0.0, 1.0)
+
+    def _cosine(self, like: Tensor) -> Tensor:
+        """What the cosine of this edge's slope with the next one is taken to be."""
         if self._sum is None or self._last is None:
-            return torch.full_like(like, self._expected * TRUST).clamp_(0.0, 1.0)
+            return torch.full_like(like, self._expected)
         mean = (self._sum + KNOWN * self._expected) / (self._edges + KNOWN)
-        return (torch.minimum(mean, self._last + SLACK) * TRUST).clamp_(0.0, 1.0)
+        return torch.minimum(mean, self._last + SLACK)
 
     def mean_cosine(self) -> Tensor | None:
         """Over edges and pictures, still on the device; ``None`` before the first one."""

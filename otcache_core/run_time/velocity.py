@@ -29,6 +29,7 @@ from .edge import (
     Edge,
     denoised_factor,
     denoised_from_velocity,
+    moment_of,
     velocity_from_denoised,
 )
 from .slope_trust import expected_cosine
@@ -39,8 +40,12 @@ __all__ = ["Edge", "Estimator", "VelocityCache", "denoised_from_velocity", "velo
 class Estimator(Protocol):
     """What a skipped step asks for. Tensors handed in are kept, never written to."""
 
-    def observe(self, sigma: float, x: Tensor, velocity: Tensor, edge: Edge) -> None:
-        """Stores a computed step and how the edge that begins here is estimated."""
+    def observe(self, sigma: float, x: Tensor, velocity: Tensor, edge: Edge) -> Tensor | None:
+        """Stores a computed step and how the edge that begins here is estimated.
+
+        Returns:
+            What this step's own velocity is to differ by from the model's, or ``None``.
+        """
 
     def estimate(self, sigma: float, sigma_next: float, x: Tensor) -> Tensor:
         """The velocity of a skipped step that leads from ``sigma`` to ``sigma_next``."""
@@ -194,9 +199,11 @@ def _edges(schedule: Schedule, sigmas: Sequence[float]) -> dict[int, Edge]:
         denoised_factor(drift, sigmas[step : end + 1])
         for drift, (step, end) in zip(schedule.drift, pairwise(nodes), strict=True)
     ]
-    ends = [sigmas[step] for step in (*nodes[1:], schedule.steps)]
+    ends = (*nodes[1:], schedule.steps)
+    levels = [sigmas[step : end + 1] for step, end in zip(nodes, ends, strict=True)]
     gains = (*schedule.slope_gain, 1.0)
-    edges = map(Edge, (*schedule.look_back, 1), gains, (*factors, 0.0), ends)
+    ending, moments = [level[-1] for level in levels], map(moment_of, levels)
+    edges = map(Edge, (*schedule.look_back, 1), gains, (*factors, 0.0), ending, moments)
     return dict(zip(nodes, edges, strict=True))
 
 
@@ -240,7 +247,7 @@ class VelocityCache:
         """
         return self._mask[step_index] or self._like != (x.shape, x.dtype, x.device)
 
-    def observe(self, step_index: int, sigma: float, x: Tensor, denoised: Tensor) -> None:
+    def observe(self, step_index: int, sigma: float, x: Tensor, denoised: Tensor) -> Tensor:
         """Stores a computed step.
 
         Args:
@@ -248,15 +255,20 @@ class VelocityCache:
             sigma: Its noise level, above 0.
             x: Noisy state, any shape; not kept by reference.
             denoised: The model's prediction of the clean latent, shaped like ``x``; not kept.
+
+        Returns:
+            The ``denoised`` for the sampler: this very one, but where the estimator puts back what
+            the steps before have missed.
         """
         if sigma <= 0.0:
-            return
+            return denoised
         like = (x.shape, x.dtype, x.device)
         if self._like != like:
             self._estimator, self._like = self._build(), like
         kept = denoised.clone() if self._stochastic else velocity_from_denoised(x, denoised, sigma)
-        self._estimator.observe(sigma, x, kept, self._edges.get(step_index, Edge()))
+        back = self._estimator.observe(sigma, x, kept, self._edges.get(step_index, Edge()))
         self._count()
+        return denoised if back is None else denoised.sub(back, alpha=sigma)
 
     def estimate(self, step_index: int, sigma: float, x: Tensor) -> Tensor:
         """The ``denoised`` that a skipped step returns instead of running the model.

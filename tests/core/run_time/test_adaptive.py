@@ -8,7 +8,7 @@ from torch import Tensor
 
 from otcache_core.documents.schedule import Schedule
 from otcache_core.errors import OTCacheError
-from otcache_core.run_time import slope_trust
+from otcache_core.run_time import adaptive, slope_trust
 from otcache_core.run_time.adaptive import RIDGE, Adaptive
 from otcache_core.run_time.edge import Edge, denoised_from_velocity
 from otcache_core.run_time.velocity import VelocityCache
@@ -91,8 +91,56 @@ def test_whatever_is_known_a_slope_that_turned_back_is_not_followed_in_full() ->
 
 
 def test_a_slope_that_grows_is_followed_as_it_grew_up_to_twice() -> None:
-    assert _after_three_steps(0.5, 1.4) == pytest.approx(1.4, abs=0.01)
-    assert _after_three_steps(0.5, 5.0) == pytest.approx(2.0, abs=0.01)
+    assert _after_three_steps(1.0, 1.4) == pytest.approx(1.4, abs=0.01)
+    assert _after_three_steps(1.0, 5.0) == pytest.approx(2.0, abs=0.01)
+
+
+def test_growth_counts_by_what_is_known_beyond_what_full_slopes_need() -> None:
+    """A mean cosine of 1 and four times 0.25 is 0.4: (0.4 - 0.2) 2 of the growth."""
+    assert _after_three_steps(0.25, 1.5) == pytest.approx(1.2, abs=0.01)
+
+
+LONG = tuple(1.0 - i / 20 for i in range(21))
+
+
+def _bent(steadiness: float, nodes: tuple[int, ...]) -> tuple[float, list[Tensor]]:
+    """How far a run over velocities on a parabola ends from all of its steps, and the differences
+    of its computed steps' answers from the model's.
+    """
+    cache = VelocityCache(Schedule(20, nodes, "adaptive", steadiness=steadiness), LONG)
+    part, bend = _tensor(1), _tensor(2)
+    x, wanted = _tensor(3), _tensor(3)
+    changed = []
+    for i, (sigma, following) in enumerate(pairwise(LONG)):
+        velocity = part * (0.5 + sigma) + 0.2 * bend * (1.0 - sigma) ** 2
+        wanted = wanted + velocity * (following - sigma)
+        if cache.must_compute(i, x):
+            denoised = x - sigma * velocity
+            answer = cache.observe(i, sigma, x, denoised)
+            changed.append(answer - denoised)
+            denoised = answer
+        else:
+            denoised = cache.estimate(i, sigma, x)
+        x = x + (x - denoised) / sigma * (following - sigma)
+    return float((x - wanted).norm()), changed
+
+
+def test_what_an_edge_missed_is_put_back_where_slopes_go_on(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    nodes = (0, 3, 6, 9, 12, 15, 17, 19)
+    corrected, changed = _bent(1.0, nodes)
+    assert not changed[0].any() and all(change.any() for change in changed[1:-1])
+    monkeypatch.setattr(adaptive, "PUT_BACK", 0.0)
+    missed, changed = _bent(1.0, nodes)
+    assert not any(change.any() for change in changed)
+    assert corrected < 0.5 * missed
+
+
+def test_nothing_is_put_back_where_slopes_turn_round_or_no_step_is_skipped() -> None:
+    assert not any(change.any() for change in _bent(-1.0, (0, 3, 6, 9, 12, 15, 17, 19))[1])
+    error, changed = _bent(1.0, tuple(range(20)))
+    assert error < 1e-4 and not any(change.any() for change in changed)
 
 
 def test_the_second_edge_follows_the_slope_as_far_as_is_known() -> None:
@@ -242,18 +290,18 @@ def test_what_teaches_nothing_gives_no_wild_estimate(value: float) -> None:
     assert estimate.shape == velocity.shape
 
 
-def test_four_tensors_are_held_and_the_sampler_may_write_into_its_own() -> None:
-    schedule = Schedule(5, (0, 1, 2, 4), "adaptive")
+def test_five_tensors_are_held_and_the_sampler_may_write_into_its_own() -> None:
+    schedule = Schedule(5, (0, 2, 4), "adaptive")
     cache = VelocityCache(schedule, SIGMAS)
     x = _tensor(1)
-    for step in (0, 1, 2):
+    for step in (0, 2):
         state = x.clone()
         cache.observe(step, SIGMAS[step], state, _tensor(step + 5))
         state.fill_(float("nan"))
 
     estimate = cache.estimate(3, SIGMAS[3], x)
     assert torch.isfinite(estimate).all()
-    assert cache.peak_bytes == 4 * x.nbytes
+    assert cache.peak_bytes == 5 * x.nbytes
     assert not torch.allclose(estimate, denoised_from_velocity(x, torch.zeros_like(x), 0.4))
 
 
