@@ -34,8 +34,8 @@ from scripts.host.inprocess import Host, start_host
 OWN_STEPS = 20
 CONVERGED = 200
 SOLVERS = ("euler", "res_multistep")
-PLAIN = (8, 11, 15, 20, 25, 30)
-"""Steps of plain runs."""
+PLAIN = (8, 11, 15, 16, 20, 22, 25, 30, 40)
+"""Steps of plain runs: as many as calls, twice as many, and between."""
 CALLS = (8, 11, 15, 16, 18, 20)
 AS_SAMPLED = (11, 15)
 """Calls on the sampler's own 20 steps."""
