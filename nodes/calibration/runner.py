@@ -19,6 +19,7 @@ from ...otcache_core.errors import EvaluationError, OTCacheError
 from ...otcache_core.measures.perceptual import LPIPS
 from ...otcache_core.trajectory import Trajectory, TrajectoryRecorder
 from ..sampling.host import apply_schedule, is_stochastic, observe_predictions
+from ..sampling.statistics import RunStatistics
 
 _OUT_OF_MEMORY = (getattr(torch, "OutOfMemoryError", torch.cuda.OutOfMemoryError), MemoryError)
 
@@ -162,6 +163,21 @@ class HostRunner:
         except (OTCacheError, *_OUT_OF_MEMORY) as error:
             raise EvaluationError(f"the run of prompt {prompt} failed: {error}") from error
         raise EvaluationError(f"the run of prompt {prompt} must arrive at step {step} but did not.")
+
+    def steadiness(self, schedule: Schedule, prompt: int) -> float | None:
+        """What a run that learns shows of how slopes go on, or ``None`` for nothing.
+
+        Raises:
+            EvaluationError: If the run fails or runs out of memory.
+        """
+        seen: list[RunStatistics] = []
+        memo = self.memo.for_run(prompt, schedule)
+        cached = apply_schedule(self.job.model, schedule, seen.append, quiet=True, memo=memo)
+        try:
+            self._sample(cached, prompt)
+        except (OTCacheError, *_OUT_OF_MEMORY) as error:
+            raise EvaluationError(f"the run of prompt {prompt} failed: {error}") from error
+        return seen[0].steadiness if seen else None
 
     def remembered_runs(self, budget: int) -> int:
         """How many prompts' runs of so many model calls the memo holds at once."""

@@ -8,6 +8,9 @@ Means do not say it. One picture that tips over into another composition weighs 
 together, so that each budget counts by what learning changes for a typical prompt, and neighbouring
 budgets speak for each other: what it changes is taken to fall or rise evenly with the logarithm of
 the budget.
+
+The first runs that learn also show how steady the model is (``run_time.slope_trust``), which the
+later ones and the anchor know from then on.
 """
 # Not in the paper, whose estimator is the same at every budget.
 
@@ -23,7 +26,7 @@ from numpy.typing import NDArray
 from ..documents.anchor import Anchor, LearnedInRuns
 from ..documents.fidelity import FidelityPoint
 from ..errors import EvaluationError
-from ..gaps import candidate
+from ..gaps import Candidate, candidate
 from ..transport import predict_schedule
 from .run import CalibrationRun
 
@@ -35,6 +38,9 @@ half of the way is better than none or all of it."""
 
 HOPELESS = 0.2
 """From which logarithm of a ratio of losses on no lower budget is judged."""
+
+SHOWN_BY = 4
+"""From so many prompts' runs a model's steadiness is taken."""
 
 ALIKE = 1e-4
 """Losses below are as good as none."""
@@ -53,21 +59,24 @@ def choose_learning(run: CalibrationRun, anchor: Anchor, given: Mapping[int, Los
     """
     judged: dict[int, Losses] = {}
     ratios: dict[int, float] = {}
+    learned = LearnedInRuns(1, EVENNESS)
     for budget in run.settings.judged_budgets:
         if budget not in given or run.stop():
             break
         try:
-            judged[budget] = _losses_learned(run, anchor, budget)
+            judged[budget] = _losses_learned(run, anchor, budget, learned)
         except EvaluationError as error:
             logger.warning("OTCache: learning in runs could not be judged: %s", error)
             break
         ratios[budget] = typical_ratio(judged[budget], given[budget])
         if ratios[budget] > HOPELESS:
             break
+        if not learned.pictures:
+            learned = _with_steadiness(run, anchor, budget, learned)
     begin = switching_budget(ratios)
     if begin is None:
         return anchor
-    return _with_learning(run, anchor, LearnedInRuns(begin, EVENNESS), judged)
+    return _with_learning(run, anchor, replace(learned, from_budget=begin), judged)
 
 
 def typical_ratio(losses: Losses, others: Losses) -> float:
@@ -102,10 +111,32 @@ def switching_budget(ratios: Mapping[int, float]) -> int | None:
     return min(wins) if max(ratios) in wins else None
 
 
-def _losses_learned(run: CalibrationRun, anchor: Anchor, budget: int) -> Losses:
+def _candidate(anchor: Anchor, budget: int, learned: LearnedInRuns) -> Candidate:
+    """The steps of the anchor's prediction for runs that learn."""
+    learning = replace(anchor, learned_in_runs=replace(learned, from_budget=budget))
+    return candidate(predict_schedule(learning, budget).schedule.computed_steps)
+
+
+def _losses_learned(
+    run: CalibrationRun, anchor: Anchor, budget: int, learned: LearnedInRuns
+) -> Losses:
     """What the anchor's prediction for runs that learn loses at this budget."""
-    learning = replace(anchor, learned_in_runs=LearnedInRuns(budget, EVENNESS))
-    return run.losses_learned(candidate(predict_schedule(learning, budget).schedule.computed_steps))
+    return run.losses_learned(_candidate(anchor, budget, learned), learned)
+
+
+def _with_steadiness(
+    run: CalibrationRun, anchor: Anchor, budget: int, learned: LearnedInRuns
+) -> LearnedInRuns:
+    """What is learned, with what the runs just judged have shown: the memo still knows them."""
+    try:
+        prompts = min(run.runner.prompts, SHOWN_BY)
+        shown = run.steadiness(_candidate(anchor, budget, learned), prompts)
+    except EvaluationError as error:
+        logger.warning("OTCache: how steady the model is could not be seen: %s", error)
+        return learned
+    if not shown:
+        return learned
+    return replace(learned, steadiness=round(float(np.mean(shown)), 4), pictures=len(shown))
 
 
 def _with_learning(
@@ -119,7 +150,7 @@ def _with_learning(
     points = [point for point in anchor.fidelity if point.budget < learned.from_budget]
     for budget in (point.budget for point in anchor.fidelity if point.budget > max(judged)):
         try:
-            losses[budget] = _losses_learned(run, anchor, budget)
+            losses[budget] = _losses_learned(run, anchor, budget, learned)
         except EvaluationError as error:
             logger.warning("OTCache: a loss with learning could not be had: %s", error)
     begin = learned.from_budget

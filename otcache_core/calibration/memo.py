@@ -105,6 +105,7 @@ class RunMemo:
         prefix = tuple(s for s in schedule.computed_steps if s <= step)
         edges = slice(len(prefix) - 1)
         schedule_edges = (schedule.look_back, schedule.slope_gain, schedule.drift)
-        estimated = (schedule.estimator, *(values[edges] for values in schedule_edges))
+        values = (values[edges] for values in schedule_edges)
+        estimated = (schedule.estimator, schedule.steadiness, *values)
         key = (self._prompt, estimated, prefix, step, nth, tuple(x.shape))
         return self._memo.recall(key, x, predict)

@@ -16,7 +16,14 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from ..documents.anchor import Anchor, Calibration, LookBackTable, Objective, Sampling
+from ..documents.anchor import (
+    Anchor,
+    Calibration,
+    LearnedInRuns,
+    LookBackTable,
+    Objective,
+    Sampling,
+)
 from ..documents.schedule import Schedule
 from ..errors import EvaluationError, OTCacheError
 from ..estimate.edge_fit import State, fit_edges, refine_gains
@@ -65,6 +72,15 @@ class Runner(Protocol):
     def state_at(self, schedule: Schedule, prompt: int, step: int) -> State:
         """Elements of the latent when the schedule's run arrives at a computed step, before the
         model runs there; those of ``full_runs.state_elements``.
+
+        Raises:
+            EvaluationError: If the run fails.
+        """
+
+    def steadiness(self, schedule: Schedule, prompt: int) -> float | None:
+        """What a run that learns shows of how slopes go on; see ``run_time.slope_trust``.
+
+        ``None`` where it computes too few steps to tell.
 
         Raises:
             EvaluationError: If the run fails.
@@ -131,17 +147,18 @@ class CalibrationRun:
         path = self.graphs.path(self.settings.reference_budget)
         self.reference = self.schedule(candidate(path))
 
-    def schedule(self, of: Candidate, estimator: str = "") -> Schedule:
-        """A candidate as a schedule that can be sampled with, by another estimator if one is named.
+    def schedule(self, of: Candidate, learned: LearnedInRuns | None = None) -> Schedule:
+        """A candidate as a schedule that can be sampled with; with what runs learn, adaptive.
 
         The adaptive estimator has no use for the candidate's coefficients.
         """
         settings = self.settings
         return Schedule(
-            *(settings.steps, of.computed_steps, estimator or settings.estimator),
+            *(settings.steps, of.computed_steps, settings.estimator if not learned else "adaptive"),
             *(_look_backs(self.table, of), self.sampling.sigmas),
             slope_gain=of.slope_gain,
             drift=of.drift,
+            steadiness=learned.believed if learned else None,
         )
 
     # Stage 2 and what follows
@@ -153,11 +170,11 @@ class CalibrationRun:
         search: SearchSettings,
         fit: Fit,
         on_trial: Callable[[SearchResult], None] | None = None,
-        estimator: str = "",
+        learned: LearnedInRuns | None = None,
     ) -> SearchResult:
         """Searches, or only compares, candidates of one budget in a study of their own.
 
-        What another estimator than the calibration's is found to lose is not ``measured``.
+        What runs that learn are found to lose is not ``measured``.
         """
         settings = self.settings
         budget = len(starts[0].computed_steps)
@@ -166,7 +183,7 @@ class CalibrationRun:
         digest = hashlib.sha256(repr(about).encode()).hexdigest()[:8]
 
         def loss(of: Candidate, prompt: int) -> float:
-            loss = self.loss(of, prompt, estimator)
+            loss = self.loss(of, prompt, learned)
             return math.sqrt(loss) if by_roots and loss > 0.0 else loss
 
         def observe(result: SearchResult) -> None:
@@ -189,7 +206,7 @@ class CalibrationRun:
             study_name=f"{self.study_name} {role} {budget} {digest}",
         )
         found = from_roots(found, starts[0]) if by_roots else found
-        if not estimator:
+        if not learned:
             self.measured |= {t.candidate: t.losses for t in found.trials if t.complete}
         return found
 
@@ -236,22 +253,37 @@ class CalibrationRun:
             self.compare("fidelity", [of])
         return self.measured[of]
 
-    def losses_learned(self, of: Candidate) -> dict[int, float]:
-        """Loss by prompt of a candidate's steps with the adaptive estimator."""
-        [trial] = self.compare("learned in runs", [of], "adaptive").trials
+    def losses_learned(self, of: Candidate, learned: LearnedInRuns) -> dict[int, float]:
+        """Loss by prompt of a candidate's steps in runs that learn, with what is known for them."""
+        known = learned.believed
+        role = "learned in runs" if known is None else f"learned in runs {known:.4f}"
+        [trial] = self.compare(role, [of], learned).trials
         return trial.losses
 
-    def compare(self, role: str, starts: Sequence[Candidate], estimator: str = "") -> SearchResult:
+    def compare(
+        self, role: str, starts: Sequence[Candidate], learned: LearnedInRuns | None = None
+    ) -> SearchResult:
         """Compares a few candidates over all prompts."""
         search = replace(self.settings.search, trials=len(starts), proposer="none", polish=False)
-        found = self.search(role, starts, search, lambda given: given, estimator=estimator)
+        found = self.search(role, starts, search, lambda given: given, learned=learned)
         self.spent += found.model_calls
         return found
 
-    def loss(self, of: Candidate, prompt: int, estimator: str = "") -> float:
+    def loss(self, of: Candidate, prompt: int, learned: LearnedInRuns | None = None) -> float:
         """Loss of a candidate on one prompt."""
         picture = self.full_runs.picture(prompt)
-        return self.runner.loss(self.schedule(of, estimator), prompt, picture)
+        return self.runner.loss(self.schedule(of, learned), prompt, picture)
+
+    def steadiness(self, of: Candidate, prompts: int) -> list[float]:
+        """What runs of a candidate's steps show of the model, a number a prompt.
+
+        Raises:
+            EvaluationError: If a run fails.
+        """
+        before, schedule = self.runner.model_calls, self.schedule(of, LearnedInRuns(2))
+        shown = [self.runner.steadiness(schedule, prompt) for prompt in range(prompts)]
+        self.spent += self.runner.model_calls - before
+        return [value for value in shown if value is not None]
 
     def anchor(self, found: SearchResult) -> Anchor:
         """The anchor as far as it is known."""

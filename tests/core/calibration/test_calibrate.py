@@ -30,6 +30,7 @@ from otcache_core.documents.schedule import CALIBRATED_ESTIMATORS, Schedule
 from otcache_core.errors import EvaluationError, OTCacheError
 from otcache_core.estimate.edge_fit import State
 from otcache_core.gaps import Candidate, candidate, uniform_steps
+from otcache_core.run_time.slope_trust import steadiness_of
 from otcache_core.run_time.velocity import VelocityCache
 from otcache_core.search.anchor_search import SearchSettings
 from otcache_core.search.trials import SearchResult
@@ -70,6 +71,7 @@ class Analytic(Runner):
         self.asked: list[tuple[Schedule, int]] = []
         self.arrived: list[tuple[Schedule, int, int]] = []
         self.ran_in_full: list[int] = []
+        self.cosine: Tensor | None = None
 
     def _denoised(self, x: Tensor, sigma: float) -> Tensor:
         self.model_calls += 1
@@ -94,12 +96,17 @@ class Analytic(Runner):
             else:
                 predict = partial(self._denoised, x, sigma)
                 denoised = predict() if memo is None else memo(i, x, predict)
-                if cache is not None:
-                    cache.observe(i, sigma, x, denoised)
                 if recorder is not None:
                     recorder.add(x, denoised)
+                if cache is not None:
+                    denoised = cache.observe(i, sigma, x, denoised)
             x = x + (x - denoised) / sigma * (self.sigmas[i + 1] - sigma)
+        self.cosine = None if cache is None else cache.mean_cosine()
         return x
+
+    def steadiness(self, schedule: Schedule, prompt: int) -> float | None:
+        self._sample(prompt, schedule=schedule)
+        return None if self.cosine is None else steadiness_of(float(self.cosine), schedule.budget)
 
     def full_run(self, prompt: int) -> tuple[Trajectory, NDArray[np.uint8]]:
         self.ran_in_full.append(prompt)

@@ -44,9 +44,11 @@ Learned = Callable[[int, int], float]
 class Known:
     """Losses that are told; its full runs fall straight to 0."""
 
-    def __init__(self, learned: Learned) -> None:
+    def __init__(self, learned: Learned, shown: float | None = None) -> None:
         self.learned, self.prompts, self.model_calls = learned, PROMPTS, 0
         self.judged: list[int] = []
+        self.known: list[float | None] = []
+        self.shown, self.fails = shown, False
 
     def full_run(self, prompt: int) -> tuple[Trajectory, NDArray[np.uint8]]:
         import torch
@@ -63,10 +65,17 @@ class Known:
             return GIVEN
         if prompt == 0:
             self.judged.append(schedule.budget)
+            self.known.append(schedule.steadiness)
         return self.learned(schedule.budget, prompt)
 
     def state_at(self, schedule: Schedule, prompt: int, step: int) -> State:
         return np.full(4, SIGMAS[step] * (1 + prompt), np.float32)
+
+    def steadiness(self, schedule: Schedule, prompt: int) -> float | None:
+        assert (schedule.estimator, schedule.steadiness) == ("adaptive", None)
+        if self.fails:
+            raise EvaluationError("no memory")
+        return None if self.shown is None else self.shown + 0.1 * prompt
 
     def remembered_runs(self, budget: int) -> int:
         return 100
@@ -119,6 +128,26 @@ def test_runs_learn_from_where_learning_wins(
         assert (point.mean, point.median) == pytest.approx((expected, expected))
         schedule = predict_schedule(anchor, point.budget).schedule
         assert schedule.estimator == ("adaptive" if learns else "slope")
+
+
+def test_the_first_judged_runs_tell_the_later_ones_how_steady_the_model_is() -> None:
+    """Four prompts show 0.2, 0.3, 0.4 and 0.5; of the mean a doubt of 0.2 / sqrt(4) is taken."""
+    runner = Known(_power(3.5), shown=0.2)
+
+    anchor = _anchor(runner)
+
+    assert anchor.learned_in_runs == LearnedInRuns(4, EVENNESS, steadiness=0.35, pictures=4)
+    assert runner.judged == [9, 7, 6, 4, 11]
+    assert runner.known == [None, *[pytest.approx(0.25)] * 4]
+    assert predict_schedule(anchor, 7).schedule.steadiness == pytest.approx(0.25)
+
+
+def test_without_steadiness_runs_that_learn_are_judged_all_the_same() -> None:
+    runner = Known(_power(3.5), shown=0.2)
+    runner.fails = True
+
+    assert _anchor(runner).learned_in_runs == LearnedInRuns(4, EVENNESS)
+    assert runner.known == [None] * 5
 
 
 def test_one_picture_that_tips_over_does_not_decide() -> None:

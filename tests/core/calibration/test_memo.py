@@ -164,6 +164,14 @@ def test_runs_share_coefficients_that_came_before(
     assert _ask(other, 6, 2.0) == (1.0 if shared else 2.0)
 
 
+def test_runs_that_know_otherwise_how_steady_the_model_is_share_nothing() -> None:
+    memo = PrefixMemo()
+    for steadiness in (None, 0.3, 0.3):
+        schedule = Schedule(STEPS, (0, 2, STEPS - 1), "adaptive", steadiness=steadiness)
+        memo.for_run(0, schedule)(2, torch.zeros(1), lambda: torch.ones(1))
+    assert (memo.calls, memo.saved) == (2, 1)
+
+
 def test_prompts_share_nothing() -> None:
     memo = PrefixMemo()
     _ask(memo.for_run(0, BASE), 0, 1.0)
