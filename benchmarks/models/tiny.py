@@ -134,9 +134,10 @@ def build_model(
 def randomise(module: torch.nn.Module, spread: float = 0.1) -> None:
     """Fills what a checkpoint would bring with small random numbers, the same ones each time."""
     generator = torch.Generator().manual_seed(0)
-    # SD3's table of positions is a buffer, but comes with the weights.
-    positions = (b for name, b in module.named_buffers() if name == "pos_embed")
-    for weight in (*module.parameters(), *positions):
+    # Tables such as SD3's positions are buffers, but come with the weights: unfilled until then.
+    loaded = module.state_dict().keys()
+    tables = (b for name, b in module.named_buffers() if name in loaded and b.is_floating_point())
+    for weight in (*module.parameters(), *tables):
         weight.data.copy_(torch.randn(weight.shape, generator=generator) * spread)
 
 

@@ -8,7 +8,7 @@ import torch
 from benchmarks.models.architectures import ARCHITECTURES
 from benchmarks.models.fitting import MOST_BYTES, build_checked, taken
 from benchmarks.models.sizes import FLUX, UNET, WAN
-from benchmarks.models.tiny import build_model
+from benchmarks.models.tiny import build_model, randomise
 
 pytestmark = pytest.mark.host
 
@@ -66,6 +66,16 @@ def test_parts_whose_size_no_configuration_sets_are_made_small(host):
         pytest.skip("this ComfyUI has no Anima")
     weights = sum(weight.numel() for weight in anima.build().model.model.parameters())
     assert weights < 1e6
+
+
+def test_tables_that_come_with_the_weights_are_filled_and_others_left_alone():
+    module = torch.nn.Linear(1, 1)
+    module.register_buffer("table", torch.full((2,), torch.nan))
+    module.register_buffer("counts", torch.tensor([3]))
+    module.register_buffer("own", torch.ones(2), persistent=False)
+    randomise(module)
+    assert module.table.isfinite().all()
+    assert module.counts.tolist() == [3] and module.own.tolist() == [1.0, 1.0]
 
 
 def test_fields_that_came_later_are_left_out(host, monkeypatch):

@@ -262,10 +262,11 @@ class Leak:
         cache = host.core("run_time.velocity").VelocityCache
         observe = cache.observe
 
-        def watch(this: Any, *args: Any) -> None:
-            observe(this, *args)
+        def watch(this: Any, *args: Any) -> torch.Tensor:
+            answer = observe(this, *args)
             self.caches.append(weakref.ref(this))
             self.held += [weakref.ref(t) for t in this._estimator.tensors()]
+            return answer
 
         monkeypatch.setattr(cache, "observe", watch)
 
