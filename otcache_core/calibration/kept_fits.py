@@ -1,17 +1,21 @@
-"""Fits of a calibration, kept so that none is made twice and other workers find them."""
+"""Fits of a calibration and what its runs have shown, kept so that nothing is found twice and other
+workers find it.
+"""
 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from ..gaps import Candidate, candidate
 from ..search.storage import quiet_optuna
 
+_FIELDS = ("computed_steps", "slope_gain", "drift")
+
 
 class GainFits:
-    """Fits of one calibration, kept in an Optuna study so that none is made twice.
+    """Fits of one calibration, and what runs have shown, kept in an Optuna study.
 
     Args:
         storage: The calibration's Optuna storage, or ``None`` for memory.
@@ -27,7 +31,7 @@ class GainFits:
 
     @property
     def model_calls(self) -> int:
-        """Model calls spent on all fits, those of earlier sittings too."""
+        """Model calls spent on all of it, those of earlier sittings too."""
         return sum(int(kept["model_calls"]) for kept in self._study.user_attrs.values())
 
     def keep(
@@ -40,21 +44,36 @@ class GainFits:
             fit: Makes the fit.
             model_calls: Counts the model calls made so far.
         """
-        # A storage bounds the length of names.
-        key = hashlib.sha256(repr(what).encode()).hexdigest()[:16]
-        if key in self._known:
-            return self._known[key]
-        kept = self._study.user_attrs.get(key)
-        if kept is None:
-            before, found = model_calls(), fit()
-            kept = {
-                "computed_steps": found.computed_steps,
-                "slope_gain": found.slope_gain,
-                "drift": found.drift,
-                "model_calls": model_calls() - before,
-            }
-            self._study.set_user_attr(key, kept)
-        self._known[key] = candidate(
-            *(tuple(kept[name]) for name in ("computed_steps", "slope_gain", "drift"))
-        )
+        key = _key(what)
+        if key not in self._known:
+
+            def found() -> dict[str, Any]:
+                fitted = fit()
+                return {name: getattr(fitted, name) for name in _FIELDS}
+
+            kept = self._find(key, found, model_calls)
+            self._known[key] = candidate(*(tuple(kept[name]) for name in _FIELDS))
         return self._known[key]
+
+    def keep_numbers(
+        self, what: object, find: Callable[[], Sequence[float]], model_calls: Callable[[], int]
+    ) -> list[float]:
+        """Numbers that runs show, or showed before; arguments as ``keep`` has them."""
+        kept = self._find(_key(what), lambda: {"numbers": list(find())}, model_calls)
+        return [float(number) for number in kept["numbers"]]
+
+    def _find(
+        self, key: str, find: Callable[[], dict[str, Any]], model_calls: Callable[[], int]
+    ) -> dict[str, Any]:
+        kept: dict[str, Any] | None = self._study.user_attrs.get(key)
+        if kept is None:
+            before = model_calls()
+            kept = find()
+            kept["model_calls"] = model_calls() - before
+            self._study.set_user_attr(key, kept)
+        return kept
+
+
+def _key(what: object) -> str:
+    """A name for it: a storage bounds their length."""
+    return hashlib.sha256(repr(what).encode()).hexdigest()[:16]

@@ -280,10 +280,14 @@ class CalibrationRun:
         Raises:
             EvaluationError: If a run fails.
         """
-        before, schedule = self.runner.model_calls, self.schedule(of, LearnedInRuns(2))
-        shown = [self.runner.steadiness(schedule, prompt) for prompt in range(prompts)]
-        self.spent += self.runner.model_calls - before
-        return [value for value in shown if value is not None]
+        schedule = self.schedule(of, LearnedInRuns(2))
+
+        def shown() -> list[float]:
+            runs = (self.runner.steadiness(schedule, prompt) for prompt in range(prompts))
+            return [value for value in runs if value is not None]
+
+        what = ("steadiness", schedule.computed_steps, prompts)
+        return self.fits.keep_numbers(what, shown, lambda: self.runner.model_calls)
 
     def anchor(self, found: SearchResult) -> Anchor:
         """The anchor as far as it is known."""
