@@ -37,6 +37,8 @@ SOLVERS = ("euler", "res_multistep")
 PLAIN = (8, 11, 15, 16, 20, 22, 25, 30, 40)
 """Steps of plain runs: as many as calls, twice as many, and between."""
 CALLS = (8, 11, 15, 16, 18, 20)
+OTHER_OWN_STEPS = (16, 25, 30, 40)
+"""Steps of other samplers that the node's default is tried behind."""
 AS_SAMPLED = (11, 15)
 """Calls on the sampler's own 20 steps."""
 THRESHOLDS = (0.05, 0.1, 0.2)
@@ -75,6 +77,8 @@ def _ways(host: Host, name: str, ground: Any) -> Iterator[Way]:
         if anchor is not None:
             way = f"OTCache fine, with an anchor, {calls} calls"
             yield Way(way, partial(node, calls, anchor=anchor))
+    for steps in OTHER_OWN_STEPS:
+        yield Way(f"OTCache fine, its default for {steps} steps", partial(node, 0), steps)
     ensure_extra("EasyCache", "nodes_easycache")
     for threshold in THRESHOLDS:
         yield Way(f"EasyCache {threshold:g}", partial(_easycache, host, ground.model, threshold))

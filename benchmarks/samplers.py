@@ -1,9 +1,10 @@
 """Every sampler of the host: how far each way to skip a step leads from its own full run.
 
 The bundled model, the bundled anchor, 50 steps. The ways: repeat the last velocity (`reuse`),
-extrapolate it (`slope`, by the anchor's gains; `damped slope`, by 0.6 at most), repeat the last
-prediction of the clean picture (`denoised`), give the computed steps alone to the sampler (`grid`,
-which is OTCache Sigmas), and plain `fewer` steps.
+extrapolate it (`slope`, by the anchor's gains; `damped slope`, by 0.6 at most; `adaptive`, by what
+the run learns of itself, as the generic presets do), repeat the last prediction of the clean
+picture (`denoised`), give the computed steps alone to the sampler (`grid`, which is OTCache
+Sigmas), and plain `fewer` steps.
 """
 
 from __future__ import annotations
@@ -23,7 +24,7 @@ from scripts.host.inprocess import Host
 
 BUDGET = 12
 PROMPTS = 12
-RULES = ("reuse", "slope", "damped slope", "denoised")
+RULES = ("reuse", "slope", "damped slope", "adaptive", "denoised")
 WAYS = (*RULES, "grid", "fewer")
 BROKEN = 1e4
 """An error from which on a way does not run at all."""

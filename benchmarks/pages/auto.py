@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any
 
 from benchmarks.pages.tables import markdown_table
@@ -20,19 +21,66 @@ COLUMNS = {
     "EasyCache 0.2": "EasyCache at its default",
 }
 
+BEHIND = (16, 20, 25, 30, 40)
+"""Steps of samplers that the node's default was tried behind."""
+
+CALLS = (8, 11, 15, 20)
+
+OWN = "plain euler, 20 steps"
+
 Row = dict[str, Any]
 
 
 def auto_table(results: Row) -> str:
     """LPIPS by model; where the node is closer than the 20 Euler steps it is bold."""
-    models = {name: {r["way"]: r for r in rows} for name, rows in results["models"].items()}
-    own = "plain euler, 20 steps"
-    ordered = sorted(models.items(), key=lambda item: -item[1][own]["lpips"])
     rows = [
-        (f"`{name}`", *(_cell(way, ways, ways[own]["lpips"]) for way in COLUMNS))
-        for name, ways in ordered
+        (f"`{name}`", *(_cell(way, ways, ways[OWN]["lpips"]) for way in COLUMNS))
+        for name, ways in _by_hardness(results)
     ]
     return markdown_table(("model", *(f"{title}:" for title in COLUMNS.values())), rows)
+
+
+def auto_steps_table(results: Row) -> str:
+    """The default's LPIPS over that of the sampler's own steps, by model and step count."""
+    rows = []
+    for name, ways in _by_hardness(results):
+        default = {steps: f"OTCache fine, its default for {steps} steps" for steps in BEHIND}
+        default[20] = "OTCache fine, 16 calls"
+        plain = {steps: f"plain euler, {steps} steps" for steps in BEHIND}
+        rows.append((f"`{name}`", *(_ratio(ways, default[n], (plain[n],)) for n in BEHIND)))
+    return markdown_table(("model", *(f"{steps} steps:" for steps in BEHIND)), rows)
+
+
+def auto_solvers_table(results: Row) -> str:
+    """LPIPS over that of the best plain solver with as many steps, and with twice as many."""
+    rows = []
+    for name, ways in _by_hardness(results):
+        for told in ("alone", "taught", "with an anchor"):
+            way = "OTCache fine" if told == "alone" else f"OTCache fine, {told}"
+            cells = []
+            for calls in CALLS:
+                once, twice = (_plain(ways, times * calls) for times in (1, 2))
+                ours = f"{way}, {calls} calls"
+                cells.append(f"{_ratio(ways, ours, once)} / {_ratio(ways, ours, twice)}")
+            rows.append((f"`{name}`", told, *cells))
+    return markdown_table(("model", "", *(f"{calls} calls:" for calls in CALLS)), rows)
+
+
+def _by_hardness(results: Row) -> list[tuple[str, dict[str, Row]]]:
+    """Models with their rows by way, the hardest first."""
+    models = {name: {r["way"]: r for r in rows} for name, rows in results["models"].items()}
+    return sorted(models.items(), key=lambda item: -item[1][OWN]["lpips"])
+
+
+def _plain(ways: dict[str, Row], steps: int) -> list[str]:
+    return [way for way in ways if way.startswith("plain") and way.endswith(f", {steps} steps")]
+
+
+def _ratio(ways: dict[str, Row], way: str, others: Iterable[str]) -> str:
+    if way not in ways:
+        return "-"
+    ratio: float = ways[way]["lpips"] / min(ways[other]["lpips"] for other in others)
+    return f"{ratio:.2f}" if ratio < 10.0 else f"{ratio:.0f}"
 
 
 def _cell(way: str, ways: dict[str, Row], own: float) -> str:

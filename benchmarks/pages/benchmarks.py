@@ -10,7 +10,7 @@ from collections.abc import Callable
 from typing import Any
 
 from benchmarks.instruments.record import read_results
-from benchmarks.pages.auto import auto_table
+from benchmarks.pages.auto import auto_solvers_table, auto_steps_table, auto_table
 from benchmarks.pages.ground import losses_table, models, summary_table, uncalibrated_table
 from benchmarks.pages.tables import markdown_table, replace_table, rewrite
 from scripts.host.find import REPOSITORY
@@ -115,6 +115,8 @@ def _shape(row: Row) -> str:
 
 TABLES: dict[str, tuple[str, Callable[[Any], str]]] = {
     "auto": ("auto", auto_table),
+    "auto-steps": ("auto", auto_steps_table),
+    "auto-solvers": ("auto", auto_solvers_table),
     "speed-natural": ("speed", natural_table),
     "speed-sizes": ("speed", sizes_table),
     "speed-growth": ("speed", growth_table),

@@ -73,7 +73,7 @@ def _errors(row: Row, ways: Sequence[str]) -> list[str]:
 
 def samplers_table(results: Results) -> str:
     """What `benchmarks/samplers.py` found."""
-    ways = ("reuse", "slope", "damped slope", "denoised", "grid", "fewer")
+    ways = ("reuse", "slope", "damped slope", "adaptive", "denoised", "grid", "fewer")
     columns = (
         "sampler", "calls a step:", "adds noise", "prompts:", "rule", *(f"{way}:" for way in ways)
     )  # fmt: skip
