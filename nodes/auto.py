@@ -19,7 +19,7 @@ from .shared.news import HIDDEN, place_of, show_text
 from .shared.types import AnchorType
 
 FINE, AS_SAMPLED = "fine", "as sampled"
-FIRST_PICTURES, NEVER = "first pictures", "never"
+FIRST_PICTURES, EVERY_PICTURE, NEVER = "first pictures", "every picture", "never"
 
 
 class Auto(io.ComfyNode):
@@ -33,7 +33,10 @@ class Auto(io.ComfyNode):
             io.Combo.Input("grid", options=[FINE, AS_SAMPLED], default=FINE),
             AnchorType.Input("anchor", optional=True),
             io.Combo.Input(
-                "learn", options=[FIRST_PICTURES, NEVER], default=FIRST_PICTURES, optional=True
+                "learn",
+                options=[FIRST_PICTURES, EVERY_PICTURE, NEVER],
+                default=FIRST_PICTURES,
+                optional=True,
             ),
         ]
         return declare(
@@ -59,6 +62,7 @@ class Auto(io.ComfyNode):
             show_text(done.lines(), place, report(done))
 
         weights, generic = weights_fingerprint(model), open_anchor(GENERIC)
+        memory = Memory(weights, generic, settles=learn != EVERY_PICTURE)
         cached = apply_automatically(
             model,
             generic,
@@ -66,7 +70,7 @@ class Auto(io.ComfyNode):
             fine=grid == FINE,
             anchor=own_anchor(weights) if anchor is None else anchor,
             insist=anchor is not None,
-            memory=Memory(weights, generic) if weights and learn != NEVER else None,
+            memory=memory if weights and learn != NEVER else None,
             on_finished=show,
         )
         return io.NodeOutput(cached)

@@ -3,7 +3,7 @@
 Each cached run shows how far the model's slopes go on as they came (``run_time.slope_trust``). That
 costs no model call and can be seen in cached runs alone, so that no picture has to be computed in
 full for it. Their mean is what later runs begin with; after a few pictures it is held, so that one
-seed goes on giving one picture.
+seed goes on giving one picture, unless every picture is to teach.
 """
 # Not in the paper, which calibrates. Measured by ``nox -s bench -- auto``.
 
@@ -15,7 +15,10 @@ from .documents.anchor import Anchor, Sampling
 from .documents.facts import LearnedInRuns
 
 ENOUGH = 4
-"""Pictures after which nothing more is learned."""
+"""Pictures after which nothing more is learned where the first ones are to teach."""
+
+MOST = 64
+"""What is known weighs like so many pictures at most, so that every later one has a say."""
 
 
 def begin_learning(
@@ -42,9 +45,9 @@ def learn(anchor: Anchor, steadiness: float, pictures: int) -> Anchor:
         pictures: The run's, at least 1.
     """
     known = _known(anchor)
-    so_far = known.pictures * (known.steadiness or 0.0)
+    weight = min(known.pictures, MOST)
+    mean = (weight * (known.steadiness or 0.0) + pictures * steadiness) / (weight + pictures)
     count = known.pictures + pictures
-    mean = (so_far + pictures * steadiness) / count
     return replace(
         anchor, learned_in_runs=replace(known, steadiness=round(mean, 4), pictures=count)
     )

@@ -85,10 +85,11 @@ class Memory:
     Args:
         weights: The hash of its weights; see ``weights.weights_fingerprint``.
         generic: What a model's document begins with.
+        settles: Whether the first pictures teach alone; else every one does.
     """
 
-    def __init__(self, weights: str, generic: Anchor) -> None:
-        self._weights, self._generic = weights, generic
+    def __init__(self, weights: str, generic: Anchor, *, settles: bool = True) -> None:
+        self._weights, self._generic, self._settles = weights, generic, settles
 
     def of(self, guider: Any, levels: Sequence[float], shape: Sequence[int]) -> Remembered:
         """What is known for one run.
@@ -108,14 +109,14 @@ class Memory:
             _curve(levels),
             str(round(math.log2(max(math.prod(shape[1:]), 1)))),
         )
-        return Remembered(circumstances, self._generic)
+        return Remembered(circumstances, self._generic, settles=self._settles)
 
 
 class Remembered:
     """What is known for one run, and what it adds."""
 
-    def __init__(self, of: Circumstances, generic: Anchor) -> None:
-        self._of, self._generic = of, generic
+    def __init__(self, of: Circumstances, generic: Anchor, *, settles: bool = True) -> None:
+        self._of, self._generic, self._settles = of, generic, settles
         self.anchor = _recall(of)
 
     @property
@@ -129,7 +130,7 @@ class Remembered:
         known = self.anchor.learned_in_runs if self.anchor is not None else None
         if known is None:
             return []
-        count = min(known.pictures, ENOUGH)
+        count = min(known.pictures, ENOUGH) if self._settles else known.pictures
         return [Message("learned", "Learned from {count} pictures of this model.", count=count)]
 
     def teach(self, steadiness: float, pictures: int) -> list[str]:
@@ -146,7 +147,7 @@ class Remembered:
             self._generic, name=of.architecture, architecture=of.architecture, weights=of.weights,
             sampling=Sampling(cfg=of.cfg, guidance=of.guidance),
         )  # fmt: skip
-        if has_learned(known):
+        if self._settles and has_learned(known):
             return []
         learned = learn(known, steadiness, pictures)
         try:
@@ -161,6 +162,13 @@ class Remembered:
                 )
             ]  # fmt: skip
         count = learned.learned_in_runs.pictures if learned.learned_in_runs else 0
+        if not self._settles:
+            return [
+                Message(
+                    "teaches_on", "This run has taught OTCache the model: {count} pictures so far.",
+                    count=count,
+                )
+            ]  # fmt: skip
         return [
             Message(
                 "teaches", "This run has taught OTCache the model: {count} of {enough} pictures.",

@@ -8,7 +8,7 @@ from otcache_core.documents.anchor import Anchor, LearnedInRuns, Sampling
 from otcache_core.documents.facts import DOUBT
 from otcache_core.documents.schedule import Schedule
 from otcache_core.gaps import uniform_steps
-from otcache_core.learning import ENOUGH, begin_learning, has_learned, learn
+from otcache_core.learning import ENOUGH, MOST, begin_learning, has_learned, learn
 from otcache_core.transport import predict_schedule
 
 
@@ -30,6 +30,14 @@ def test_pictures_weigh_alike(begun: Anchor) -> None:
     assert not has_learned(learned)
     assert has_learned(learn(learned, 0.4, 1))
     assert ENOUGH == 4
+
+
+def test_the_latest_pictures_have_a_say_however_many_there_were(begun: Anchor) -> None:
+    learned = learn(learn(begun, 0.0, 100 * MOST), 0.65, 1).learned_in_runs
+
+    assert learned is not None
+    assert learned.steadiness == pytest.approx(0.65 / (MOST + 1), abs=1e-4)
+    assert learned.pictures == 100 * MOST + 1
 
 
 def test_the_document_is_an_ordinary_anchor(begun: Anchor) -> None:

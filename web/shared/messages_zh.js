@@ -52,6 +52,7 @@ export const CHINESE_MESSAGES = {
   // What runs teach.
   learned: "已从该模型的 {count} 张图像中学习。",
   teaches: "本次采样让 OTCache 了解了该模型：{enough} 张图像中的第 {count} 张。",
+  teaches_on: "本次采样让 OTCache 了解了该模型：至今共 {count} 张图像。",
   not_kept: "本次采样学到的内容无法保存：{error}",
   nothing_learned: "“{name}”不是已学习的内容：它可能已被清除。",
 

@@ -64,6 +64,17 @@ def test_the_first_pictures_teach_and_later_ones_are_closer(
     assert _pictures(learned_folder) == [ENOUGH]
 
 
+def test_every_picture_teaches_where_that_is_asked_for(demo, plain, node, learned_folder):
+    for seed in range(ENOUGH + 2):
+        plain(demo, node(demo.model, learn="every picture"), seed=seed, steps=20)
+
+    assert _pictures(learned_folder) == [ENOUGH + 2]
+    said, _ = node.told[-1]
+    assert f"This run has taught OTCache the model: {ENOUGH + 2} pictures so far." in said
+    plain(demo, node(demo.model), seed=0, steps=20)
+    assert _pictures(learned_folder) == [ENOUGH + 2]
+
+
 def test_what_is_known_stays_and_so_does_a_seeds_picture(demo, plain, node, learned_folder):
     for seed in range(ENOUGH):
         plain(demo, node(demo.model), seed=seed, steps=20)
