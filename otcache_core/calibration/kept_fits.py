@@ -48,8 +48,8 @@ class GainFits:
         if key not in self._known:
 
             def found() -> dict[str, Any]:
-                fitted = fit()
-                return {name: getattr(fitted, name) for name in _FIELDS}
+                of = fit()
+                return dict(zip(_FIELDS, (of.computed_steps, of.slope_gain, of.drift), strict=True))
 
             kept = self._find(key, found, model_calls)
             self._known[key] = candidate(*(tuple(kept[name]) for name in _FIELDS))
