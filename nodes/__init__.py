@@ -15,7 +15,7 @@ from .library.files import register_folders
 from .page.routes import register_routes
 from .sampler import ApplySchedule, Sampler
 from .schedule import PredictSchedule
-from .shared.renamed import register_renamed
+from .shared.renamed import RENAMED, register_renamed
 from .sigmas import Sigmas
 
 NODES: list[type[io.ComfyNode]] = [
@@ -39,7 +39,7 @@ class OTCacheExtension(ComfyExtension):
 
     async def on_load(self) -> None:
         register_folders()
-        await register_renamed()
+        await register_renamed(RENAMED)
 
     async def get_node_list(self) -> list[type[io.ComfyNode]]:
         register_folders()  # older hosts do not call on_load

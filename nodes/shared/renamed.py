@@ -31,7 +31,7 @@ RENAMED: tuple[Renamed, ...] = ()
 """None so far: ids that were published are frozen in tests/host/interface.json."""
 
 
-async def register_renamed(renamed: Iterable[Renamed] = RENAMED) -> None:
+async def register_renamed(renamed: Iterable[Renamed]) -> None:
     """Tells the host of them, where it takes that; an older one shows a missing node."""
     declare = getattr(latest.io, "NodeReplace", None)
     if declare is None:

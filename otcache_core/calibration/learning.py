@@ -71,7 +71,7 @@ def choose_learning(run: CalibrationRun, anchor: Anchor, given: Mapping[int, Los
         ratios[budget] = typical_ratio(judged[budget], given[budget])
         if ratios[budget] > HOPELESS:
             break
-        if not learned.pictures:
+        if len(judged) == 1:
             learned = _with_steadiness(run, anchor, budget, learned)
     begin = switching_budget(ratios)
     if begin is None:

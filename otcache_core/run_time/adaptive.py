@@ -70,18 +70,21 @@ class Adaptive:
         self._gain: Tensor | None = None
         self._drift: Tensor | None = None
         self._change: Tensor | None = None
-        self._back: Tensor | None = None
+        self._base: Tensor | None = None
 
     def observe(self, sigma: float, x: Tensor, velocity: Tensor, edge: Edge) -> Tensor | None:
         before, span = self._last, edge.end - sigma
         factor = -2.0 / (sigma * span) if span else 0.0
         denoised = denoised_from_velocity(x, velocity, sigma)
-        slope = None if before is None else before.slope
-        # Samplers such as heun ask twice at one level; what was learned up to it still holds.
+        slope = back = None
         if before is not None and sigma != before.sigma:
             slope = (velocity - before.velocity).div_(sigma - before.sigma)
             self._learn(before, slope)
-            self._back = self._missed(before, slope, span)
+            back = self._missed(before, slope, span)
+        elif before is not None:
+            # Samplers such as heun ask twice at one level; what was learned up to it still holds.
+            slope, back = before.slope, self._put_back(before)
+        self._base = velocity if back is None else velocity + back
         self._last = _Computed(sigma, velocity, slope, denoised, factor, edge.moment)
         self._change = None
         if self._drift is not None and factor:
@@ -89,7 +92,13 @@ class Adaptive:
             if self._gain is not None and slope is not None:
                 change.addcmul_(slope, self._spread(self._gain))
             self._change = change.to(denoised.dtype)  # coefficients are in float32
-        return self._back
+        return back
+
+    def _put_back(self, last: _Computed) -> Tensor | None:
+        """What this edge's velocities have beside the model's."""
+        if self._base is None or self._base is last.velocity:
+            return None
+        return self._base - last.velocity
 
     def _missed(self, before: _Computed, slope: Tensor, span: float) -> Tensor | None:
         """What the edge just ended missed, as a velocity over the whole of the edge that begins."""
@@ -137,17 +146,16 @@ class Adaptive:
         return torch.cat([part.expand(*part.shape[:-1], size) for part, size in parts], dim=-1)
 
     def estimate(self, sigma: float, sigma_next: float, x: Tensor) -> Tensor:
-        if self._last is None:
+        if self._last is None or self._base is None:
             raise OTCacheError(NOTHING_HELD)
-        velocity = self._last.velocity if self._back is None else self._last.velocity + self._back
         if self._change is None:
-            return velocity
-        return velocity.add(self._change, alpha=sigma - self._last.sigma)
+            return self._base
+        return self._base.add(self._change, alpha=sigma - self._last.sigma)
 
     def tensors(self) -> list[Tensor]:
         last = self._last
         computed = (last.velocity, last.slope, last.denoised) if last else ()
-        return [t for t in (self._change, self._back, *computed) if t is not None]
+        return [t for t in (self._change, self._base, *computed) if t is not None]
 
 
 def _sum(a: Tensor) -> Tensor:

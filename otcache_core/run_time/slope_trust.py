@@ -34,8 +34,8 @@ BY_LOGARITHM = 0.7
 TRUST = 3.0
 """Share of the slope in full for each unit of cosine: all of it from a third on."""
 
-SMOOTH, SMOOTHER = 0.2, 2.0
-"""From this cosine on the next order has a share, so much for each unit of cosine above it."""
+NEXT_ORDER_FROM, NEXT_ORDER = 0.2, 2.0
+"""From which cosine on the next order has a share, and how much for each unit above it."""
 
 KNOWN = 4.0
 """What is known of a model counts like so many edges of the run."""
@@ -84,7 +84,7 @@ class SlopeTrust:
 
     def next_order(self, like: Tensor) -> Tensor:
         """The share of what the next order adds to the slope in full, as ``share``."""
-        return ((self._cosine(like) - SMOOTH) * SMOOTHER).clamp_(0.0, 1.0)
+        return ((self._cosine(like) - NEXT_ORDER_FROM) * NEXT_ORDER).clamp_(0.0, 1.0)
 
     def _cosine(self, like: Tensor) -> Tensor:
         """What the cosine of this edge's slope with the next one is taken to be."""

@@ -7,21 +7,18 @@ from types import SimpleNamespace
 
 import pytest
 
-from scripts.release.interface import read
-
 pytestmark = pytest.mark.host
 
 
-def _register(host, nodes):
-    asyncio.run(host.module("nodes.shared.renamed").register_renamed(nodes))
-
-
 @pytest.fixture
-def renamed(host):
-    """A stand-in for a rename to come: Apply OTCache under an id of before."""
-    return host.module("nodes.shared.renamed").Renamed(
+def load(host, monkeypatch):
+    """`load()`: loads the pack as ComfyUI does, with a stand-in for a rename to come."""
+    stand_in = host.module("nodes.shared.renamed").Renamed(
         *("OTCacheApplyOfBefore", "OTCacheApply"), inputs={"model": "net", "schedule": "plan"}
     )
+    nodes = host.module("nodes")
+    monkeypatch.setattr(nodes, "RENAMED", (stand_in,))
+    return lambda: asyncio.run(nodes.OTCacheExtension().on_load())
 
 
 def _takes_renames() -> bool:
@@ -30,7 +27,7 @@ def _takes_renames() -> bool:
     return hasattr(io, "NodeReplace")
 
 
-def test_a_prompt_with_the_old_id_is_run_by_the_new_node(host, renamed, monkeypatch):
+def test_a_prompt_with_the_old_id_is_run_by_the_new_node(load, monkeypatch):
     if not _takes_renames():
         pytest.skip("this ComfyUI has no NodeReplace")
     import server
@@ -39,7 +36,7 @@ def test_a_prompt_with_the_old_id_is_run_by_the_new_node(host, renamed, monkeypa
     manager = NodeReplaceManager()
     instance = SimpleNamespace(node_replace_manager=manager)
     monkeypatch.setattr(server.PromptServer, "instance", instance, raising=False)
-    _register(host, [renamed])
+    load()
     old = {"net": ["1", 0], "plan": ["2", 0]}
     prompt = {
         "3": {"class_type": "OTCacheApplyOfBefore", "inputs": old, "_meta": {"title": "Apply"}}
@@ -50,13 +47,7 @@ def test_a_prompt_with_the_old_id_is_run_by_the_new_node(host, renamed, monkeypa
     assert prompt["3"]["inputs"] == {"model": ["1", 0], "schedule": ["2", 0]}
 
 
-def test_an_older_host_is_told_nothing(host, renamed):
+def test_an_older_host_is_told_nothing_and_loads_the_pack(load):
     if _takes_renames():
         pytest.skip("this ComfyUI takes renames")
-    _register(host, [renamed])
-
-
-def test_no_published_id_is_renamed_yet(host):
-    renamed = host.module("nodes.shared.renamed").RENAMED
-    assert not {node.old for node in renamed} & set(read())
-    assert {node.new for node in renamed} <= set(read())
+    load()

@@ -1,0 +1,53 @@
+"""The ratios of the node's tables, by hand."""
+
+from __future__ import annotations
+
+import pytest
+
+from benchmarks.pages.auto import BEHIND, CALLS, auto_solvers_table, auto_steps_table
+
+LPIPS = {
+    **{f"plain euler, {n} steps": 0.04 for n in (8, 11, 15, 16, 20, 22, 25, 30, 40)},
+    **{f"plain res_multistep, {n} steps": 0.05 for n in (8, 11, 15, 16, 20, 22, 25, 30, 40)},
+    "plain res_multistep, 16 steps": 0.01,
+    "OTCache fine, its default for 25 steps": 0.05,
+    "OTCache fine, 16 calls": 0.01,
+    "OTCache fine, 8 calls": 0.02,
+    "OTCache fine, taught, 11 calls": 0.6,
+}
+
+
+@pytest.fixture
+def results():
+    easier = {"plain euler, 20 steps": 0.03}
+    models = {"easy": LPIPS | easier, "hard": LPIPS}
+    rows = {
+        name: [{"way": way, "lpips": lpips} for way, lpips in ways.items()]
+        for name, ways in models.items()
+    }
+    rows["easy"] += [
+        {"way": f"OTCache fine, its default for {n} steps", "lpips": 0.01} for n in (16, 30, 40)
+    ]
+    return {"models": rows}
+
+
+def _cells(table: str) -> list[list[str]]:
+    rows = [line.strip("| ").split("|") for line in table.splitlines()[2:]]
+    return [[cell.strip() for cell in row] for row in rows if row != [""]]
+
+
+def test_the_default_is_held_against_the_steps_it_stands_behind(results):
+    hard, easy = _cells(auto_steps_table(results))
+
+    assert BEHIND == (16, 20, 25, 30, 40)
+    assert hard == ["`hard`", "-", "0.25", "1.25", "-", "-"]
+    assert easy == ["`easy`", "0.25", "0.33", "1.25", "0.25", "0.25"]
+
+
+def test_the_best_solver_is_the_one_to_beat_at_once_and_twice_the_steps(results):
+    alone, taught, anchor = _cells(auto_solvers_table(results))[:3]
+
+    assert CALLS == (8, 11, 15, 20)
+    assert alone == ["`hard`", "alone", "0.50 / 2.00", "- / -", "- / -", "- / -"]
+    assert taught == ["`hard`", "taught", "- / -", "15 / 15", "- / -", "- / -"]
+    assert anchor == ["`hard`", "with an anchor", "- / -", "- / -", "- / -", "- / -"]
