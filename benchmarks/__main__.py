@@ -9,6 +9,7 @@ BENCHMARKS = {
     "prediction": "time of a stage-3 prediction, by budget and with a cold cache",
     "calibration": "what each way of searching the anchor spends and finds; regret of prediction",
     "effort": "what more effort of a calibration buys, on held-out prompts of three models",
+    "ablations": "the paper's ablations: search by prompt, starts, rho and the anchor's budget",
     "workers": "trials per second of a calibration with one worker and with two",
     "architectures": "budget, full run and clean-up on every architecture, built small",
     "samplers": "error of each way to skip a step, for every sampler of the host",

@@ -27,6 +27,7 @@ class Variant:
         early: Whether losing candidates are given up.
         trials, patience: Bounds.
         memo: Whether shared prefixes are run once; what they save is counted as spent where not.
+        estimator: How skipped steps are estimated.
     """
 
     name: str
@@ -38,6 +39,7 @@ class Variant:
     trials: int = 100
     patience: int = 20
     memo: bool = True
+    estimator: str = "slope"
 
 
 DEFAULT = Variant("CMA-ES and polish, fitted gains")
@@ -119,7 +121,7 @@ class SearchBench:
     def run_of(
         self, variant: Variant, storage: Any, name: str = "", prompt: int | None = None
     ) -> Any:
-        """The pack's own calibration under way, its stage 1 done.
+        """The pack's own calibration under way, its stage 1 done; look-backs are of all prompts.
 
         Args:
             variant: How it searches.
@@ -135,7 +137,7 @@ class SearchBench:
         run = calibration.CalibrationRun(
             runner=self.runner(prompt, memo=variant.memo),
             settings=self.core("calibration.settings").Settings(
-                STEPS, REFERENCE, BUDGET, gains=variant.gains
+                STEPS, REFERENCE, BUDGET, gains=variant.gains, estimator=variant.estimator
             ),
             sampling=self.core("documents.anchor").Sampling(sigmas=self.sigmas),
             about={},
@@ -146,6 +148,8 @@ class SearchBench:
             stop=lambda: False,
         )
         run.run_in_full(0)
+        if prompt is not None and run.table is not None:
+            run.table = self.graphs.pairs.look_back_table()
         return run
 
     def search(
@@ -154,9 +158,19 @@ class SearchBench:
         starts: list[Any],
         variant: Variant,
         prompt: int | None = None,
+        *,
+        kept: bool = True,
     ) -> Searched:
-        """One search at the budget of its starts, on all prompts or on one."""
-        storage = self.storage(len(starts[0].computed_steps))
+        """One search at the budget of its starts, on all prompts or on one.
+
+        Args:
+            name: Of its study.
+            starts: Where it starts, the most trusted first.
+            variant: How it searches.
+            prompt: The only prompt that counts, or all.
+            kept: Whether its trials survive a run that is cut short; without, it is far quicker.
+        """
+        storage = self.storage(len(starts[0].computed_steps)) if kept else None
         run = self.run_of(variant, storage, name, prompt)
         settings = self.core("search.settings").SearchSettings(
             trials=variant.trials,
