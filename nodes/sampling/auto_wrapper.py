@@ -177,13 +177,18 @@ class AutoWrapper:
             if self.insist or cfg is None or abs(cfg - made) <= CFG_TOLERANCE:
                 schedule = calibrated(self.anchor, grid, calls)
                 if schedule is not None:
-                    return _Way(grid, sampler, schedule)
+                    used = Message("anchor_used", "By the anchor {anchor}.", anchor=self.anchor.name)
+                    return _Way(grid, sampler, schedule, (used,))
+                note = Message(
+                    "anchor_above", "{anchor} begins at {least} calls: not used here.",
+                    anchor=self.anchor.name, least=self.anchor.anchor.budget,
+                )  # fmt: skip
             else:
                 note = Message(
                     "anchor_not_used", "{anchor} was calibrated at cfg {cfg}: not used here.",
                     anchor=self.anchor.name, cfg=f"{made:g}",
                 )  # fmt: skip
-                notes = (note,)
+            notes = (note,)
         guess = self.generic if known is None or known.anchor is None else known.anchor
         schedule = teaching_itself(guess, grid, calls)
         return _Way(grid, sampler, schedule, notes, teaches=known is not None)

@@ -31,6 +31,8 @@ export const CHINESE_MESSAGES = {
   sampler_adds_noise: "每一步都已计算：此采样器在各步之间加入噪波，减少模型调用的影响最为明显。若仍想节省时间，请设置“调用次数”，或换用其他采样器。",
   sampler_keeps_levels: "采样步保持采样器自己的设置：只有已知不加入噪波的采样器才使用更细的步。",
   anchor_not_used: "{anchor} 是以 cfg {cfg} 校准的：此处不使用。",
+  anchor_used: "依据锚点 {anchor}。",
+  anchor_above: "{anchor} 至少需要 {least} 次调用：此处不使用。",
   other_architecture: "此锚点适用于 {architecture}，而当前模型是 {model}：其中的步并非为该模型选取。请换用其他锚点，或自行校准。",
   other_sampler: "与锚点校准时不同：校准时的采样器为 {sampler}。",
   other_cfg: "与锚点校准时不同：校准时的 cfg 为 {made}，此处为 {cfg}。",

@@ -274,6 +274,13 @@ def test_the_models_own_anchor_is_found_and_used(host, demo, plain, auto, demo_a
     )
 
 
+def test_it_says_whether_it_went_by_an_anchor(demo, plain, auto, demo_anchor, told):
+    plain(demo, auto(demo.model, 8, anchor=demo_anchor), steps=20, cfg=2.5)
+    assert "By the anchor otcache-demo." in told[-1][0]
+    plain(demo, auto(demo.model, 7, anchor=demo_anchor), steps=20, cfg=2.5)
+    assert "otcache-demo begins at 8 calls: not used here." in told[-1][0]
+
+
 def test_an_anchor_of_another_guidance_is_used_only_if_it_is_connected(
     demo, plain, auto, demo_anchor, told
 ):
