@@ -10,6 +10,7 @@ from collections.abc import Callable
 from typing import Any
 
 from benchmarks.instruments.record import read_results
+from benchmarks.pages.ablations import TABLES as ABLATIONS
 from benchmarks.pages.auto import auto_solvers_table, auto_steps_table, auto_table
 from benchmarks.pages.ground import losses_table, models, summary_table, uncalibrated_table
 from benchmarks.pages.tables import markdown_table, replace_table, rewrite
@@ -122,6 +123,7 @@ TABLES: dict[str, tuple[str, Callable[[Any], str]]] = {
     "speed-growth": ("speed", growth_table),
     "speed-start": ("speed", start_table),
     "gpu": ("gpu", gpu_table),
+    **{name: ("ablations", table) for name, table in ABLATIONS.items()},
 }
 """A table's name: its record, and what writes it."""
 
