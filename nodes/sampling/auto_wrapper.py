@@ -173,25 +173,31 @@ class AutoWrapper:
         """The way over a grid, by the model's own anchor if that is for such a run."""
         notes: tuple[str, ...] = ()
         if self.anchor is not None and whole:
-            cfg, made = getattr(guider, "cfg", None), self.anchor.sampling.cfg
-            if self.insist or cfg is None or abs(cfg - made) <= CFG_TOLERANCE:
-                schedule = calibrated(self.anchor, grid, calls)
-                if schedule is not None:
-                    used = Message("anchor_used", "By the anchor {anchor}.", anchor=self.anchor.name)
-                    return _Way(grid, sampler, schedule, (used,))
-                note = Message(
-                    "anchor_above", "{anchor} begins at {least} calls: not used here.",
-                    anchor=self.anchor.name, least=self.anchor.anchor.budget,
-                )  # fmt: skip
-            else:
-                note = Message(
-                    "anchor_not_used", "{anchor} was calibrated at cfg {cfg}: not used here.",
-                    anchor=self.anchor.name, cfg=f"{made:g}",
-                )  # fmt: skip
+            anchored, note = self._of_anchor(self.anchor, grid, guider, calls)
             notes = (note,)
+            if anchored is not None:
+                return _Way(grid, sampler, anchored, notes)
         guess = self.generic if known is None or known.anchor is None else known.anchor
         schedule = teaching_itself(guess, grid, calls)
         return _Way(grid, sampler, schedule, notes, teaches=known is not None)
+
+    def _of_anchor(
+        self, anchor: Anchor, grid: FineGrid, guider: Any, calls: int
+    ) -> tuple[Schedule | None, str]:
+        """The schedule that an anchor has for a whole run, if any, and what to say of it."""
+        cfg, made = getattr(guider, "cfg", None), anchor.sampling.cfg
+        if not (self.insist or cfg is None or abs(cfg - made) <= CFG_TOLERANCE):
+            return None, Message(
+                "anchor_not_used", "{anchor} was calibrated at cfg {cfg}: not used here.",
+                anchor=anchor.name, cfg=f"{made:g}",
+            )  # fmt: skip
+        schedule = calibrated(anchor, grid, calls)
+        if schedule is None:
+            return None, Message(
+                "anchor_above", "{anchor} begins at {least} calls: not used here.",
+                anchor=anchor.name, least=anchor.anchor.budget,
+            )  # fmt: skip
+        return schedule, Message("anchor_used", "By the anchor {anchor}.", anchor=anchor.name)
 
 
 def _lesson(known: Remembered, done: RunStatistics, pictures: int, whole: bool) -> list[str]:

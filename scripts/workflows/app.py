@@ -36,7 +36,7 @@ def app() -> dict[str, Any]:
     with canvas.column("1 Model", 380):
         canvas.note(_NOTE, notes_zh.APP, 190)
         model, clip, vae, latent = canvas.add("OTCacheDemoModel", batch_size=1)
-        (cached,) = canvas.add("OTCacheAuto", room=110, model=model, calls=CALLS, grid="fine")
+        (cached,) = canvas.add("OTCacheAuto", room=140, model=model, calls=CALLS, grid="fine")
     with canvas.column("2 Prompt", 380):
         (positive,) = canvas.add("CLIPTextEncode", "Prompt", clip=clip, text=prompt)
         (negative,) = canvas.add("CLIPTextEncode", "Negative prompt", clip=clip, text="")

@@ -149,7 +149,7 @@ def sampler() -> dict[str, Any]:
     """KSampler with the node in front of it."""
     canvas = Canvas(SAMPLER)
     with canvas.column("OTCache and sampler", 340):
-        (cached,) = canvas.add("OTCacheAuto", room=110, calls=0, grid="fine")
+        (cached,) = canvas.add("OTCacheAuto", room=140, calls=0, grid="fine")
         (latent,) = canvas.add(
             "KSampler", model=cached, seed=0, steps=20, cfg=4.0, sampler_name="euler",
             scheduler="simple", denoise=1.0,
@@ -181,7 +181,7 @@ def z_image() -> dict[str, Any]:
         (negative,) = canvas.add("CLIPTextEncode", "Negative prompt", clip=clip, text="")
         (latent,) = canvas.add("EmptySD3LatentImage", width=1024, height=1024, batch_size=1)
     with canvas.column("OTCache and sampler", 340):
-        (cached,) = canvas.add("OTCacheAuto", room=110, model=shifted, calls=0, grid="fine")
+        (cached,) = canvas.add("OTCacheAuto", room=140, model=shifted, calls=0, grid="fine")
         (sampled,) = canvas.add(
             "KSampler", model=cached, positive=positive, negative=negative, latent_image=latent,
             seed=0, steps=sum(stock.steps), cfg=4.0, sampler_name=stock.sampler,

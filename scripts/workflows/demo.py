@@ -182,7 +182,7 @@ def one_node() -> dict[str, Any]:
             of = model
             if title == "OTCache":
                 (of,) = canvas.add(
-                    "OTCacheAuto", room=110, model=model, calls=ONE_NODE_CALLS, grid="fine"
+                    "OTCacheAuto", room=140, model=model, calls=ONE_NODE_CALLS, grid="fine"
                 )
             (sampled,) = canvas.add("KSampler", title, model=of, steps=steps, **shared)
             images += canvas.add("VAEDecode", samples=sampled, vae=vae)

@@ -44,7 +44,7 @@ _NO_REFINER = (
     notes_zh.NO_REFINER,
 )
 
-_OTCACHE_ROOM = 110
+_OTCACHE_ROOM = 140
 
 
 def _stock(model: str) -> Stock:

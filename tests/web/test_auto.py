@@ -60,7 +60,7 @@ def test_what_it_learned_is_told_and_forgotten_by_a_button(page):
     panel = page.wait_for_panel(auto, "result", "pictures")
     panel.get_by_role("button", name="Learn again").click()
     panel = page.wait_for_panel(auto, "result", "Forgotten")
-    assert panel.get_by_role("button").count() == 0
+    assert panel.get_by_role("button", name="Learn again").count() == 0
 
     page.set_widget(auto, "calls", 12)
     page.run()

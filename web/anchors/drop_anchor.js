@@ -5,15 +5,14 @@ import { app } from "../../../scripts/app.js";
 import { IN_WORKFLOW, INLINE } from "./anchor_source.js";
 import { ask } from "../shared/ask.js";
 import { asOneStep, setWidget } from "../shared/graph_links.js";
+import { tell } from "../shared/tell.js";
 import { say } from "../shared/words.js";
 
 const ANCHOR_FILE = /\.otanchor.*\.json$/i; // browsers number downloads: "my.otanchor (1).json"
 const MAX_BYTES = 1_000_000;
 
 /** @param {string} detail */
-function warn(detail) {
-  app.extensionManager?.toast?.add?.({ severity: "error", summary: "OTCache", detail, life: 8000 });
-}
+const warn = (detail) => tell(detail, "error");
 
 /**
  * @param {File} file

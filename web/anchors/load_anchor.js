@@ -3,7 +3,7 @@
 
 import { app } from "../../../scripts/app.js";
 import { api } from "../../../scripts/api.js";
-import { AUTOMATIC, CHOSEN, IN_WORKFLOW, INLINE } from "./anchor_source.js";
+import { AUTOMATIC, CHOSEN, IN_WORKFLOW, INLINE, fileName } from "./anchor_source.js";
 import { ask } from "../shared/ask.js";
 import { asOneStep, everyNode, originOf, setWidget, valueOf, widgetOf } from "../shared/graph_links.js";
 import { addPanel, html, linesOf, makeRoom, rowsOf } from "../shared/panel.js";
@@ -83,11 +83,6 @@ function list(saved) {
   }
 }
 
-/** A name for a file, from the anchor's own. @param {any} anchor */
-function fileName(anchor) {
-  return String(anchor.name).replace(/[^\p{L}\p{N}._ -]/gu, "_").replace(/^[. ]+/, "").slice(0, 80) || "anchor";
-}
-
 /** @param {any} node */
 function createPanel(node) {
   const text = html("div", { class: "otcache-text" });
@@ -112,7 +107,7 @@ function createPanel(node) {
 
   /** @param {Shown} carried */
   async function save({ anchor }) {
-    const body = { name: fileName(anchor), anchor: JSON.stringify(anchor) };
+    const body = { name: fileName(anchor.name), anchor: JSON.stringify(anchor) };
     const { answer, error } = await ask("anchors", { body });
     if (answer) choose(node, answer.saved);
     else note.textContent = error ?? "";

@@ -1,8 +1,10 @@
 // @ts-check
 // OTCache Sampler, Apply OTCache and OTCache Sigmas say before a run where their schedule cannot pay, the
-// node OTCache what it will do; all, where another cache skips steps of the same model.
+// node OTCache what it will do, a calibration included; all, where another cache skips steps of the same
+// model.
 
 import { app } from "../../../scripts/app.js";
+import { anchorLink } from "../anchors/anchor_source.js";
 import { ask } from "../shared/ask.js";
 import { advise } from "../shared/node_text.js";
 import { otherCache } from "./other_caches.js";
@@ -19,19 +21,21 @@ app.registerExtension({
   nodeCreated(node) {
     const plansItself = node.comfyClass === "OTCacheAuto";
     if (!plansItself && !takesSchedule(node)) return;
-    /** @returns {{ body?: any, other?: string }} */
+    /** @returns {{ body?: any, other?: string, calibrates?: boolean }} */
     const inputsOf = () => {
       if (plansItself) {
         const auto = { calls: Number(valueOf(node, "calls") ?? 0), fine: valueOf(node, "grid") === "fine" };
-        return { body: { auto, runs: runsOfAuto(node) }, other: otherCache(node) };
+        const calibrates = anchorLink(node).runs;
+        return { body: { auto, runs: runsOfAuto(node) }, other: otherCache(node), calibrates };
       }
       const schedule = scheduleOf(node);
       return schedule ? { body: { schedule, runs: runsOf(node) }, other: otherCache(node) } : {};
     };
-    watch(node, inputsOf, async ({ body, other }) => {
+    watch(node, inputsOf, async ({ body, other, calibrates }) => {
       const { answer } = body ? await ask("advice", { body }) : {};
       const beside = other ? [say("beside_cache", { title: other })] : [];
-      return () => advise(node, [...beside, ...sayNotes(answer?.notes ?? [])].join("\n"));
+      const first = calibrates ? [say("calibrates")] : [];
+      return () => advise(node, [...beside, ...sayNotes(answer?.notes ?? []), ...first].join("\n"));
     });
   },
 });

@@ -1,7 +1,7 @@
 // @ts-check
 // Which sampling runs a model goes to: through LoRAs, guiders, reroutes and subgraphs.
 
-import { NEVER, BYPASSED, followersOf, originOf, valueOf, widgetOf } from "../shared/graph_links.js";
+import { NEVER, BYPASSED, followersOf, inputOf, originOf, valueOf, widgetOf } from "../shared/graph_links.js";
 
 const PASSED_ON = new Set(["MODEL", "GUIDER", "*"]);
 const MAX_RUNS = 8; // the same as in nodes/page/advice.py
@@ -42,16 +42,13 @@ function customRun(node) {
   };
 }
 
-/** @param {any} node @param {string} name */
-const takes = (node, name) => node.inputs?.some((/** @type {any} */ i) => i.name === name);
-
 /**
  * @param {any} node
- * @returns {Run | undefined}
+ * @returns {Run | undefined}  nothing where the node is no sampler
  */
-function runOf(node) {
+export function runOf(node) {
   if (widgetOf(node, "steps") && widgetOf(node, "sampler_name")) return ownRun(node);
-  return takes(node, "sigmas") && takes(node, "sampler") ? customRun(node) : undefined;
+  return inputOf(node, "sigmas") && inputOf(node, "sampler") ? customRun(node) : undefined;
 }
 
 /**
@@ -74,22 +71,24 @@ function reschedules(node) {
 }
 
 /**
- * Every run that the model of a node goes to.
+ * Every sampler that the model of a node goes to.
  * @param {any} node
  * @param {number} [hops]
- * @returns {Run[]}
+ * @returns {any[]}
  */
-function runsFrom(node, hops = 0) {
+export function samplersFrom(node, hops = 0) {
   if (hops > MAX_HOPS) return [];
   const found = followersOf(node, PASSED_ON).flatMap((/** @type {any} */ next) => {
     if (next.mode === NEVER) return [];
-    if (next.mode === BYPASSED) return runsFrom(next, hops + 1);
+    if (next.mode === BYPASSED) return samplersFrom(next, hops + 1);
     if (reschedules(next)) return [];
-    const run = runOf(next);
-    return run ? [run] : runsFrom(next, hops + 1);
+    return runOf(next) ? [next] : samplersFrom(next, hops + 1);
   });
   return found.slice(0, MAX_RUNS);
 }
+
+/** Every run that the model of a node goes to. @param {any} node @returns {Run[]} */
+const runsFrom = (node) => samplersFrom(node).flatMap((sampler) => runOf(sampler) ?? []);
 
 /** @type {Record<string, (node: any) => Run[]>} */
 const RUNS = {

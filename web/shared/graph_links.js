@@ -3,7 +3,7 @@
 
 import { app } from "../../../scripts/app.js";
 
-const SUBGRAPH_INPUT = -10; // LiteGraph's id for the node that stands for a subgraph's inputs
+export const SUBGRAPH_INPUT = -10; // LiteGraph's id for the node that stands for a subgraph's inputs
 const SUBGRAPH_OUTPUT = -20; // and for its outputs
 export const NEVER = 2; // modes of nodes
 export const BYPASSED = 4;
@@ -51,7 +51,7 @@ export function findNode(id) {
  * @param {any} graph
  * @returns {any}
  */
-function holderOf(subgraph, graph = root()) {
+export function holderOf(subgraph, graph = root()) {
   for (const node of graph?.nodes ?? graph?._nodes ?? []) {
     if (!node.subgraph) continue;
     if (node.subgraph === subgraph || node.subgraph.id === subgraph?.id) return node;
@@ -75,6 +75,12 @@ export function executionId(node) {
   return parts.join(":");
 }
 
+/** @param {any} graph @param {any} id a link's id, or nothing */
+export const linkOf = (graph, id) => (id == null ? null : (graph?.getLink?.(id) ?? graph?.links?.[id] ?? null));
+
+/** @param {any} node @param {string} name */
+export const inputOf = (node, name) => node?.inputs?.find((/** @type {any} */ i) => i.name === name);
+
 /**
  * @param {any} graph
  * @param {any} id a link's id
@@ -82,8 +88,8 @@ export function executionId(node) {
  * @returns {Origin | null}
  */
 function followLink(graph, id, hops) {
-  if (id == null || hops > MAX_HOPS) return null;
-  const link = graph?.getLink?.(id) ?? graph?.links?.[id];
+  if (hops > MAX_HOPS) return null;
+  const link = linkOf(graph, id);
   if (!link) return null;
   if (Number(link.origin_id) === SUBGRAPH_INPUT) return leaveSubgraph(graph, link.origin_slot, hops);
   const node = graph.getNodeById(link.origin_id);
@@ -132,7 +138,7 @@ function throughNode(node, slot, hops) {
  * @returns {Origin | null}
  */
 export function originOf(node, name) {
-  const input = node.inputs?.find((/** @type {any} */ i) => i.name === name);
+  const input = inputOf(node, name);
   return input ? followLink(node.graph, input.link, 0) : null;
 }
 
@@ -146,7 +152,7 @@ export function originOf(node, name) {
 function linkEnds(graph, ids, hops) {
   if (hops > MAX_HOPS) return [];
   return (ids ?? []).flatMap((id) => {
-    const link = graph.getLink?.(id) ?? graph.links?.[id];
+    const link = linkOf(graph, id);
     if (!link) return [];
     if (Number(link.target_id) === SUBGRAPH_OUTPUT) {
       const holder = holderOf(graph);
@@ -194,8 +200,7 @@ export function setWidget(node, name, value) {
  */
 export function valueOf(node, name) {
   const own = widgetOf(node, name)?.value;
-  const input = node.inputs?.find((/** @type {any} */ i) => i.name === name);
-  if (input?.link == null) return own;
+  if (inputOf(node, name)?.link == null) return own;
   const origin = originOf(node, name);
   if (!origin) return own;
   if (!origin.node) return origin.value;

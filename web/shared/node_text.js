@@ -7,7 +7,7 @@ import { app } from "../../../scripts/app.js";
 import { api } from "../../../scripts/api.js";
 import { ask } from "./ask.js";
 import { findNode } from "./graph_links.js";
-import { addPanel, html, linesOf, makeRoom, svg } from "./panel.js";
+import { addPanel, html, linesOf, makeRoom, rowsOf, svg } from "./panel.js";
 import { onResult } from "./results.js";
 import { drawStrip } from "./strip.js";
 import { say, sayLines } from "./words.js";
@@ -64,6 +64,9 @@ function notesOf(notes, { evaluations, computed }) {
   return [sayLines(notes), often > 1.2 ? say("calls_often", { times: often.toFixed(1) }) : ""].filter(Boolean).join("\n");
 }
 
+/** @param {string} word */
+const button = (word) => html("button", { type: "button", title: say(`${word}_help`) }, say(word));
+
 /** @typedef {ReturnType<typeof createPanel>} Panel */
 /** @type {WeakMap<object, Panel>} */
 const panels = new WeakMap();
@@ -74,9 +77,11 @@ function createPanel(node) {
   const bar = html("div");
   const body = html("div", { class: "otcache-text" });
   const note = html("div", { class: "otcache-note" });
-  const again = html("button", { type: "button", title: say("learn_again_help") }, say("learn_again"));
+  const again = button("learn_again");
   const buttons = html("div", { class: "otcache-buttons" });
   const element = html("div", { class: "otcache-result", role: "status" }, advice, bar, body, note, buttons);
+  /** @type {HTMLElement[]} */
+  const lasting = []; // buttons that are there before a run, too
   let learned = ""; // the name of what the last run's model has taught
   let advised = "";
   let settled = ""; // the advice that a run was made with: its own note tells the outcome
@@ -84,7 +89,8 @@ function createPanel(node) {
 
   function height() {
     const lines = [advice, body, note].reduce((sum, part) => sum + linesOf(part.textContent ?? "", node), 0);
-    return FRAME + (bar.firstChild ? BAR : 0) + (learned ? BUTTONS : 0) + LINE * Math.min(Math.max(lines, 1), MAX_LINES);
+    const rows = rowsOf([...buttons.children].map((each) => each.textContent ?? ""), node);
+    return FRAME + (bar.firstChild ? BAR : 0) + BUTTONS * rows + LINE * Math.min(Math.max(lines, 1), MAX_LINES);
   }
 
   addPanel(node, "otcache_text", element, height);
@@ -98,7 +104,7 @@ function createPanel(node) {
   /** @param {string} name */
   function offer(name) {
     learned = name;
-    buttons.replaceChildren(...(name ? [again] : []));
+    buttons.replaceChildren(...lasting, ...(name ? [again] : []));
   }
 
   again.addEventListener("click", async () => {
@@ -132,6 +138,12 @@ function createPanel(node) {
       advised = text;
       fit();
     },
+    /** @param {HTMLElement} made a button */
+    offer(made) {
+      lasting.push(made);
+      offer(learned);
+      fit();
+    },
   };
 }
 
@@ -153,6 +165,19 @@ function panelOf(node) {
 export function advise(node, text) {
   if (text && !panels.has(node)) showNotRun(node);
   if (panels.has(node)) panelOf(node).advise(text);
+}
+
+/**
+ * Puts a button on a node, from before its first run on.
+ * @param {any} node
+ * @param {string} word  its name in the words; that of its help ends in "_help"
+ * @param {() => void} act
+ */
+export function offerOn(node, word, act) {
+  if (!panels.has(node)) showNotRun(node);
+  const made = button(word);
+  made.addEventListener("click", act);
+  panelOf(node).offer(made);
 }
 
 /** @param {any} node */

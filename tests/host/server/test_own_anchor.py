@@ -1,4 +1,4 @@
-"""An anchor that comes to be after the node OTCache has run, on a real server that keeps results."""
+"""An anchor that comes to be after the node OTCache has run, on a server that keeps results."""
 
 from __future__ import annotations
 
