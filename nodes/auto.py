@@ -7,7 +7,7 @@ from typing import Any
 from comfy_api.latest import io
 
 from ..otcache_core.documents.anchor import Anchor
-from .library.choice import own_anchor
+from .library.choice import own_anchors
 from .library.files import AUTOMATIC, GENERIC, fingerprint, open_anchor
 from .library.learned import Memory
 from .library.weights import weights_fingerprint
@@ -73,7 +73,8 @@ class Auto(io.ComfyNode):
             generic,
             calls=calls,
             fine=grid == FINE,
-            anchor=own_anchor(weights) if anchor is None else anchor,
+            anchor=anchor,
+            own=() if anchor is not None else own_anchors(weights),
             insist=anchor is not None,
             memory=memory if weights and learn != NEVER else None,
             on_finished=show,

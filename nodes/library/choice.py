@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from ...otcache_core.documents.anchor import Anchor
 from ...otcache_core.errors import OTCacheError
 from ...otcache_core.message import Message
-from .files import PRESET_PREFIX, calibrated_names, open_anchor
+from .files import PRESET_PREFIX, calibrated_names, find_anchor, open_anchor
 
 SAME_MODEL, PRESET, OTHER_MODEL = range(3)
 """How well an anchor of the right kind suits, the best first."""
@@ -42,18 +42,22 @@ def choose_anchor(kinds: Sequence[str], weights: str) -> str:
     return min(found, key=lambda one: one[:2])[2]
 
 
-def own_anchor(weights: str) -> Anchor | None:
-    """The anchor that was calibrated on a model, or ``None``; damaged files are passed over.
+def own_anchors(weights: str) -> list[Anchor]:
+    """The anchors that were calibrated on a model, the newest first, and presets after the user's.
+
+    Damaged files are passed over.
 
     Args:
         weights: The hash of the model's weights; see ``weights.weights_fingerprint``.
     """
+    found: list[tuple[bool, float, Anchor]] = []
     for name in calibrated_names() if weights else ():
-        with contextlib.suppress(OTCacheError):
+        with contextlib.suppress(OTCacheError, OSError):
             anchor = open_anchor(name)
             if anchor.weights == weights:
-                return anchor
-    return None
+                made = find_anchor(name).stat().st_mtime
+                found.append((name.startswith(PRESET_PREFIX), -made, anchor))
+    return [anchor for *_, anchor in sorted(found, key=lambda one: one[:2])]
 
 
 def suitability(name: str, anchor: Anchor, weights: str) -> int:

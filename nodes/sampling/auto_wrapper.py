@@ -83,7 +83,8 @@ class AutoWrapper:
         generic: Whose steps serve where nothing is known of the model.
         calls: Model calls of a run; 0 takes a share of the sampler's own.
         fine: Whether runs may go over a finer grid.
-        anchor: Calibrated on this model, or ``None``.
+        anchor: The one to use, or ``None``.
+        own: Without one, those that were calibrated on this model, the best first.
         insist: Take the anchor at any guidance.
         memory: What earlier runs have taught, or ``None`` to learn nothing.
         on_finished: Called with every finished run's statistics.
@@ -93,6 +94,7 @@ class AutoWrapper:
     calls: int = 0
     fine: bool = True
     anchor: Anchor | None = None
+    own: Sequence[Anchor] = ()
     insist: bool = False
     memory: Memory | None = None
     on_finished: OnFinished | None = None
@@ -172,8 +174,9 @@ class AutoWrapper:
     ) -> _Way:
         """The way over a grid, by the model's own anchor if that is for such a run."""
         notes: tuple[str, ...] = ()
-        if self.anchor is not None and whole:
-            anchored, note = self._of_anchor(self.anchor, grid, guider, calls)
+        anchor = self._anchor_for(guider)
+        if anchor is not None and whole:
+            anchored, note = self._of_anchor(anchor, grid, guider, calls)
             notes = (note,)
             if anchored is not None:
                 return _Way(grid, sampler, anchored, notes)
@@ -181,15 +184,20 @@ class AutoWrapper:
         schedule = teaching_itself(guess, grid, calls)
         return _Way(grid, sampler, schedule, notes, teaches=known is not None)
 
+    def _anchor_for(self, guider: Any) -> Anchor | None:
+        """The anchor, or of the model's own the first one for a run's guidance, else the first."""
+        if self.anchor is not None or not self.own:
+            return self.anchor
+        return next((anchor for anchor in self.own if _is_for(anchor, guider)), self.own[0])
+
     def _of_anchor(
         self, anchor: Anchor, grid: FineGrid, guider: Any, calls: int
     ) -> tuple[Schedule | None, str]:
         """The schedule that an anchor has for a whole run, if any, and what to say of it."""
-        cfg, made = getattr(guider, "cfg", None), anchor.sampling.cfg
-        if not (self.insist or cfg is None or abs(cfg - made) <= CFG_TOLERANCE):
+        if not (self.insist or _is_for(anchor, guider)):
             return None, Message(
                 "anchor_not_used", "{anchor} was calibrated at cfg {cfg}: not used here.",
-                anchor=anchor.name, cfg=f"{made:g}",
+                anchor=anchor.name, cfg=f"{anchor.sampling.cfg:g}",
             )  # fmt: skip
         schedule = calibrated(anchor, grid, calls)
         if schedule is None:
@@ -198,6 +206,12 @@ class AutoWrapper:
                 anchor=anchor.name, least=anchor.anchor.budget,
             )  # fmt: skip
         return schedule, Message("anchor_used", "By the anchor {anchor}.", anchor=anchor.name)
+
+
+def _is_for(anchor: Anchor, guider: Any) -> bool:
+    """Whether an anchor is for a guider's scale; guiders of others may have none."""
+    cfg = getattr(guider, "cfg", None)
+    return cfg is None or abs(cfg - anchor.sampling.cfg) <= CFG_TOLERANCE
 
 
 def _lesson(known: Remembered, done: RunStatistics, pictures: int, whole: bool) -> list[str]:

@@ -19,7 +19,7 @@ ENOUGH = 4
 def node(host, run_node, monkeypatch):
     """`node(model, calls=11, **inputs)`: the node's model; `node.told` is what it said of runs."""
     module = host.module("nodes.auto")
-    monkeypatch.setattr(module, "own_anchor", lambda weights: None)
+    monkeypatch.setattr(module, "own_anchors", lambda weights: [])
 
     def run(model: Any, calls: int = 11, **inputs: Any) -> Any:
         given = {"grid": "fine", "learn": "first pictures"} | inputs
@@ -312,5 +312,5 @@ def test_automatic_never_chooses_it(host, demo, plain, node):
     plain(demo, node(demo.model), steps=20)
 
     assert choice.choose_anchor(["Flux", "flow matching"], weights) == chosen
-    assert choice.own_anchor("0" * 16) is None
+    assert choice.own_anchors("0" * 16) == []
     assert files.fingerprint("automatic") == before

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+from dataclasses import replace
 from functools import cache
 from typing import Any
 
@@ -138,7 +140,7 @@ def test_a_pack_sampler_of_a_known_name_keeps_its_levels(host, tiny_flux, counte
 @pytest.fixture
 def without_anchor(host, monkeypatch):
     """No anchor of the model's own is found."""
-    monkeypatch.setattr(host.module("nodes.auto"), "own_anchor", lambda weights: None)
+    monkeypatch.setattr(host.module("nodes.auto"), "own_anchors", lambda weights: [])
 
 
 @pytest.fixture(scope="module")
@@ -272,6 +274,25 @@ def test_the_models_own_anchor_is_found_and_used(host, demo, plain, auto, demo_a
     assert torch.equal(
         found, plain(demo, auto(demo.model, 11, anchor=demo_anchor), steps=20, cfg=2.5)
     )
+
+
+def test_of_several_anchors_of_the_model_the_newest_for_the_guidance_is_used(
+    host, demo, plain, auto, demo_anchor, told
+):
+    store = host.module("nodes.library.files").store_anchor
+    for age, (name, cfg) in enumerate([("b", 6.0), ("c", 6.0), ("a", 4.0)]):
+        path = host.base / "models" / "otcache" / f"{name}.otanchor.json"
+        sampling = replace(demo_anchor.sampling, cfg=cfg)
+        store(replace(demo_anchor, name=name, sampling=sampling), path)
+        os.utime(path, (1_000_000_000 + age, 1_000_000_000 + age))
+
+    expected = {
+        6.0: "By the anchor c.", 4.0: "By the anchor a.", 2.5: "By the anchor otcache-demo.",
+        9.0: "at cfg 4: not used here",
+    }  # fmt: skip
+    for cfg, said in expected.items():
+        plain(demo, auto(demo.model, 11), steps=20, cfg=cfg)
+        assert said in told[-1][0]
 
 
 def test_it_says_whether_it_went_by_an_anchor(demo, plain, auto, demo_anchor, told):
