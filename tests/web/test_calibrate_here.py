@@ -286,6 +286,41 @@ def test_in_a_subgraph_it_is_fed_by_the_subgraphs_own_inputs(page, artefacts):
     assert page.js(COVERED) == []
 
 
+INTO_SUBGRAPH = """(ids) => {
+    const nodes = ids.map((id) => app.graph.getNodeById(Number(id)));
+    app.graph.convertToSubgraph(new Set(nodes));
+}"""
+
+
+def test_what_feeds_a_sampler_in_a_subgraph_is_found_around_it(page):
+    nodes = _stock_graph(page)
+    page.js(INTO_SUBGRAPH, [nodes["sampler"], nodes["decode"]])
+    _press(page, nodes["auto"])
+    made = _made(page)
+    assert "Not found" not in _said(page, "nothing is queued")
+    model, text = nodes["model"], nodes["text"]
+    assert page.js(FED) == {
+        "model": [model, 0], "vae": [model, 2], "positive": [text, 0], "negative": [text, 0],
+        "latent_image": [model, 3],
+    }  # fmt: skip
+    assert (page.widget(made, "cfg"), page.widget(made, "scheduler")) == (4.0, "beta")
+
+
+def test_what_feeds_a_sampler_around_the_subgraph_is_told_to_be_out_of_reach(page):
+    nodes = _stock_graph(page)
+    page.js(INTO_SUBGRAPH, [nodes["auto"]])
+    page.js("() => app.canvas.setGraph(app.graph.nodes.find((n) => n.isSubgraphNode?.()).subgraph)")
+    page.page.wait_for_timeout(800)
+    auto = page.js("() => String(app.canvas.graph.nodes[0].id)")
+    _look_at(page, auto)
+    _press(page, auto)
+    _made(page)
+    said = _said(page, "nothing is queued")
+    assert "connect by hand: positive, negative, latent_image, vae." in said
+    assert page.js(FED) == {"model": ["-10", 0]}
+    assert page.js(ANCHOR, auto) == CALIBRATE
+
+
 def test_it_speaks_chinese(chinese):
     nodes = _custom_graph(chinese, "BasicGuider")
     panel = chinese.wait_for_panel(nodes["auto"], "result", "校准")
