@@ -11,6 +11,7 @@ from benchmarks import ablations
 from benchmarks.ablations import Measured
 from benchmarks.instruments import record
 from benchmarks.runs.ablations import Extent
+from benchmarks.runs.anchors import TINY
 
 pytestmark = pytest.mark.host
 
@@ -46,6 +47,22 @@ def test_the_paper_predicts_by_rounding_with_its_estimate(measured: Measured) ->
     assert set(schedule.slope_gain) == {1.0}
     assert len(judged["lpips"]) == len(judged["psnr"]) == len(judged["ssim"]) == 2
     assert all(0.0 < x < 1.0 for x in judged["lpips"])
+
+
+@pytest.mark.slow
+def test_the_packs_anchors_of_other_budgets_are_calibrated_once(
+    measured: Measured, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(ablations, "STANDARD", TINY)
+
+    measured.anchors()
+    lines = dict(measured.kept.lines)
+    monkeypatch.setattr(ablations, "calibrated", None)  # what is there is not made again
+    measured.anchors()
+
+    assert list(lines) == ["standard 10 from 6", "standard 10 from 4"]
+    assert all(len(line["computed_steps"]) == 10 for line in lines.values())
+    assert measured.kept.lines == lines
 
 
 @pytest.mark.slow
