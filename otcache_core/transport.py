@@ -258,6 +258,16 @@ def _stored(anchor: Anchor, budget: int, steps: int) -> Schedule | None:
     return None
 
 
+def _fitted(anchor: Anchor, budget: int, steps: int, rho: float) -> Schedule | None:
+    """The prediction as its coefficients were fitted, and as its end was judged, if it was.
+
+    It is what the formula gives but for its end, where the last call had better come earlier.
+    """
+    if steps != anchor.steps or rho != (DEFAULT_RHO if anchor.rho is None else anchor.rho):
+        return None
+    return next((known for known in anchor.fitted if known.budget == budget), None)
+
+
 def choose_rho(anchor: Anchor, slider: float, prefer_anchor: bool) -> tuple[float, bool]:
     """The exponent to use, and whether it is the anchor's own.
 
@@ -313,7 +323,9 @@ def predict_schedule(
         nodes = (project or project_to_steps)(evened(np.array(at, float), learned.evenness))
         known = learned.believed
         schedule = Schedule(steps, nodes, "adaptive", sigmas=sigmas, steadiness=known)
-    elif schedule is None:
+    elif schedule is None and project is None:
+        schedule = _fitted(anchor, budget, steps, rho)
+    if schedule is None:
         nodes = realise(curve, budget, steps, rho, project)
         edges = edges_along(curves_at(anchor, budget, steps), nodes)
         schedule = Schedule(

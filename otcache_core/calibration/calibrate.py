@@ -1,4 +1,4 @@
-"""Calibration: stages 1 and 2 in order, then gains, rho, learning and what each budget costs."""
+"""Calibration: stages 1 and 2 in order, then rho, tail, gains, learning and what budgets cost."""
 # Source: OTCache, Sec. 3.3.
 
 from __future__ import annotations
@@ -16,11 +16,11 @@ from ..documents.fidelity import FidelityPoint
 from ..errors import EvaluationError
 from ..gaps import Candidate, Steps, candidate
 from ..search.trials import SearchResult, Trial
-from ..transport import predict_schedule
 from .full_runs import FullRuns, rotated
 from .learning import choose_learning
 from .run import CalibrationRun, Progress, Runner
 from .settings import RHO_CANDIDATES, Settings
+from .tail import Tail, choose_tail
 from .warm_starts import LATEST_REFERENCE
 
 __all__ = ["RHO_CANDIDATES", "Report", "Runner", "Settings", "calibrate"]
@@ -123,11 +123,9 @@ def _starts(run: CalibrationRun, budget: int) -> list[Candidate]:
 
 
 def _completed(run: CalibrationRun, found: SearchResult, first: int) -> tuple[Anchor, Report]:
-    """What follows the search: gains, a middle schedule, rho and the fidelity curve."""
+    """What follows the search: a middle schedule, rho, the tail, gains and the fidelity curve."""
     if not run.settings.searches:
         found = _plainest(run, found)
-    if run.settings.refine:
-        found = _with_refined_gains(run, found)
     run.reference = run.schedule(run.fit(candidate(_reference_path(run, found))))
     anchor = _with_middle(run, run.anchor(found))
     if len(run.settings.rhos) == 1:
@@ -135,8 +133,15 @@ def _completed(run: CalibrationRun, found: SearchResult, first: int) -> tuple[An
     rho_losses = calibrate_rho(run, anchor)
     if rho_losses:
         anchor = replace(anchor, rho=min(rho_losses, key=lambda r: rho_losses[r]))
+    tail = choose_tail(run, anchor, found)
+    if tail is not None:
+        found = tail.found(run, found)
+    if run.settings.refine:
+        found = _with_refined_gains(run, found)
+    made = run.anchor(found)
+    anchor = replace(anchor, anchor=made.anchor, objective=made.objective)
     if run.settings.curve:
-        anchor = measure_fidelity(run, anchor, first)
+        anchor = measure_fidelity(run, anchor, tail, first)
     calls = run.spent + run.fits.model_calls + found.model_calls
     anchor = replace(anchor, calibration=replace(anchor.calibration, model_calls=calls))
     return anchor, Report(found, rho_losses, calls)
@@ -168,15 +173,6 @@ def _reference_path(run: CalibrationRun, found: SearchResult) -> Steps:
     return dict(reversed(kinds))[best]
 
 
-def _predicted(
-    run: CalibrationRun, anchor: Anchor, budget: int, rho: float | None = None
-) -> Candidate:
-    """What an anchor predicts, with gains fitted where the budget is not a searched one."""
-    schedule = predict_schedule(anchor, budget, rho=rho).schedule
-    predicted = candidate(schedule.computed_steps, schedule.slope_gain, schedule.drift)
-    return predicted if budget in (s.budget for _, s in anchor.searched) else run.fit(predicted)
-
-
 def _with_refined_gains(run: CalibrationRun, found: SearchResult) -> SearchResult:
     """The search's best with all its gains fitted together, if that makes it better still."""
     fitted = run.refine(found.best)
@@ -196,7 +192,7 @@ def _with_middle(run: CalibrationRun, anchor: Anchor) -> Anchor:
     budget = run.settings.middle_budget
     if not budget:
         return anchor
-    starts = [_predicted(run, anchor, budget), *run.graphs.candidates(budget)]
+    starts = [run.predicted(anchor, budget), *run.graphs.candidates(budget)]
     found = run.search("middle", list(dict.fromkeys(starts)), run.settings.search, run.fit)
     run.spent += found.model_calls
     found = _with_refined_gains(run, found)
@@ -214,7 +210,7 @@ def calibrate_rho(run: CalibrationRun, anchor: Anchor) -> dict[float, float]:
     if known or len(run.settings.rhos) < 2 or run.stop():
         return {}
     run.progress("rho", 0, len(run.settings.rhos))
-    by_rho = {rho: _predicted(run, anchor, budget, rho) for rho in run.settings.rhos}
+    by_rho = {rho: run.predicted(anchor, budget, rho) for rho in run.settings.rhos}
     starts = list(dict.fromkeys(by_rho.values()))
     try:
         found = run.compare("rho", starts)
@@ -226,12 +222,15 @@ def calibrate_rho(run: CalibrationRun, anchor: Anchor) -> dict[float, float]:
     return {rho: trials[c].loss for rho, c in by_rho.items() if c in trials}
 
 
-def measure_fidelity(run: CalibrationRun, anchor: Anchor, first: int = 0) -> Anchor:
+def measure_fidelity(
+    run: CalibrationRun, anchor: Anchor, tail: Tail | None = None, first: int = 0
+) -> Anchor:
     """The anchor with gains fitted at further budgets, at some of them the loss, and learning.
 
     Args:
         run: The calibration.
         anchor: Predicts the schedules.
+        tail: What predicted schedules leave of a run's end.
         first: Where in the list of budgets to begin; workers that begin apart share the fits.
     """
     settings, searched = run.settings, {s.budget for _, s in anchor.searched}
@@ -242,7 +241,10 @@ def measure_fidelity(run: CalibrationRun, anchor: Anchor, first: int = 0) -> Anc
         if run.stop():
             break
         run.progress("fidelity", done, len(budgets))
-        predicted = _predicted(run, anchor, budget)
+        if tail is None or budget in searched:
+            predicted = run.predicted(anchor, budget)
+        else:
+            predicted = tail.predicted(run, budget)
         if budget in settings.curve_budgets:
             try:
                 given[budget] = run.losses(predicted)

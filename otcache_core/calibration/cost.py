@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from ..estimate.edge_fit import MOST_REFINEMENTS
 from .run import MOST_FIT_PROMPTS, fit_prompts
 from .settings import Settings
+from .tail import judged_with_tail, leaves_tails, tails
 
 PAPER_TRIALS = 200
 
@@ -33,6 +34,7 @@ class Cost:
         fits: Gains at the budgets between the points of the curve.
         refined: All gains of a searched schedule together.
         learned: Learning in runs at the budgets where it is judged, and where it is chosen.
+        tail: All tails at the anchor's budget and at the predicted ones, with their fits.
         spent_share: Share of a candidate's runs that it is likely to take.
     """
 
@@ -43,13 +45,14 @@ class Cost:
     fits: int = 0
     refined: int = 0
     learned: int = 0
+    tail: int = 0
     spent_share: float = 1.0
 
     @property
     def most(self) -> int:
         """Upper bound."""
         before = self.full_runs + self.search + self.refined + self.rho
-        return before + self.curve + self.fits + self.learned
+        return before + self.curve + self.fits + self.learned + self.tail
 
     @property
     def likely_search(self) -> int:
@@ -58,8 +61,8 @@ class Cost:
 
     @property
     def likely_rho(self) -> int:
-        """What to expect of the search for rho."""
-        return round(self.spent_share * self.rho)
+        """What to expect of the search for rho, and of tails: few are judged to the end."""
+        return round(self.spent_share * self.rho + 0.4 * self.tail)
 
     @property
     def likely_curve(self) -> int:
@@ -93,8 +96,15 @@ def calibration_cost(settings: Settings, prompts: int) -> Cost:
         fit_prompts(prompts) * fitted * settings.curve,
         runs * sum(budget * budget // 2 for budget in searched),
         prompts * sum(_learned_budgets(settings)),
+        (prompts + fit_prompts(prompts)) * _tail_calls(settings),
         min(SPENT_PROMPTS / prompts + SPENT_SHARE, 1.0) if settings.searches else 1.0,
     )
+
+
+def _tail_calls(settings: Settings) -> int:
+    """One prompt's, for every tail at the anchor's budget and at predicted ones."""
+    budgets = (settings.anchor_budget, *judged_with_tail(settings))
+    return len(tails(settings.steps)) * sum(budgets) * leaves_tails(settings)
 
 
 def _learned_budgets(settings: Settings) -> set[int]:

@@ -17,7 +17,7 @@ later ones and the anchor know from then on.
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -104,11 +104,20 @@ def switching_budget(ratios: Mapping[int, float]) -> int | None:
     """
     if not ratios:
         return None
+    line = line_over_budgets(ratios)
+    wins = [budget for budget in range(min(ratios), max(ratios) + 1) if line(budget) < 0.0]
+    return min(wins) if max(ratios) in wins else None
+
+
+def line_over_budgets(ratios: Mapping[int, float]) -> Callable[[int], float]:
+    """The line through ratios over the logarithm of their budgets, of which there is at least one.
+
+    Args:
+        ratios: By budget, the logarithm of what one way loses over what another loses.
+    """
     degree = min(1, len(ratios) - 1)
     line = np.polyfit(np.log(list(ratios)), list(ratios.values()), degree)
-    budgets = range(min(ratios), max(ratios) + 1)
-    wins = [budget for budget in budgets if np.polyval(line, np.log(budget)) < 0.0]
-    return min(wins) if max(ratios) in wins else None
+    return lambda budget: float(np.polyval(line, np.log(budget)))
 
 
 def _candidate(anchor: Anchor, budget: int, learned: LearnedInRuns) -> Candidate:

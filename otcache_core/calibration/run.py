@@ -32,6 +32,7 @@ from ..search.anchor_search import search_anchor
 from ..search.settings import SearchSettings
 from ..search.trials import SearchResult, from_roots
 from ..trajectory import Trajectory
+from ..transport import predict_schedule
 from .full_runs import FullRun, FullRuns, rotated
 from .kept_fits import GainFits
 from .settings import Settings
@@ -180,6 +181,7 @@ class CalibrationRun:
         budget = len(starts[0].computed_steps)
         by_roots = settings.by_roots
         about = (starts, settings.gains, settings.most_tail, by_roots, search.proposer)
+        earliest = min(start.computed_steps[-1] for start in starts)
         digest = hashlib.sha256(repr(about).encode()).hexdigest()[:8]
 
         def loss(of: Candidate, prompt: int) -> float:
@@ -197,7 +199,7 @@ class CalibrationRun:
             budget=budget,
             warm_starts=starts,
             fit=fit if settings.fits_gains else unfitted,
-            tail=settings.most_tail,
+            tail=max(settings.most_tail, settings.steps - 1 - earliest),
             settings=search,
             on_trial=observe,
             stop=self.stop,
@@ -241,6 +243,13 @@ class CalibrationRun:
         except EvaluationError as error:
             logger.warning("OTCache: gains at %d calls could not be fitted: %s", budget, error)
             return of
+
+    def predicted(self, anchor: Anchor, budget: int, rho: float | None = None) -> Candidate:
+        """What an anchor predicts, with gains fitted where the budget is not a searched one."""
+        schedule = predict_schedule(anchor, budget, rho=rho).schedule
+        predicted = candidate(schedule.computed_steps, schedule.slope_gain, schedule.drift)
+        searched = budget in (known.budget for _, known in anchor.searched)
+        return predicted if searched else self.fit(predicted)
 
     def badness(self, of: Candidate) -> float:
         """What stage 2 minimises, for a candidate that is or will be tried on every prompt."""

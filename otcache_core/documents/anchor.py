@@ -65,7 +65,7 @@ class Anchor:
         versions: Versions of the software that made it.
         middle: A third schedule, searched at a budget between the two, or ``None``.
         fitted: Predicted schedules at further budgets whose gains were fitted, the lowest budget
-            first. Stage 3 takes gains from them, never steps.
+            first. Stage 3 takes them as they are, in other runs their gains alone.
         learned_in_runs: From how many model calls on the adaptive estimator was judged better than
             the fitted coefficients, or ``None`` for none.
         weights: Tells the model it was calibrated on from others of its class: a short hash in

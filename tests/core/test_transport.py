@@ -469,7 +469,7 @@ def test_a_blend_of_coefficients_by_hand() -> None:
     assert schedule.drift == (0.08, 0.13, 0.089, -0.12)
 
 
-def test_coefficients_come_from_fitted_schedules_and_steps_do_not() -> None:
+def test_fitted_schedules_are_taken_as_they_are_and_elsewhere_their_coefficients() -> None:
     low = Schedule(17, (0, 8, 16), slope_gain=(1.0, 0.4), drift=(0.0, 0.08))
     high = Schedule(17, (0, 2, 4, 6, 8, 10, 12, 14, 16))
     plain = Anchor("m", "Flux", high, low)
@@ -480,7 +480,10 @@ def test_coefficients_come_from_fitted_schedules_and_steps_do_not() -> None:
     )
 
     assert predict_schedule(replace(plain, fitted=(fitted,)), 5).schedule == fitted
-    moved = predict_schedule(replace(plain, fitted=(elsewhere,)), 5).schedule
+    other = replace(plain, fitted=(elsewhere,))
+    assert predict_schedule(other, 5).schedule == elsewhere
+    assert predict_schedule(other, 5, steps=33).schedule.computed_steps[-2] > 16
+    moved = predict_schedule(other, 5, rho=1.31).schedule
     assert (moved.computed_steps, set(moved.slope_gain[2:])) == (nodes, {0.2})
     # 1.3 over 13 steps: 0.1 a step
     assert moved.drift[2:] == pytest.approx([0.1 * gap for gap in moved.gaps[2:]])

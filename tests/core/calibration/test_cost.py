@@ -20,7 +20,7 @@ def test_calls_by_stage() -> None:
     """10 prompts; rho at 11 calls, the curve also at 15, 20 and 26, other gains on 4 prompts.
 
     Two more kinds of references are judged at 15 calls, learning 8, 11, 15 and 20, and it is
-    measured at 26 where it is chosen.
+    measured at 26 where it is chosen. Three tails are judged at 8, 11 and 15 calls.
     """
     cost = calibration_cost(SETTINGS, 10)
 
@@ -33,12 +33,13 @@ def test_calls_by_stage() -> None:
         fits=4 * (9 + 10 + 12 + 13 + 14 + 16 + 17 + 18 + 19),
         refined=4 * 32 * 10,
         learned=10 * (8 + 11 + 15 + 20 + 26),
+        tail=(10 + 4) * 3 * (8 + 11 + 15),
         spent_share=0.525,
     )
-    assert cost.most == 500 + 3200 + 550 + 610 + 512 + 1280 + 800
+    assert cost.most == 500 + 3200 + 550 + 610 + 512 + 1280 + 800 + 1428
     # 4 prompts and an eighth of 10 for each candidate, half of the refinements
     assert cost.likely_search == round(40 * 8 * (4 + 10 / 8) + 640)
-    assert cost.likely_rho == round(0.525 * 550)
+    assert cost.likely_rho == round(0.525 * 550 + 0.4 * 1428)
     assert cost.likely == 500 + cost.likely_search + cost.likely_rho + 610 + 256 + 400
 
 
@@ -46,18 +47,18 @@ def test_calls_by_stage() -> None:
 def test_without_gains_nothing_is_fitted(changes: dict[str, object]) -> None:
     cost = calibration_cost(replace(SETTINGS, **changes), 10)  # type: ignore[arg-type]
 
-    assert (cost.fits, cost.refined, cost.learned) == (0, 0, 0)
+    assert (cost.fits, cost.refined, cost.learned, cost.tail) == (0, 0, 0, 0)
     assert cost.likely_search == 1680
 
 
 @pytest.mark.parametrize(("prompts", "trials", "spent"), [(10, 40, 3907), (48, 160, 21183)])
 def test_two_calibrations_spent_about_what_is_told(prompts: int, trials: int, spent: int) -> None:
-    """Of the bundled model, from before learning was judged; the second is the bundled anchor's."""
+    """Of the bundled model, before learning and tails were judged; the second is its anchor's."""
     settings = replace(SETTINGS, search=SearchSettings(trials=trials))
 
     cost = calibration_cost(settings, prompts)
 
-    assert cost.likely - cost.learned / 2 == pytest.approx(spent, rel=0.1)
+    assert cost.likely - cost.learned / 2 - 0.4 * cost.tail == pytest.approx(spent, rel=0.1)
 
 
 def test_a_few_prompts_are_all_tried() -> None:
