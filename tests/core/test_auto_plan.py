@@ -45,7 +45,7 @@ def test_its_steps_lie_between_the_presets_and_even_ones():
     early = grid.steps * 0.2
     # The preset has more calls early than even spacing; half of the way there is left.
     assert sum(nodes < early) > sum(even < early)
-    assert nodes[0] == 0 and nodes[-1] == grid.steps - 1
+    assert nodes[0] == 0 and nodes[-1] == grid.steps - 2  # few calls: the last one is early
 
 
 def test_an_anchor_brings_its_own_schedule_at_its_own_grid():

@@ -13,6 +13,7 @@ from benchmarks.pages.readme import (
     README,
     RESULTS,
     compare_table,
+    hard_table,
     readme,
     results,
     use_picture,
@@ -35,6 +36,11 @@ def test_the_comparison_marks_the_best_and_says_other_calls() -> None:
 
     assert lines[2] == "| **OTCache** | 0.0050 | - | - | - |"
     assert "| EasyCache | **0.0020** (15.2 calls) | - | - | - |" in lines
+
+
+def test_the_table_at_high_guidance_has_a_line_for_each_run() -> None:
+    runs = [{"name": "OTCache, 11 calls", "calls": 11, "lpips": 0.08014}]
+    assert hard_table(runs).splitlines()[-1] == "| OTCache, 11 calls | 11 | 0.0801 |"
 
 
 def test_the_picture_shows_two_ways_and_their_cost(tmp_path: Path) -> None:

@@ -119,13 +119,13 @@ def test_the_report_is_written_as_promised(monkeypatch, tmp_path):
     for run in (full, cached):
         run.pictures = [_png(10)] * 8
     told = [{"name": "20 steps", "calls": 20, "lpips": 0.002}]
-    monkeypatch.setattr(demo, "run_one_node", lambda _comfy, _folder, prompts: told)
+    monkeypatch.setattr(demo, "run_one_node", lambda _comfy, _folder, prompts, hard=False: told)
     monkeypatch.setattr(demo, "Demo", lambda comfy: comfy)
     monkeypatch.setattr(demo, "measure", lambda _demo, _prompts: ([full, cached], _png(1)))
     comfy = type("Comfy", (), {"get_json": lambda *_: {"system": {"comfyui_version": "1.2.3"}}})()
     demo.run_demo(comfy, tmp_path / "new", 8)
     report = json.loads((tmp_path / "new" / "report.json").read_text())
     assert report["comfyui"] == "1.2.3" and report["model"] == "OTCache Demo Model"
-    assert report["one_node"] == told
+    assert report["one_node"] == report["hard"] == told
     assert report["runs"] == [summary(full, full), summary(cached, full)]
     assert (tmp_path / "new" / "schedule.png").read_bytes() == _png(1)
