@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import IO
 from uuid import uuid4
@@ -14,6 +14,10 @@ from .errors import OTCacheError
 
 WAITS = (0.02, 0.05, 0.1, 0.2, 0.4, 0.8, 1.6)
 """Seconds between attempts to replace a file that is held open."""
+
+
+STALE = 3600.0
+"""Seconds after which what a killed process was writing is nobody's any more."""
 
 
 @contextmanager
@@ -28,6 +32,7 @@ def whole_file(path: Path) -> Iterator[IO[bytes]]:
         OSError: If it cannot be written.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
+    _clear(path.parent)
     # Not by `tempfile`, whose files only their owner may read: model folders are often shared.
     partial = path.with_name(f".{uuid4().hex}.partial")
     try:
@@ -38,6 +43,14 @@ def whole_file(path: Path) -> Iterator[IO[bytes]]:
         _replace(partial, path)
     finally:
         partial.unlink(missing_ok=True)
+
+
+def _clear(folder: Path) -> None:
+    """Removes what processes that were killed have left behind."""
+    for partial in folder.glob(f".{'[0-9a-f]' * 32}.partial"):
+        with suppress(OSError):  # another process may be as quick
+            if time.time() - partial.stat().st_mtime > STALE:
+                partial.unlink()
 
 
 def _replace(new: Path, path: Path) -> None:

@@ -62,7 +62,7 @@ class Cost:
     @property
     def likely_rho(self) -> int:
         """What to expect of the search for rho, and of tails: few are judged to the end."""
-        return round(self.spent_share * self.rho + 0.4 * self.tail)
+        return round(self.spent_share * self.rho + 0.5 * self.tail)
 
     @property
     def likely_curve(self) -> int:

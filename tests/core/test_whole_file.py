@@ -3,6 +3,7 @@
 import os
 import stat
 import threading
+import time
 from pathlib import Path
 
 import pytest
@@ -126,3 +127,18 @@ def test_files_are_as_readable_as_any_other(path: Path) -> None:
     other.touch()
 
     assert stat.S_IMODE(path.stat().st_mode) == stat.S_IMODE(other.stat().st_mode)
+
+
+def test_what_a_killed_process_was_writing_goes_after_an_hour(path: Path) -> None:
+    dead, alive = (path.parent / f".{digit * 32}.partial" for digit in "0f")
+    other = path.parent / ".mine.partial"
+    for file in (dead, alive, other):
+        file.write_bytes(b"half")
+    for file in (dead, other):
+        os.utime(file, times=(time.time() - 3601,) * 2)
+
+    _write(path, b"new")
+
+    names = sorted(file.name for file in path.parent.iterdir())
+    assert names == [alive.name, other.name, path.name]
+    assert path.read_bytes() == b"new"

@@ -39,7 +39,7 @@ def test_calls_by_stage() -> None:
     assert cost.most == 500 + 3200 + 550 + 610 + 512 + 1280 + 800 + 1428
     # 4 prompts and an eighth of 10 for each candidate, half of the refinements
     assert cost.likely_search == round(40 * 8 * (4 + 10 / 8) + 640)
-    assert cost.likely_rho == round(0.525 * 550 + 0.4 * 1428)
+    assert cost.likely_rho == round(0.525 * 550 + 0.5 * 1428)
     assert cost.likely == 500 + cost.likely_search + cost.likely_rho + 610 + 256 + 400
 
 
@@ -58,7 +58,7 @@ def test_two_calibrations_spent_about_what_is_told(prompts: int, trials: int, sp
 
     cost = calibration_cost(settings, prompts)
 
-    assert cost.likely - cost.learned / 2 - 0.4 * cost.tail == pytest.approx(spent, rel=0.1)
+    assert cost.likely - cost.learned / 2 - 0.5 * cost.tail == pytest.approx(spent, rel=0.1)
 
 
 def test_a_few_prompts_are_all_tried() -> None:

@@ -74,6 +74,11 @@ def _place_of(server: ComfyServer, seconds: float = 120.0) -> str:
     raise AssertionError("no calibration has begun")
 
 
+def _whole(folder: Path) -> list[str]:
+    """Names of files but for one that a killed process was writing, which goes after an hour."""
+    return sorted(path.name for path in folder.iterdir() if path.suffix != ".partial")
+
+
 def test_a_killed_calibration_goes_on(tmp_path: Path) -> None:
     """kill -9 in mid-search: the next ComfyUI goes on, and loses at most the candidate in flight"""
     with ComfyServer(tmp_path / "base") as first:
@@ -83,8 +88,8 @@ def test_a_killed_calibration_goes_on(tmp_path: Path) -> None:
         study = _wait_for_trials(place, 4)
         first.kill()
     before = [trial.candidate for trial in finished_trials(study)]
-    saved = sorted((tmp_path / "base" / "models" / "otcache").iterdir())
-    assert [path.name for path in saved] == ["shared.otanchor.json"]  # the best so far
+    anchors = tmp_path / "base" / "models" / "otcache"
+    assert _whole(anchors) == ["shared.otanchor.json"]  # the best so far
 
     with ComfyServer(tmp_path / "base") as second:
         prompt, node = _workflow(second)
@@ -101,7 +106,7 @@ def test_a_killed_calibration_goes_on(tmp_path: Path) -> None:
     report = json.loads((Path(_file(place)).parent / "report.json").read_text(encoding="utf-8"))
     assert report["model_calls"] >= PROMPTS * STEPS
     assert entry["outputs"][node]["otcache"] == [{"saved": "shared.otanchor.json"}]
-    assert [path.name for path in sorted(saved[0].parent.iterdir())] == ["shared.otanchor.json"]
+    assert _whole(anchors) == ["shared.otanchor.json"]
 
 
 def test_another_seed_is_another_study(tmp_path: Path) -> None:
