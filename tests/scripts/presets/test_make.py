@@ -6,7 +6,7 @@ import pytest
 
 from otcache_core.documents.anchor import SUFFIX, load_anchor
 from otcache_core.transport import predict_schedule
-from scripts.presets.make import PRESETS, presets
+from scripts.presets.make import FLOW, NOISE, PRESETS, presets
 from scripts.presets.published import PUBLISHED, STEPS
 
 NAMES = {path.name.removesuffix(SUFFIX) for path in PRESETS.glob(f"*{SUFFIX}")}
@@ -71,3 +71,12 @@ def test_a_generic_preset_says_that_it_is_a_guess(name: str) -> None:
     # Coefficients are one model's own, and noise levels that do not fit place steps wrongly.
     assert anchor.estimator == "adaptive"
     assert anchor.sampling.sigmas is None
+
+
+@pytest.mark.parametrize("name", [FLOW, NOISE])
+def test_a_guess_ends_early_with_few_calls_and_at_the_end_with_many(name: str) -> None:
+    anchor = presets()[name]
+    ends = [
+        predict_schedule(anchor, calls).schedule.computed_steps[-1] for calls in (8, 11, 17, 20, 30)
+    ]
+    assert ends == [48, 48, 49, 49, 49]
