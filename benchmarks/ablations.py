@@ -20,6 +20,8 @@ from typing import Any
 
 import numpy as np
 
+from benchmarks.contestants.contestant import Configured
+from benchmarks.contestants.measuring import measure
 from benchmarks.instruments.kept import Kept
 from benchmarks.instruments.numbers import Row, interval, ratio_interval
 from benchmarks.instruments.rankings import best_losses, found_at
@@ -46,6 +48,17 @@ BEST = 5
 """Schedules of a search that count."""
 
 Lines = Mapping[str, Any]
+
+
+def judged(bench: AblationBench, schedule: Any) -> dict[str, Any]:
+    """LPIPS, PSNR and SSIM of a schedule to the full run, by held-out prompt."""
+    apply = bench.host.module("nodes.sampling.host").apply_schedule
+    found = measure(bench, Configured(apply(bench.held_out.model, schedule, quiet=True)))
+    return {
+        "computed_steps": list(schedule.computed_steps),
+        "estimator": schedule.estimator,
+        **{name: found[name] for name in ("lpips", "psnr", "ssim")},
+    }
 
 
 class Measured:
@@ -114,7 +127,7 @@ class Measured:
 
     def _judge(self, way: str, anchor: Any, budget: int, rho: float) -> dict[str, Any]:
         schedule = self.bench.predicted(anchor, budget, rho, paper=way == "paper")
-        return {"rho": rho, **self.bench.judge(schedule)}
+        return {"rho": rho, **judged(self.bench, schedule)}
 
 
 PARTS: Mapping[str, Callable[[Measured], None]] = {

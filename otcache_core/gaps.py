@@ -46,6 +46,11 @@ def gaps_from_steps(computed_steps: Steps) -> list[int]:
     return np.diff(computed_steps).tolist()
 
 
+def ending_at(computed_steps: Steps, last: int) -> Steps:
+    """Computed steps of the same shape that end at another step, at least B-1."""
+    return steps_from_gaps(gaps_from_steps(computed_steps), last)
+
+
 def uniform_steps(budget: int, steps: int) -> Steps:
     """Computed steps as evenly spaced as integers allow."""
     return tuple(round(i * (steps - 1) / (budget - 1)) for i in range(budget))

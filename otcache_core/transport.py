@@ -294,7 +294,8 @@ def predict_schedule(
 
     At a searched schedule's own budget the stored schedule is the answer: the formula
     would bend what was searched. Above the reference the geodesic goes on to the full schedule, and
-    rho fades to 1 on the way, so that budget T is the identity. From the budget on where the anchor
+    rho fades to 1 on the way, so that budget T is the identity. A prediction that calibration
+    fitted is the answer as it is, at its step count and rho. From the budget on where the anchor
     says that runs had better learn, the estimator is adaptive and steps are nearer to even spacing.
 
     Args:

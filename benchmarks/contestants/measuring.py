@@ -12,7 +12,7 @@ import numpy as np
 from benchmarks.contestants.contestant import Bench, Configured, Contestant, sample
 from benchmarks.instruments.kept import Kept
 from benchmarks.instruments.numbers import Row, row_of
-from benchmarks.models.sampled import SampledModel
+from benchmarks.models.sampled import STEPS, SampledModel
 
 logger = logging.getLogger("otcache")
 
@@ -74,6 +74,8 @@ def rows_of(
 ) -> list[Row]:
     """A row for each contestant and budget that was measured.
 
+    But none for a cache that found nothing to skip: that is the full run, and at no budget.
+
     Args:
         contestants: Names.
         lines: Measurements by ``key_of``.
@@ -86,5 +88,5 @@ def rows_of(
     return [
         row_of(name, budget, line, lines, seeds)
         for name, budget, line in measured
-        if line is not None
+        if line is not None and min(line["calls"]) < STEPS
     ]

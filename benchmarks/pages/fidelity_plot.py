@@ -21,14 +21,9 @@ WIDTH, HEIGHT = 1100, 760
 
 
 def lines_of(rows: Sequence[Row], most: int = 10) -> dict[str, list[Row]]:
-    """Rows by contestant, ours first, then the best by mean logarithm of LPIPS; ours once only.
-
-    A cache that found nothing to skip made the full run: it is nowhere between.
-    """
+    """Rows by contestant, ours first, then the best by mean logarithm of LPIPS; ours once only."""
     grouped: dict[str, list[Row]] = {}
     for row in rows:
-        if row["lpips"] == 0.0:
-            continue
         if row["contestant"] == OURS or not row["contestant"].startswith(OURS):
             grouped.setdefault(row["contestant"], []).append(row)
     level = {

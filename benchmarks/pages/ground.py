@@ -74,15 +74,12 @@ def summary_table() -> str:
 
 
 def losses_table() -> str:
-    """Every place where a contestant is closer than OTCache, its own variants among them.
-
-    But not a cache that found nothing to skip: that is the full run itself.
-    """
+    """Every place where a contestant is closer than OTCache, its own variants among them."""
     rows = []
     for name, record in records().items():
         for row in sorted(record["rows"], key=lambda r: (r["budget"], r["lpips"])):
             ratio, low, high = row.get("ours_over", (0.0, 0.0, 0.0))
-            if ratio <= 1.0 or row["contestant"] == ORACLE or row["lpips"] == 0.0:
+            if ratio <= 1.0 or row["contestant"] == ORACLE:
                 continue
             calls = f"{row['budget']}" + (
                 f" ({row['calls']:.1f} made)" if abs(row["calls"] - row["budget"]) >= 0.5 else ""

@@ -13,8 +13,6 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-import torch
-
 from benchmarks.models import grounds
 from benchmarks.models.sampled import STEPS, SampledModel
 from benchmarks.runs.searches import BUDGET, SearchBench, Variant
@@ -134,20 +132,3 @@ class AblationBench(SearchBench):
         project = self.core("projection").round_to_steps if paper else None
         predict = self.core("transport").predict_schedule
         return predict(anchor, budget, rho=rho, project=project).schedule
-
-    def judge(self, schedule: Any) -> dict[str, Any]:
-        """LPIPS, PSNR and SSIM to the full run by held-out prompt."""
-        model, perceptual = self.held_out, self.core("measures.perceptual")
-        apply = self.host.module("nodes.sampling.host").apply_schedule
-        cached, every = apply(model.model, schedule, quiet=True), range(len(model.texts))
-        batches = model.batches(every)
-        pictures = torch.cat([model.pictures(model.sample(batch, cached)) for batch in batches])
-        measures = (model.lpips, perceptual.psnr, perceptual.ssim)
-        lpips, psnr, ssim = (model.compare(of, pictures, every) for of in measures)
-        return {
-            "computed_steps": list(schedule.computed_steps),
-            "estimator": schedule.estimator,
-            "lpips": lpips.tolist(),
-            "psnr": psnr.clamp(max=99.0).tolist(),
-            "ssim": ssim.tolist(),
-        }

@@ -20,7 +20,7 @@ import numpy as np
 from ..documents.anchor import Anchor
 from ..documents.schedule import longest_tail
 from ..errors import EvaluationError
-from ..gaps import Candidate, Steps, candidate, gaps_from_steps, steps_from_gaps
+from ..gaps import Candidate, candidate, ending_at
 from ..search.trials import SearchResult
 from ..transport import predict_schedule
 from .learning import HOPELESS, line_over_budgets, typical_ratio
@@ -67,11 +67,6 @@ def tails(steps: int) -> list[int]:
     """Lengths in steps that are tried in a run of so many, the shortest first."""
     lengths = {max(1, round(share * steps)) for share in TAILS}
     return sorted(length for length in lengths if length <= longest_tail(steps))
-
-
-def ending_at(computed_steps: Steps, last: int) -> Steps:
-    """Computed steps of the same shape that end at another step."""
-    return steps_from_gaps(gaps_from_steps(computed_steps), last)
 
 
 def leaves_tails(settings: Settings) -> bool:

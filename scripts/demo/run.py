@@ -166,8 +166,8 @@ def run_demo(comfy: ComfyClient, folder: Path, count: int) -> dict[str, Any]:
     (folder / "schedule.png").write_bytes(schedule)
     version = comfy.get_json("/system_stats")["system"]["comfyui_version"]
     lines = [summary(run, runs[0]) for run in runs]
-    report = {"comfyui": version, "model": MODEL, "one_node": one_node, "hard": hard}
-    report["runs"] = lines
+    about = {"comfyui": version, "model": MODEL}
+    report = {**about, "one_node": one_node, "hard": hard, "runs": lines}
     text = json.dumps(report, indent=1) + "\n"
     (folder / "report.json").write_text(text, encoding="utf-8", newline="\n")
     if spread(runs[0].seconds) > BUSY:

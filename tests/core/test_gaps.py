@@ -7,6 +7,7 @@ from otcache_core.gaps import (
     Candidate,
     Steps,
     candidate,
+    ending_at,
     gaps_from_steps,
     neighbours,
     steps_from_gaps,
@@ -230,3 +231,7 @@ def test_neighbours_are_distinct_candidates_in_their_normal_form() -> None:
             pairs_of_steps = zip(near.computed_steps, of.computed_steps, strict=True)
             moves = {a - b for a, b in pairs_of_steps} - {0}
             assert len(moves) == 1
+
+
+def test_a_shape_that_ends_earlier() -> None:
+    assert ending_at((0, 7, 14, 21, 28, 35, 42, 49), 42) == (0, 6, 12, 18, 24, 30, 36, 42)

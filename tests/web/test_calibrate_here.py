@@ -50,6 +50,12 @@ def _model_and_text(page):
     return model, text, auto
 
 
+def _link(page, *links):
+    """Links given as node and slot they come from, node and input they go to."""
+    for link in links:
+        page.link(*link)
+
+
 def _stock_graph(page, **settings):
     """The demo model in KSampler, with the node between; the ids by what the nodes are."""
     model, text, auto = _model_and_text(page)
@@ -57,12 +63,12 @@ def _stock_graph(page, **settings):
     usual["control_after_generate"] = "fixed"
     sampler = page.add("KSampler", (800, 80), **usual | settings)
     decode = page.add("VAEDecode", (800, 700))
-    for source, slot, target, name in (
+    _link(
+        page,
         (auto, 0, sampler, "model"), (text, 0, sampler, "positive"), (text, 0, sampler, "negative"),
         (model, 3, sampler, "latent_image"), (sampler, 0, decode, "samples"),
         (model, 2, decode, "vae"),
-    ):  # fmt: skip
-        page.link(source, slot, target, name)
+    )  # fmt: skip
     page.link(decode, 0, page.add("PreviewImage", (1120, 80)), "images")
     return {"model": model, "text": text, "auto": auto, "sampler": sampler, "decode": decode}
 
@@ -74,12 +80,12 @@ def _custom_graph(page, guider, **settings):
     sampler = page.add("SamplerCustomAdvanced", (1120, 80))
     scheduler = page.add("BasicScheduler", (800, 300), scheduler="beta", steps=20)
     choice = page.add("KSamplerSelect", (800, 500), sampler_name="dpmpp_2m")
-    for source, slot, target, name in (
+    _link(
+        page,
         (auto, 0, guide, "model"), (auto, 0, scheduler, "model"), (guide, 0, sampler, "guider"),
         (choice, 0, sampler, "sampler"), (scheduler, 0, sampler, "sigmas"),
         (model, 3, sampler, "latent_image"),
-    ):  # fmt: skip
-        page.link(source, slot, target, name)
+    )  # fmt: skip
     return {"model": model, "text": text, "auto": auto, "guider": guide, "sampler": sampler}
 
 

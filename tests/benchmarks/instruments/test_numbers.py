@@ -73,8 +73,6 @@ def test_the_picture_ranks_by_loss_and_shows_every_call(tmp_path: Path) -> None:
         )
         for budget in (8, 10, 12)
     ]
-    full = _line([0.0] * 4) | {"calls": [50] * 4}  # a cache that found nothing to skip
-    rows += [row_of("careful", budget, full, {}, 2) for budget in (8, 10, 12)]
 
     draw_pareto(rows, tmp_path / "plot.png")
 

@@ -29,16 +29,11 @@ HARD = _rows(15, {
     "OTCache": 0.08, MEANCACHE: 0.10, "fewer steps: euler": 0.20, GENERIC: 0.30, "EasyCache": 0.05,
     "uniform steps, slope": 0.16, f"VDE's estimate {ON_OURS}": 0.04,
 }, {"EasyCache": 17.0})  # fmt: skip
-FULL = {
-    "contestant": "LazyCache", "budget": 15, "lpips": 0.0, "calls": 50,
-    "ours_over": [9e9, 8e9, 9e9],
-}  # fmt: skip
-"""A cache that found nothing to skip."""
 
 
 @pytest.fixture
 def records(monkeypatch: pytest.MonkeyPatch) -> None:
-    found = {"ground-easy": {"rows": EASY}, "ground-hard": {"rows": [*HARD, FULL]}}
+    found = {"ground-easy": {"rows": EASY}, "ground-hard": {"rows": HARD}}
     monkeypatch.setattr(ground, "read_results", found.__getitem__)
     monkeypatch.setattr(ground.grounds, "usual", lambda: ["easy", "later"])
     paths = [type("Path", (), {"stem": name})() for name in found]

@@ -14,7 +14,6 @@ from otcache_core.calibration.run import CalibrationRun
 from otcache_core.calibration.settings import Settings
 from otcache_core.calibration.tail import (
     choose_tail,
-    ending_at,
     judged_with_tail,
     last_winning_budget,
     leaves_tails,
@@ -156,10 +155,6 @@ def test_lengths_go_with_the_run(steps: int, lengths: list[int]) -> None:
 def test_where_it_is_judged() -> None:
     assert judged_with_tail(Settings()) == (11, 15)
     assert judged_with_tail(Settings(anchor_budget=18)) == (19,)
-
-
-def test_a_shape_that_ends_earlier() -> None:
-    assert ending_at((0, 7, 14, 21, 28, 35, 42, 49), 42) == (0, 6, 12, 18, 24, 30, 36, 42)
 
 
 class _Runner:

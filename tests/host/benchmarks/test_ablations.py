@@ -41,7 +41,7 @@ def test_the_paper_predicts_by_rounding_with_its_estimate(measured: Measured) ->
     anchor = bench.paper_anchor([0, 2, 9, 20, 31, 39, 45, 49])
 
     schedule = bench.predicted(anchor, 10, 1.3, paper=True)
-    judged = bench.judge(schedule)
+    judged = ablations.judged(bench, schedule)
 
     assert schedule.estimator == "meancache" and schedule.budget == 10
     assert set(schedule.slope_gain) == {1.0}
@@ -79,7 +79,7 @@ def test_the_record_is_written_and_what_is_kept_is_not_made_again(
     made = first["models"]["demo-hard"]
     record.write_record("ablations", "", first | {"models": {"other": made, "demo-hard": {}}})
     monkeypatch.setattr(ablations.AblationBench, "search_pair", None)
-    monkeypatch.setattr(ablations.AblationBench, "judge", None)
+    monkeypatch.setattr(ablations, "judged", None)
     ablations.main(command, EXTENT)
 
     assert record.read_results("ablations")["models"] == {"other": made, "demo-hard": made}
