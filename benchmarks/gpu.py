@@ -78,9 +78,13 @@ def measure(host: Host, full: FullSize, dtype: torch.dtype, saved: Row, save: Sa
     for budget in BUDGETS:
         part(f"budget {budget}", lambda runs, budget=budget: runs.cached(budget))
     part("steps", FullRuns.steps)
+    part("easycache", FullRuns.easycache)
+    part("one node", FullRuns.one_node)
     part("waits", FullRuns.waits)
     part("memory", FullRuns.memory)
     part("decode", FullRuns.decode)
+    if full.calibrates:
+        part("calibration", FullRuns.calibration)
     saved["table"] = table(full, saved)
     save()
 
@@ -150,7 +154,7 @@ def main(arguments: Sequence[str]) -> None:
             records.write_record("gpu", "nox -s bench -- gpu", results)
 
     with tempfile.TemporaryDirectory() as folder:
-        host = start_host(Path(folder), lpips=False)
+        host = start_host(Path(folder), ("nodes_easycache",))
         for key in args.model or MODELS:
             full = MODELS[key].shrunk() if args.tiny else MODELS[key]
             saved = {} if args.again else results.get(key, {})

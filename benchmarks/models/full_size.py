@@ -90,6 +90,7 @@ class FullSize:
         paper_seconds, paper_speedup: Of the paper's Tables 1 to 3, on an H100: 50 steps, and the
             whole latency's speedup at 10 model calls.
         repeats: Runs of each kind.
+        calibrates: Whether a calibration is timed as well.
     """
 
     name: str
@@ -107,6 +108,7 @@ class FullSize:
     paper_seconds: float
     paper_speedup: float
     repeats: int
+    calibrates: bool = False
 
     def shrunk(self) -> FullSize:
         """The same with a small configuration, latent and text."""
@@ -165,7 +167,7 @@ GENERIC = "preset: flow-matching (generic)"
 MODELS = {
     "flux": FullSize(
         "FLUX.1 dev", "Flux", PUBLISHED_FLUX, FLUX, flux_vae, "1024x1024", (1, 16, 128, 128),
-        (1, 16, 4, 4), (512, 4096), 768, 1.0, GENERIC, 11.57, 4.50, 3,
+        (1, 16, 4, 4), (512, 4096), 768, 1.0, GENERIC, 11.57, 4.50, 3, True,
     ),
     "qwen": FullSize(
         "Qwen-Image", "QwenImage", PUBLISHED_QWEN, QWEN, qwen_vae, "1664x928",

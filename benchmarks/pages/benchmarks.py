@@ -12,13 +12,13 @@ from typing import Any
 from benchmarks.instruments.record import read_results
 from benchmarks.pages.ablations import TABLES as ABLATIONS
 from benchmarks.pages.auto import auto_solvers_table, auto_steps_table, auto_table
+from benchmarks.pages.gpu import gpu_node_table, gpu_table
 from benchmarks.pages.ground import losses_table, models, summary_table, uncalibrated_table
 from benchmarks.pages.tables import markdown_table, replace_table, rewrite
 from scripts.host.find import REPOSITORY
 
 PAGE = REPOSITORY / "benchmarks" / "README.md"
 MIB = 2**20
-NO_RECORD = "Not measured yet: there is no `records/gpu.json`.\n"
 
 Row = dict[str, Any]
 
@@ -85,31 +85,6 @@ def start_table(results: Row) -> str:
     return markdown_table(("what", "median:"), rows)
 
 
-def gpu_table(results: Row) -> str:
-    """Full-size models on a GPU; says so where there is no record."""
-    if not results:
-        return NO_RECORD
-    columns = ("model", "model calls:", "seconds:", "speedup:", "of T/B:", "with VAE decode:",
-               "the paper's:", "a skipped step:", "waits added:", "extra memory:")  # fmt: skip
-    cells = []
-    for saved in results.values():
-        added = saved["memory"]["extra"] / MIB
-        waits = saved["waits"]
-        most = f"{waits['computed'][1]} computed, {waits['skipped'][1]} skipped"
-        plain = f"{saved['plain']['seconds']:.2f}"
-        cells.append((saved["about"]["model"], "50", plain, *["-"] * 7))
-        for row in saved["table"]:
-            paper = row["paper_whole_speedup"]
-            cells.append((
-                "", str(row["budget"]), f"{row['seconds']:.2f}", f"{row['speedup']:.2f}x",
-                f"{row['share_of_ideal']:.3f}", f"{row['whole_speedup']:.2f}x",
-                "-" if paper is None else f"{paper:.2f}x",
-                f"{saved['steps']['skipped_device_ms']:.3f} ms",
-                f"{most}, {waits['after']} a run", f"{added:.1f} MiB",
-            ))  # fmt: skip
-    return markdown_table(columns, cells)
-
-
 def _shape(row: Row) -> str:
     return " x ".join(map(str, row["shape"]))
 
@@ -123,6 +98,7 @@ TABLES: dict[str, tuple[str, Callable[[Any], str]]] = {
     "speed-growth": ("speed", growth_table),
     "speed-start": ("speed", start_table),
     "gpu": ("gpu", gpu_table),
+    "gpu-node": ("gpu", gpu_node_table),
     **{name: ("ablations", table) for name, table in ABLATIONS.items()},
 }
 """A table's name: its record, and what writes it."""

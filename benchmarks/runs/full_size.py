@@ -23,6 +23,10 @@ from benchmarks.runs.traced_waits import traced_waits
 from scripts.host.inprocess import Host
 
 STEPS = 50
+OWN_STEPS = 20
+"""Steps of a user's own, before the node OTCache."""
+EASYCACHE_THRESHOLD = 1e9
+"""Skips wherever EasyCache may: what a skipped step costs does not depend on how many there are."""
 SHORT_STEPS, SHORT_COMPUTED = 12, (0, 3, 6, 8, 11)
 """A run for the profiler, whose traces grow with every step."""
 CLOCKED_BUDGET = 10
@@ -149,6 +153,87 @@ class FullRuns:
             "computed_call_ms": median_ms(clock.added),
             "skipped_device_ms": median_ms(device.skipped),
             "computed_device_ms": median_ms(device.added),
+        }
+
+    def easycache(self) -> Row:
+        """The host's EasyCache in the terms of ``steps``, skipping all that it may."""
+
+        def apply(model: Any) -> Any:
+            return self.host.run(
+                "EasyCache", model=model, reuse_threshold=EASYCACHE_THRESHOLD, start_percent=0.15,
+                end_percent=0.95, verbose=False,
+            ).outputs[0]  # fmt: skip
+
+        clock = StepClock(both_marks, call_seconds)
+        self.sample(lambda model: clock.watch(model, apply))
+        device = replace(clock, seconds=device_seconds)
+        return {
+            "computed": len(clock.computed),
+            "skipped_call_ms": median_ms(clock.skipped),
+            "computed_call_ms": median_ms(clock.added_to_model),
+            "skipped_device_ms": median_ms(device.skipped),
+            "computed_device_ms": median_ms(device.added_to_model),
+        }
+
+    def one_node(self) -> Row:
+        """The node OTCache before a sampler of 20 steps, as it is when it is dropped.
+
+        Returns:
+            Seconds of the 20 steps without it (``plain_seconds``), of the node itself, which reads
+            a few weights (``node_seconds``), of the first picture, from which it learns, and of a
+            later one; their model calls, the steps of the grid, and the peak memory that a later
+            one adds to the plain run's.
+        """
+        clock = StepClock(both_marks, call_seconds)
+
+        def node(model: Any) -> Any:
+            return self.host.run("OTCacheAuto", model=model, calls=0, grid="fine").outputs[0]
+
+        def run(model: Any) -> float:
+            return self.sample(lambda _: model, steps=OWN_STEPS)
+
+        plain = [run(self.parts.model) for _ in range(self.full.repeats)]
+        wait_for_device()
+        start = time.perf_counter()
+        cached = clock.watch(self.parts.model, node)
+        wait_for_device()
+        node_seconds = time.perf_counter() - start
+        first, *later = [run(cached) for _ in range(1 + self.full.repeats)]
+        peaks = [peak_memory(lambda m=model: run(m)) for model in (self.parts.model, cached)]
+        calls = [sum("model" in step for step in steps) for steps in clock.runs]
+        return {
+            "steps": OWN_STEPS,
+            "plain_seconds": round(statistics.median(plain), 4),
+            "node_seconds": round(node_seconds, 4),
+            "first_seconds": round(first, 4),
+            "seconds": round(statistics.median(later), 4),
+            "first_computed": calls[0],
+            "computed": calls[1],
+            "grid": len(clock.runs[1]),
+            "extra": peaks[1] - peaks[0],
+        }
+
+    def calibration(self) -> Row:
+        """A quick calibration on one prompt: its seconds, and those of its model calls alone."""
+        clock = StepClock(both_marks, call_seconds)
+        parts, vae = self.parts, self.full.build_vae()
+        wait_for_device()
+        start = time.perf_counter()
+        anchor = self.host.run(
+            "OTCacheCalibrateAnchor",
+            positive=[parts.positive], negative=[parts.negative], model=[clock.watch(parts.model)],
+            vae=[vae], latent_image=[parts.latent], name=[self.full.name], steps=[STEPS],
+            cfg=[self.full.cfg], sampler_name=["euler"], scheduler=["simple"],
+            reference_budget=[20], anchor_budget=[8], trials=[1], patience=[1], seed=[0],
+            estimator=["slope"], size=["quick"],
+        ).outputs[0]  # fmt: skip
+        wait_for_device()
+        seconds = time.perf_counter() - start
+        device = replace(clock, seconds=device_seconds)
+        return {
+            "seconds": round(seconds, 4),
+            "model_calls": anchor.calibration.model_calls,
+            "model_seconds": round(sum(device.computed), 4),
         }
 
     def decode(self) -> Row:

@@ -156,10 +156,10 @@ class CacheWrapper:
         return run
 
     def _report(self, done: RunStatistics) -> None:
+        if self.on_finished is not None:
+            self.on_finished(done)  # first: it may have more to say of the run
         level = logging.DEBUG if self.quiet else logging.INFO
         logger.log(level, "OTCache: %s", done.summary().replace("\n", "; "))
-        if self.on_finished is not None:
-            self.on_finished(done)
 
 
 def _streams(shapes: Sequence[Sequence[int]] | None) -> tuple[int, ...]:

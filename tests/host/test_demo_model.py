@@ -12,6 +12,9 @@ from training.twin import FluxTwin
 
 pytestmark = pytest.mark.host
 
+ROUNDING = 5e-3 if torch.cuda.is_available() else 1e-5
+"""Of the VAE, for which the host chooses 16 bits on a GPU."""
+
 
 @pytest.fixture(scope="module")
 def parts(host: Any) -> Any:
@@ -69,7 +72,7 @@ def test_latents_go_through_the_vae_and_back(host, parts):
     (latent,) = host.run("VAEEncode", pixels=picture, vae=vae).outputs
 
     torch.testing.assert_close(
-        host.run("VAEDecode", samples=latent, vae=vae).outputs[0], picture, rtol=0, atol=1e-5
+        host.run("VAEDecode", samples=latent, vae=vae).outputs[0], picture, rtol=0, atol=ROUNDING
     )
 
 

@@ -40,12 +40,20 @@ def test_every_part_runs_on_a_small_model(host, key, capsys):
     gpu.show(saved)
 
     budgets = [f"budget {b}" for b in gpu.BUDGETS]
-    parts = ["about", "plain", *budgets, "steps", "waits", "memory", "decode", "table"]
-    assert list(saved) == parts
+    last = ["calibration"] if small.calibrates else []
+    middle = ["steps", "easycache", "one node", "waits", "memory", "decode"]
+    assert list(saved) == ["about", "plain", *budgets, *middle, *last, "table"]
     assert [saved[name]["computed"] for name in budgets] == list(gpu.BUDGETS)
     assert saved["waits"]["computed_steps"] == len(SHORT_COMPUTED)
     assert len(saved["waits"]["plain_evaluations"]) == SHORT_STEPS
     assert saved["waits"]["skipped"] == (0, 0)  # euler's reports tell the steps
+    assert 1 < saved["easycache"]["computed"] < 50
+    node = saved["one node"]
+    assert node["first_computed"] == node["computed"] == 16 and node["grid"] > node["steps"] == 20
+    if small.calibrates:
+        calibration = saved["calibration"]
+        assert 150 < calibration["model_calls"] < 180  # one prompt
+        assert 0.0 < calibration["model_seconds"] < calibration["seconds"]
     assert saved["memory"]["held"] >= small.latent_bytes
     assert saved["decode"]["shape"][-1] == 3
     assert f"{small.name} at {small.resolution}" in capsys.readouterr().out
@@ -55,8 +63,11 @@ def test_a_run_that_was_cut_short_goes_on(host, monkeypatch):
     measured: list[str] = []
     parts = {
         name: (lambda *args, name=name: measured.append(name) or {"seconds": 1.0})
-        for name in ("plain", "cached", "steps", "waits", "memory", "decode")
-    }
+        for name in (
+            "plain", "cached", "steps", "easycache", "one_node", "waits", "memory", "decode",
+            "calibration",
+        )
+    }  # fmt: skip
     monkeypatch.setattr(gpu, "FullRuns", lambda *args: SimpleNamespace(cached=parts["cached"]))
     for name, work in parts.items():
         monkeypatch.setattr(gpu.FullRuns, name, work, raising=False)

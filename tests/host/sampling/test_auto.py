@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 from dataclasses import replace
 from functools import cache
@@ -125,13 +126,22 @@ def test_a_pack_sampler_of_a_known_name_keeps_its_levels(host, tiny_flux, counte
         return x
 
     levels = torch.linspace(1.0, 0.0, 21)
-    with counted(tiny_flux.model) as (model, seen):
+    with counted(tiny_flux.model) as (model, seen), torch.inference_mode():
         comfy.sample.sample_custom(
             auto(model, 11), torch.randn(1, 3, 8, 8), 1.0, comfy.samplers.KSAMPLER(sample_euler),
             levels, tiny_flux.positive, tiny_flux.negative, torch.zeros(1, 3, 8, 8),
             disable_pbar=True,
         )  # fmt: skip
     assert (seen_levels, seen.predictions) == ([21], 11)
+
+
+def test_the_log_says_what_the_node_says(tiny_flux, plain, auto, told, caplog):
+    with caplog.at_level(logging.INFO, "otcache"):
+        plain(tiny_flux, auto(tiny_flux.model, 11))
+
+    (line,) = [record.getMessage() for record in caplog.records]
+    assert "faster than your 20 steps" in line
+    assert line == "OTCache: " + told[-1][0].replace("\n", "; ")
 
 
 # The picture

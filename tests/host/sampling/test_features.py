@@ -167,13 +167,12 @@ def _nag(host: Any, parts: Parts) -> Parts:
     ) -> torch.Tensor:  # fmt: skip
         kinds = options["cond_or_uncond"]
         size = len(x) // len(kinds)
-        again = torch.cat(
-            [torch.arange(i * size, (i + 1) * size) for i, k in enumerate(kinds) if k == 0]
-        )
-        texts = torch.cat([context, third.expand(len(again), -1, -1)])
+        rows = torch.arange(len(x), device=x.device).split(size)
+        again = torch.cat([part for part, k in zip(rows, kinds, strict=True) if k == 0])
+        texts = torch.cat([context, third.to(context).expand(len(again), -1, -1)])
         options = options | {"cond_or_uncond": [*kinds, *[NAG_ROWS] * kinds.count(0)]}
-        rows = (torch.cat([part, part[again]]) for part in (x, timesteps))
-        return executor(*rows, texts, y, control, options, **rest)[: len(x)]
+        both = (torch.cat([part, part[again]]) for part in (x, timesteps))
+        return executor(*both, texts, y, control, options, **rest)[: len(x)]
 
     def steer(attended: torch.Tensor, options: Any) -> torch.Tensor:
         kinds = options["cond_or_uncond"]

@@ -183,10 +183,11 @@ def test_a_model_unloaded_between_runs(host, tiny_flux, plain, uniform):
     assert torch.equal(plain(tiny_flux, model=cached), expected)
 
 
+@pytest.mark.cpu
 @pytest.mark.parametrize("infinite", [float("inf"), float("-inf"), float("nan")])
 def test_infinity_from_the_model_is_not_hidden(tiny_flux, sample, uniform, infinite):
     def spoil(module: Any, args: Any, output: torch.Tensor) -> torch.Tensor:
-        return output.index_fill(-1, torch.tensor([0]), infinite)
+        return output.index_fill(-1, torch.tensor([0], device=output.device), infinite)
 
     hook = tiny_flux.model.model.diffusion_model.register_forward_hook(spoil)
     try:

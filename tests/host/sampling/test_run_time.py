@@ -375,6 +375,7 @@ def test_a_plain_run_caches_nothing(tiny_flux, sample):
 # When a model fails
 
 
+@pytest.mark.cpu
 @pytest.mark.parametrize(("forward", "step"), [(1, 0), (3, 8), (5, 15)])
 def test_nan_from_the_model_switches_caching_off_and_is_not_hidden(
     nan_at_forward, caplog, tiny_flux, sample, counted, uniform, forward, step

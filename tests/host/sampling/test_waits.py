@@ -116,6 +116,7 @@ def test_a_full_budget_waits_and_samples_as_the_plain_sampler(host, tiny_flux, u
     assert torch.equal(runs.latent, expected)
 
 
+@pytest.mark.cpu
 @pytest.mark.parametrize("sampler", ["euler", "uni_pc", "dpmpp_2m_sde", "heun"])
 def test_what_is_sampled_is_what_the_cpu_samples(runs, tiny_flux, sample, sampler):
     expected, _ = sample(tiny_flux, runs.schedule, steps=STEPS, sampler_name=sampler)
@@ -178,6 +179,7 @@ def _other_levels(executor: Any, guider: Any, sigmas: torch.Tensor, *args: Any) 
     return executor(guider, sigmas**1.2, *args)
 
 
+@pytest.mark.cpu
 def test_levels_changed_inside_the_sampler_are_told(runs, tiny_flux, sample):
     model = _with_wrapper(tiny_flux.model, "sampler_sample", _other_levels)
     _, on_cpu = sample(tiny_flux, runs.schedule, model, steps=STEPS)
