@@ -146,9 +146,8 @@ def predicted(bench: Bench, anchor: Any, budget: int) -> Any:
     """What an anchor predicts, with fitted coefficients."""
     given = replace(anchor, learned_in_runs=None)
     schedule = bench.core("transport").predict_schedule(given, budget).schedule
-    return bench.core("gaps").candidate(
-        schedule.computed_steps, schedule.slope_gain, schedule.drift
-    )
+    known = bench.core("documents.schedule").coefficients(schedule)
+    return bench.core("gaps").candidate(schedule.computed_steps, **known)
 
 
 def regret(bench: Bench, anchor: Any, budget: int) -> dict[str, Any]:

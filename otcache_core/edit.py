@@ -7,7 +7,7 @@ from dataclasses import replace
 from itertools import pairwise
 
 from .documents.mask import is_empty, read_mask
-from .documents.schedule import Origin, Schedule
+from .documents.schedule import COEFFICIENTS, Origin, Schedule, coefficients
 from .errors import OTCacheError
 from .gaps import Steps
 from .message import Message
@@ -58,21 +58,22 @@ def _with_steps(schedule: Schedule, nodes: Steps) -> Schedule:
     """The schedule with other computed steps, whose edges know what was known at their place."""
     origin = replace(schedule.origin or Origin(), sigmas=None)
     bare = replace(
-        schedule, computed_steps=nodes, look_back=(), slope_gain=(), drift=(), origin=origin,
-        of_steps=None,
+        schedule, computed_steps=nodes, look_back=(), slope_gain=(), drift=(), foretold=(),
+        origin=origin, of_steps=None,
     )  # fmt: skip
     if bare.budget < 2:
         return bare
-    own = zip(schedule.slope_gain, schedule.drift, schedule.look_back, strict=True)
+    own = zip(*coefficients(schedule).values(), schedule.look_back, strict=True)
     known = dict(zip(pairwise(schedule.computed_steps), own, strict=True))
     along = edges_along(coefficient_curves(schedule, schedule.steps), nodes)
     looks = _look_back_at(schedule)
+    means = zip(*coefficients(along).values(), strict=True)
     edges = [
-        known.get(edge, (gain, drift, looks[edge[0]]))
-        for edge, gain, drift in zip(pairwise(nodes), along.slope_gain, along.drift, strict=True)
+        known.get(edge, (*mean, looks[edge[0]]))
+        for edge, mean in zip(pairwise(nodes), means, strict=True)
     ]
-    gains, drifts, look_back = zip(*edges, strict=True)
-    return replace(bare, look_back=look_back, slope_gain=gains, drift=drifts)
+    *values, look_back = zip(*edges, strict=True)
+    return replace(bare, look_back=look_back, **dict(zip(COEFFICIENTS, values, strict=True)))
 
 
 def _look_back_at(schedule: Schedule) -> list[int]:

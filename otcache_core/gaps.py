@@ -10,7 +10,7 @@ from typing import TypeAlias
 
 import numpy as np
 
-from .documents.schedule import MAX_DRIFT, MAX_SLOPE_GAIN
+from .documents.schedule import MAX_DRIFT, MAX_FORETOLD, MAX_SLOPE_GAIN, coefficients
 
 Steps = tuple[int, ...]
 
@@ -65,11 +65,14 @@ class Candidate:
         slope_gain: The slope's factor on each edge; 1 where it changes nothing.
         drift: Share by which the prediction of the clean picture grows over each edge; 0 where it
             changes nothing.
+        foretold: Share of what the run itself foretells that is added on each edge; 0 where it
+            changes nothing.
     """
 
     computed_steps: Steps
     slope_gain: tuple[float, ...]
     drift: tuple[float, ...]
+    foretold: tuple[float, ...]
 
 
 Fit: TypeAlias = Callable[[Candidate], Candidate]
@@ -80,19 +83,22 @@ def candidate(
     computed_steps: Steps,
     slope_gain: Sequence[float] | float = 1.0,
     drift: Sequence[float] | float = 0.0,
+    foretold: Sequence[float] | float = 0.0,
 ) -> Candidate:
     """A candidate in its one normal form, so that equal runs are equal candidates.
 
-    Coefficients are rounded. The first edge has no slope before it, so its gain is 1; an edge to
-    the very next step skips nothing, so its gain is 1 and its drift 0.
+    Coefficients are rounded. The first edge has no slope before it and nothing to foretell from, so
+    its gain is 1 and it has nothing foretold; an edge to the very next step skips nothing, so its
+    gain is 1 and the others are 0.
 
     Args:
         computed_steps: Which steps run the model.
         slope_gain: One factor for all edges, or one for each.
-        drift: One share for all edges, or one for each.
+        drift, foretold: One share for all edges, or one for each.
     """
     gaps = gaps_from_steps(computed_steps)
-    gains, drifts = (_of_each(edges, len(gaps)) for edges in (slope_gain, drift))
+    given = (slope_gain, drift, foretold)
+    gains, drifts, shares = (_of_each(edges, len(gaps)) for edges in given)
     skips = [gap > 1 for gap in gaps]
     return Candidate(
         tuple(computed_steps),
@@ -103,6 +109,10 @@ def candidate(
         tuple(
             _rounded(drift, MAX_DRIFT) if skip else 0.0
             for skip, drift in zip(skips, drifts, strict=True)
+        ),
+        tuple(
+            _rounded(share, MAX_FORETOLD) if edge and skip else 0.0
+            for edge, (skip, share) in enumerate(zip(skips, shares, strict=True))
         ),
     )
 
@@ -132,7 +142,7 @@ def neighbours(of: Candidate, *, ends: Container[int] = ()) -> Iterator[Candidat
         for moved in _moved_steps(of.computed_steps, move, ends):
             if moved not in seen:
                 seen.add(moved)
-                yield candidate(moved, of.slope_gain, of.drift)
+                yield candidate(moved, **coefficients(of))
 
 
 def _moved_steps(nodes: Steps, move: int, ends: Container[int]) -> Iterator[Steps]:

@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from scipy.interpolate import PchipInterpolator
 
 from .documents.anchor import Anchor
-from .documents.schedule import MAX_STEPS, Schedule
+from .documents.schedule import MAX_STEPS, Schedule, coefficients
 from .errors import OTCacheError
 from .gaps import Candidate, Steps, candidate
 from .message import Message
@@ -147,8 +147,7 @@ def with_edges_of(schedule: Schedule, steps: int, nodes: Steps) -> Schedule:
     edges = slice(len(nodes) - 1)
     return Schedule(
         *(steps, nodes, schedule.estimator, schedule.look_back[edges]),
-        slope_gain=schedule.slope_gain[edges],
-        drift=schedule.drift[edges],
+        **{name: values[edges] for name, values in coefficients(schedule).items()},
         steadiness=schedule.steadiness,
     )
 
@@ -160,12 +159,13 @@ def coefficient_curves(schedule: Schedule, steps: int) -> Curve:
     they belong to places in the run as well as to budgets.
 
     Returns:
-        The slope's factor of the edge that each step lies in, and its drift per share of the run,
-        ``(2, steps)``.
+        The slope's factor of the edge that each step lies in, its drift per share of the run, and
+        its share of what is foretold, ``(3, steps)``.
     """
     edge = np.searchsorted(schedule.computed_steps, np.arange(schedule.steps), side="right") - 1
     shares = np.asarray((*schedule.gaps, 1)) / (schedule.steps - 1)
-    known = np.asarray([(*schedule.slope_gain, 1.0), np.asarray((*schedule.drift, 0.0)) / shares])
+    rates = np.asarray((*schedule.drift, 0.0)) / shares
+    known = np.asarray([(*schedule.slope_gain, 1.0), rates, (*schedule.foretold, 0.0)])
     curves: Curve = known[:, edge]
     if steps == schedule.steps:
         return curves
@@ -176,16 +176,18 @@ def coefficient_curves(schedule: Schedule, steps: int) -> Curve:
 def edges_along(curves: Curve, computed_steps: Steps) -> Candidate:
     """Steps with the coefficients of each edge: the means of the curves over what it skips."""
     edges, last = list(pairwise(computed_steps)), curves.shape[1] - 1
-    means = [curves[:, t + 1 : s].mean(axis=1) if s > t + 1 else (1.0, 0.0) for t, s in edges]
-    drifts = [float(rate) * (s - t) / last for (_, rate), (t, s) in zip(means, edges, strict=True)]
-    return candidate(computed_steps, [float(gain) for gain, _ in means], drifts)
+    none = (1.0, 0.0, 0.0)
+    means = [curves[:, t + 1 : s].mean(axis=1) if s > t + 1 else none for t, s in edges]
+    gains, rates, foretold = np.reshape(means, (-1, 3)).T.tolist()
+    drifts = [rate * (s - t) / last for rate, (t, s) in zip(rates, edges, strict=True)]
+    return candidate(computed_steps, gains, drifts, foretold)
 
 
 def curves_at(anchor: Anchor, budget: int, steps: int) -> Curve:
     """Curves of coefficients for a run of ``steps``, between those of known budgets."""
     known = {s.budget: s for s in (*anchor.fitted, *(s for _, s in anchor.searched))}
     curves = {b: coefficient_curves(known[b], steps) for b in sorted(known) if b < steps}
-    curves[steps] = np.stack([np.ones(steps), np.zeros(steps)])
+    curves[steps] = np.stack([np.ones(steps), np.zeros(steps), np.zeros(steps)])
     below = max((b for b in curves if b <= budget), default=min(curves))
     above = min(b for b in curves if b >= max(budget, below))
     share = (budget - below) / (above - below) if above > below else 0.0
@@ -331,7 +333,7 @@ def predict_schedule(
         edges = edges_along(curves_at(anchor, budget, steps), nodes)
         schedule = Schedule(
             *(steps, nodes, anchor.estimator, anchor.look_back_for(nodes, steps), sigmas),
-            *(edges.slope_gain, edges.drift),
+            **coefficients(edges),
         )
     return Prediction(schedule, _named_curves(anchor, schedule), rho)
 

@@ -53,14 +53,16 @@ def without_reference(bench: Bench, calls: int) -> Configured:
     curve = transport.warping_curve(anchor.anchor.computed_steps, STEPS)
     steps = transport.realise(curve, calls, STEPS, anchor.rho)
     edges = transport.edges_along(transport.curves_at(anchor, calls, STEPS), steps)
-    return with_steps(bench, steps, "slope", slope_gain=edges.slope_gain, drift=edges.drift)
+    known = bench.host.core("documents.schedule").coefficients(edges)
+    return with_steps(bench, steps, "slope", **known)
 
 
 def oracle(bench: Bench, calls: int) -> Configured:
     """A search at the budget itself, which starts from the prediction too."""
     of = bench.host.core("gaps").candidate
     predicted = bench.predicted(calls)
-    starts = [of(predicted.computed_steps, predicted.slope_gain, predicted.drift)]
+    known = bench.host.core("documents.schedule").coefficients(predicted)
+    starts = [of(predicted.computed_steps, **known)]
     starts += bench.searches.starts(DIRECT, calls)
     searched = bench.searches.search(
         f"oracle {calls}",

@@ -194,8 +194,7 @@ class SearchBench:
 
     def schedule(self, of: Any) -> Any:
         """A candidate as a schedule."""
-        return self.core("documents.schedule").Schedule(
-            *(STEPS, of.computed_steps, "slope", (), self.sigmas),
-            slope_gain=of.slope_gain,
-            drift=of.drift,
+        schedules = self.core("documents.schedule")
+        return schedules.Schedule(
+            *(STEPS, of.computed_steps, "slope", (), self.sigmas), **schedules.coefficients(of)
         )

@@ -36,7 +36,7 @@ from .study_place import StudyPlace, first_prompt, open_place
 
 logger = logging.getLogger("otcache")
 
-VERSION = 3
+VERSION = 4
 """Part of the fingerprint: a change of how losses are measured makes old trials useless."""
 
 

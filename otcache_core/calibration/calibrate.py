@@ -14,7 +14,7 @@ import numpy as np
 from ..documents.anchor import Anchor, Sampling
 from ..documents.fidelity import FidelityPoint
 from ..errors import EvaluationError
-from ..gaps import Candidate, Steps, candidate
+from ..gaps import Candidate, Fit, Steps, candidate
 from ..search.trials import SearchResult, Trial
 from .full_runs import FullRuns, rotated
 from .learning import choose_learning
@@ -126,7 +126,7 @@ def _completed(run: CalibrationRun, found: SearchResult, first: int) -> tuple[An
     """What follows the search: a middle schedule, rho, the tail, gains and the fidelity curve."""
     if not run.settings.searches:
         found = _plainest(run, found)
-    run.reference = run.schedule(run.fit(candidate(_reference_path(run, found))))
+    run.reference = run.schedule(run.fit_well(candidate(_reference_path(run, found))))
     anchor = _with_middle(run, run.anchor(found))
     if len(run.settings.rhos) == 1:
         anchor = replace(anchor, rho=run.settings.rhos[0])
@@ -136,8 +136,9 @@ def _completed(run: CalibrationRun, found: SearchResult, first: int) -> tuple[An
     tail = choose_tail(run, anchor, found)
     if tail is not None:
         found = tail.found(run, found)
+    found = _if_better(run, found, run.fit_well)
     if run.settings.refine:
-        found = _with_refined_gains(run, found)
+        found = _if_better(run, found, run.refine)
     made = run.anchor(found)
     anchor = replace(anchor, anchor=made.anchor, objective=made.objective)
     if run.settings.curve:
@@ -173,9 +174,11 @@ def _reference_path(run: CalibrationRun, found: SearchResult) -> Steps:
     return dict(reversed(kinds))[best]
 
 
-def _with_refined_gains(run: CalibrationRun, found: SearchResult) -> SearchResult:
-    """The search's best with all its gains fitted together, if that makes it better still."""
-    fitted = run.refine(found.best)
+def _if_better(run: CalibrationRun, found: SearchResult, fit: Fit) -> SearchResult:
+    """The search's best fitted once more, if that makes it better still."""
+    fitted = fit(found.best)
+    if fitted == found.best:
+        return found
     try:
         better = run.badness(fitted) < run.badness(found.best)
     except EvaluationError as error:
@@ -195,7 +198,9 @@ def _with_middle(run: CalibrationRun, anchor: Anchor) -> Anchor:
     starts = [run.predicted(anchor, budget), *run.graphs.candidates(budget)]
     found = run.search("middle", list(dict.fromkeys(starts)), run.settings.search, run.fit)
     run.spent += found.model_calls
-    found = _with_refined_gains(run, found)
+    found = _if_better(run, found, run.fit_well)
+    if run.settings.refine:
+        found = _if_better(run, found, run.refine)
     return replace(anchor, middle=run.schedule(found.best))
 
 
@@ -242,9 +247,9 @@ def measure_fidelity(
             break
         run.progress("fidelity", done, len(budgets))
         if tail is None or budget in searched:
-            predicted = run.predicted(anchor, budget)
+            predicted = run.predicted(anchor, budget, fit=run.fit_well)
         else:
-            predicted = tail.predicted(run, budget)
+            predicted = tail.predicted(run, budget, run.fit_well)
         if budget in settings.curve_budgets:
             try:
                 given[budget] = run.losses(predicted)

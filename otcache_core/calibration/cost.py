@@ -87,14 +87,16 @@ def calibration_cost(settings: Settings, prompts: int) -> Cost:
     fitted = sum({*settings.fitted_budgets} - {*settings.curve_budgets, settings.middle_budget})
     # Each step runs a schedule as it is and with each gain moved, from that gain's edge on.
     refined = settings.fits_gains and settings.refine
-    runs = min(MOST_FIT_PROMPTS, prompts) * MOST_REFINEMENTS * refined
+    most = min(MOST_FIT_PROMPTS, prompts)
+    runs = most * MOST_REFINEMENTS * refined
     return Cost(
         prompts * settings.steps,
         prompts * settings.search.trials * sum(searched),
         prompts * len(settings.rhos) * tried,
         prompts * measured * settings.curve,
-        fit_prompts(prompts) * fitted * settings.curve,
-        runs * sum(budget * budget // 2 for budget in searched),
+        most * fitted * settings.curve,
+        runs * sum(budget * budget // 2 for budget in searched)
+        + 2 * most * sum(searched) * settings.fits_gains * settings.searches,
         prompts * sum(_learned_budgets(settings)),
         (prompts + fit_prompts(prompts)) * _tail_calls(settings),
         min(SPENT_PROMPTS / prompts + SPENT_SHARE, 1.0) if settings.searches else 1.0,

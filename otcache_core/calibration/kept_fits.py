@@ -8,10 +8,11 @@ import hashlib
 from collections.abc import Callable, Sequence
 from typing import Any
 
+from ..documents.schedule import COEFFICIENTS
 from ..gaps import Candidate, candidate
 from ..search.storage import quiet_optuna
 
-_FIELDS = ("computed_steps", "slope_gain", "drift")
+_FIELDS = ("computed_steps", *COEFFICIENTS)
 
 
 class GainFits:
@@ -49,7 +50,7 @@ class GainFits:
 
             def found() -> dict[str, Any]:
                 of = fit()
-                return dict(zip(_FIELDS, (of.computed_steps, of.slope_gain, of.drift), strict=True))
+                return {name: getattr(of, name) for name in _FIELDS}
 
             kept = self._find(key, found, model_calls)
             self._known[key] = candidate(*(tuple(kept[name]) for name in _FIELDS))

@@ -9,7 +9,7 @@ from typing import Literal, TypeAlias
 import torch
 from torch import Tensor
 
-from ..documents.schedule import Schedule
+from ..documents.schedule import Schedule, coefficients
 
 Place: TypeAlias = Literal["host memory", "device", "off"]
 PLACES: tuple[Place, ...] = ("host memory", "device", "off")
@@ -104,7 +104,7 @@ class RunMemo:
         schedule = self._schedule
         prefix = tuple(s for s in schedule.computed_steps if s <= step)
         edges = slice(len(prefix) - 1)
-        schedule_edges = (schedule.look_back, schedule.slope_gain, schedule.drift)
+        schedule_edges = (schedule.look_back, *coefficients(schedule).values())
         values = (values[edges] for values in schedule_edges)
         estimated = (schedule.estimator, schedule.steadiness, *values)
         key = (self._prompt, estimated, prefix, step, nth, tuple(x.shape))

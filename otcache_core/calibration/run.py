@@ -24,7 +24,7 @@ from ..documents.anchor import (
     Objective,
     Sampling,
 )
-from ..documents.schedule import Schedule
+from ..documents.schedule import Schedule, coefficients
 from ..errors import EvaluationError, OTCacheError
 from ..estimate.edge_fit import State, fit_edges, refine_gains
 from ..gaps import Candidate, Fit, candidate, unfitted
@@ -41,11 +41,11 @@ from .warm_starts import Graphs
 logger = logging.getLogger("otcache")
 
 LEAST_FIT_PROMPTS, MOST_FIT_PROMPTS = 4, 16
-"""Prompts that gains are fitted on: one number an edge needs few."""
+"""Prompts that coefficients are fitted on, as many as there are at most."""
 
 
 def fit_prompts(prompts: int) -> int:
-    """Of so many prompts, how many every candidate's gains are fitted on: a third."""
+    """Of so many prompts, how many every candidate of a search is fitted on: a third."""
     return min(max(prompts // 3, LEAST_FIT_PROMPTS), MOST_FIT_PROMPTS, prompts)
 
 
@@ -157,8 +157,7 @@ class CalibrationRun:
         return Schedule(
             *(settings.steps, of.computed_steps, settings.estimator if not learned else "adaptive"),
             *(_look_backs(self.table, of), self.sampling.sigmas),
-            slope_gain=of.slope_gain,
-            drift=of.drift,
+            **coefficients(of),
             steadiness=learned.believed if learned else None,
         )
 
@@ -213,8 +212,18 @@ class CalibrationRun:
         return found
 
     def fit(self, of: Candidate) -> Candidate:
-        """The candidate fitted edge by edge, or as it is where that cannot be had."""
+        """The candidate fitted edge by edge, or as it is where that cannot be had.
+
+        To be told from others, on a few prompts: ``fit_well`` for what goes into the anchor.
+        """
         return self._fitted(fit_edges, of, of.computed_steps, fit_prompts(self.runner.prompts))
+
+    def fit_well(self, of: Candidate) -> Candidate:
+        """The same on all prompts, on which it will be judged, so that few calls are added."""
+        prompts = min(MOST_FIT_PROMPTS, self.runner.prompts)
+        if prompts == fit_prompts(self.runner.prompts):
+            return self.fit(of)
+        return self._fitted(fit_edges, of, (of.computed_steps, prompts), prompts)
 
     def refine(self, of: Candidate) -> Candidate:
         """The candidate with all gains fitted together, or as it is."""
@@ -244,12 +253,21 @@ class CalibrationRun:
             logger.warning("OTCache: gains at %d calls could not be fitted: %s", budget, error)
             return of
 
-    def predicted(self, anchor: Anchor, budget: int, rho: float | None = None) -> Candidate:
-        """What an anchor predicts, with gains fitted where the budget is not a searched one."""
+    def predicted(
+        self, anchor: Anchor, budget: int, rho: float | None = None, *, fit: Fit | None = None
+    ) -> Candidate:
+        """What an anchor predicts, fitted where the budget is not a searched one.
+
+        Args:
+            anchor: The anchor.
+            budget: Model calls.
+            rho: As ``predict_schedule`` has it.
+            fit: ``fit`` by default, or ``fit_well``.
+        """
         schedule = predict_schedule(anchor, budget, rho=rho).schedule
-        predicted = candidate(schedule.computed_steps, schedule.slope_gain, schedule.drift)
+        predicted = candidate(schedule.computed_steps, **coefficients(schedule))
         searched = budget in (known.budget for _, known in anchor.searched)
-        return predicted if searched else self.fit(predicted)
+        return predicted if searched else (fit or self.fit)(predicted)
 
     def badness(self, of: Candidate) -> float:
         """What stage 2 minimises, for a candidate that is or will be tried on every prompt."""

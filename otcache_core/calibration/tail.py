@@ -20,7 +20,7 @@ import numpy as np
 from ..documents.anchor import Anchor
 from ..documents.schedule import longest_tail
 from ..errors import EvaluationError
-from ..gaps import Candidate, candidate, ending_at
+from ..gaps import Candidate, Fit, candidate, ending_at
 from ..search.trials import SearchResult
 from ..transport import predict_schedule
 from .learning import HOPELESS, line_over_budgets, typical_ratio
@@ -50,12 +50,12 @@ class Tail:
     last: int
     until: int
 
-    def predicted(self, run: CalibrationRun, budget: int) -> Candidate:
-        """What is predicted at a budget, with fitted gains and the tail that it is to have."""
+    def predicted(self, run: CalibrationRun, budget: int, fit: Fit) -> Candidate:
+        """What is predicted at a budget, fitted and with the tail that it is to have."""
         steps = predict_schedule(self.whole, budget).schedule.computed_steps
         if budget > self.until or steps[-1] <= self.last:
-            return run.predicted(self.whole, budget)
-        return run.fit(candidate(ending_at(steps, self.last)))
+            return run.predicted(self.whole, budget, fit=fit)
+        return fit(candidate(ending_at(steps, self.last)))
 
     def found(self, run: CalibrationRun, found: SearchResult) -> SearchResult:
         """What stage 2 found, with the tail."""
@@ -139,7 +139,7 @@ def _ratios_above(run: CalibrationRun, tail: Tail) -> dict[int, float]:
     """The same at predicted budgets, upwards until a tail is hopeless."""
     ratios: dict[int, float] = {}
     for budget in judged_with_tail(run.settings):
-        tried, predicted = tail.predicted(run, budget), run.predicted(tail.whole, budget)
+        tried, predicted = tail.predicted(run, budget, run.fit), run.predicted(tail.whole, budget)
         ratios[budget] = typical_ratio(run.losses(tried), run.losses(predicted))
         if ratios[budget] > HOPELESS or run.stop():
             break

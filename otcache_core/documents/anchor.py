@@ -20,6 +20,7 @@ from .schedule import (
     Schedule,
     check_end,
     check_sigmas,
+    coefficients_document,
     coefficients_from,
 )
 
@@ -36,7 +37,8 @@ __all__ = [
 ]
 
 FORMAT = "otcache-anchor"
-VERSION = 2
+VERSION = 3
+"""What is read; without anything foretold documents are written as version 2."""
 SUFFIX = ".otanchor.json"
 MAX_WEIGHTS = 64
 
@@ -141,7 +143,9 @@ class Anchor:
 
     def to_document(self) -> dict[str, Any]:
         """The anchor as plain JSON values."""
-        document: dict[str, Any] = {"format": FORMAT, "version": VERSION}
+        schedules = (*(schedule for _, schedule in self.searched), *self.fitted)
+        version = VERSION if any(any(schedule.foretold) for schedule in schedules) else 2
+        document: dict[str, Any] = {"format": FORMAT, "version": version}
         document |= {"name": self.name, "architecture": self.architecture, "steps": self.steps}
         if self.weights:
             document["weights"] = self.weights
@@ -210,7 +214,7 @@ class Anchor:
             nodes = check_end(part.integers("computed_steps", 0, steps - 1), steps)
             edges = part.integers("look_back", 1, MAX_LOOK_BACK) if "look_back" in part else ()
             coefficients = coefficients_from(part)
-            return Schedule(steps, nodes, estimator, edges, sampling.sigmas, *coefficients)
+            return Schedule(steps, nodes, estimator, edges, sampling.sigmas, **coefficients)
 
         return cls(
             name=fields.text("name"),
@@ -240,12 +244,11 @@ class Anchor:
         )
 
 
-def _schedule_document(schedule: Schedule) -> dict[str, list[Any]]:
+def _schedule_document(schedule: Schedule) -> dict[str, Any]:
     return {
         "computed_steps": list(schedule.computed_steps),
         "look_back": list(schedule.look_back),
-        "slope_gain": list(schedule.slope_gain),
-        "drift": list(schedule.drift),
+        **coefficients_document(schedule),
     }
 
 

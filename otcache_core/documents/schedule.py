@@ -16,6 +16,9 @@ MAX_STEPS = 1_000
 MAX_LOOK_BACK = 6
 MAX_SLOPE_GAIN = 2.0
 MAX_DRIFT = 2.0
+MAX_FORETOLD = 2.0
+COEFFICIENTS = ("slope_gain", "drift", "foretold")
+"""What the slope estimator has for each edge."""
 
 CALIBRATED_ESTIMATORS = ("slope", "meancache", "reuse")
 ESTIMATORS = (*CALIBRATED_ESTIMATORS, "adaptive")
@@ -83,6 +86,9 @@ class Schedule:
             is reuse; left empty it is filled with 1, the plain slope.
         drift: By what share the slope estimator expects the prediction of the clean picture to
             grow over each edge, on average, from -2 to 2; left empty it is filled with 0.
+        foretold: What share of the change that the run itself would have foretold the slope
+            estimator adds on each edge, from -2 to 2; left empty it is filled with 0. See
+            ``otcache_core.run_time.own_coefficients``.
         origin: What its anchor was calibrated with, or ``None``; never part of a comparison.
         steadiness: What the adaptive estimator knows of the model, from -1 to 1, or ``None`` for
             nothing; see ``otcache_core.run_time.slope_trust``.
@@ -103,6 +109,7 @@ class Schedule:
     origin: Origin | None = field(default=None, repr=False, compare=False)
     steadiness: float | None = None
     of_steps: Callable[[int], Schedule] | None = field(default=None, repr=False, compare=False)
+    foretold: tuple[float, ...] = ()
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "computed_steps", tuple(int(t) for t in self.computed_steps))
@@ -125,6 +132,8 @@ class Schedule:
         _check_coefficients("slope_gain", self.slope_gain, MAX_SLOPE_GAIN, edges)
         object.__setattr__(self, "drift", tuple(self.drift) or (0.0,) * edges)
         _check_coefficients("drift", self.drift, MAX_DRIFT, edges)
+        object.__setattr__(self, "foretold", tuple(self.foretold) or (0.0,) * edges)
+        _check_coefficients("foretold", self.foretold, MAX_FORETOLD, edges)
         if self.sigmas is not None:
             object.__setattr__(self, "sigmas", check_sigmas(self.sigmas, self.steps))
         check_steadiness(self.steadiness)
@@ -172,8 +181,7 @@ class Schedule:
             "computed_steps": list(self.computed_steps),
             "estimator": self.estimator,
             "look_back": list(self.look_back),
-            "slope_gain": list(self.slope_gain),
-            "drift": list(self.drift),
+            **coefficients_document(self),
         }
         if self.sigmas is not None:
             document["sigmas"] = list(self.sigmas)
@@ -196,7 +204,7 @@ class Schedule:
             fields.text("estimator", DEFAULT_ESTIMATOR),
             fields.integers("look_back", 1, MAX_LOOK_BACK) if "look_back" in fields else (),
             sigmas,
-            *coefficients_from(fields),
+            **coefficients_from(fields),
             steadiness=fields.number("steadiness", -1.0, 1.0) if "steadiness" in fields else None,
         )
 
@@ -216,13 +224,23 @@ def check_steadiness(value: float | None) -> None:
         raise OTCacheError(f"`steadiness` must be from -1 to 1 but got {value}.")
 
 
-def coefficients_from(fields: Fields) -> tuple[tuple[float, ...], tuple[float, ...]]:
-    """A schedule's slope gains and drifts from untrusted JSON; empty where they are absent."""
+def coefficients(of: Any) -> dict[str, tuple[float, ...]]:
+    """The coefficients of a schedule or a candidate by name, to make another with."""
+    return {name: getattr(of, name) for name in COEFFICIENTS}
 
-    def read(name: str, most: float) -> tuple[float, ...]:
-        return fields.numbers(name, -most, most) if name in fields else ()
 
-    return read("slope_gain", MAX_SLOPE_GAIN), read("drift", MAX_DRIFT)
+def coefficients_document(of: Any) -> dict[str, list[float]]:
+    """The same as plain JSON values; what changes on no edge and was not always there is absent."""
+    document = {name: list(values) for name, values in coefficients(of).items()}
+    if not any(of.foretold):
+        del document["foretold"]
+    return document
+
+
+def coefficients_from(fields: Fields) -> dict[str, tuple[float, ...]]:
+    """A schedule's coefficients from untrusted JSON; those that are absent are left out."""
+    most = zip(COEFFICIENTS, (MAX_SLOPE_GAIN, MAX_DRIFT, MAX_FORETOLD), strict=True)
+    return {name: fields.numbers(name, -top, top) for name, top in most if name in fields}
 
 
 def longest_tail(steps: int) -> int:

@@ -1,15 +1,17 @@
 """The coefficients of a schedule's edges, fitted so that cached runs come to where full runs come.
 
 At a skipped step the slope estimator takes ``v_t + (sigma - sigma_t) F``. F is known at the
-computed step: the slope of the last two velocities times the edge's *gain*, and the prediction of
-the clean picture for its *drift*. Guidance makes that prediction overshoot at high noise, and the
-model takes it back further on; the drift knows how much, whatever the picture.
+computed step: the slope of the last two velocities times the edge's *gain*, the prediction of
+the clean picture for its *drift*, and a share of what the run itself *foretells*. Guidance makes
+that prediction overshoot at high noise, and the model takes it back further on; the drift knows how
+much for all pictures, and what is foretold how much more or less for this one.
 
 The fit goes edge by edge, in their order, each in the run that the coefficients before it make, so
 that an edge sees the errors it will meet and takes back what it can of them. Where an edge ends is
 linear in its coefficients, so a probe for each tells all of it, and least squares have the answer:
 robust, or the one prompt whose picture tips over would decide for the others, and with the drift
-held back as far as it does not help on prompts that were left out. With a memo of model calls this
+and the share of what is foretold each held back as far as it does not help on prompts that were
+left out. With a memo of model calls this
 costs as many as one run of the schedule on each prompt, and the run that judges the schedule finds
 them remembered.
 
@@ -20,15 +22,15 @@ best for the run, since the model mends some of what an edge leaves missing, and
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
-from dataclasses import dataclass
-from itertools import pairwise
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from itertools import pairwise, product
 from typing import Any, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 
-from ..documents.schedule import MAX_DRIFT, MAX_SLOPE_GAIN
+from ..documents.schedule import MAX_DRIFT, MAX_FORETOLD, MAX_SLOPE_GAIN, coefficients
 from ..gaps import Candidate, candidate
 
 PROBE = 0.1
@@ -38,10 +40,14 @@ MOST_REFINEMENTS = 4
 """Steps of the search for all gains together."""
 
 HOLDS = (1e-3, 3e-2, 0.3, 3.0, 1e6)
-"""How firmly a drift is held at 0, as ridge on coefficients of unit size; the last is for good."""
+"""How firmly a coefficient is held at 0, as ridge on those of unit size; the last is for good."""
 
-USUAL_HOLD = 3e-2
-"""Where there are too few prompts to leave one out."""
+USUAL_HOLD, LEAST_TO_LEAVE_OUT = 3e-2, 3
+"""A drift's, where there are too few prompts to leave one out."""
+
+LEAST_TO_FORETELL = 6
+"""Prompts from which on shares of what is foretold are fitted. On one it is no third direction, and
+on four it says more of those four than of others."""
 
 ROUNDS = 8
 """Of reweighted least squares."""
@@ -70,14 +76,10 @@ class Products:
     toward: Vector
     missing: Vector
 
-    def without(self, prompt: int) -> Products:
-        """All prompts but one."""
-        return Products(*(np.delete(part, prompt, 0) for part in vars(self).values()))
-
     def left(self, coefficients: Vector) -> Vector:
-        """Square of what is missing with some coefficients, ``(P,)``."""
-        moved = np.einsum("i,pij,j->p", coefficients, self.moves, coefficients)
-        left: Vector = np.maximum(self.missing - 2.0 * self.toward @ coefficients + moved, 0.0)
+        """Square of what is missing with some coefficients, ``(..., P)`` for ``(..., k)``."""
+        moved = np.einsum("...i,pij,...j->...p", coefficients, self.moves, coefficients)
+        left: Vector = np.maximum(self.missing - 2.0 * coefficients @ self.toward.T + moved, 0.0)
         return left
 
 
@@ -110,9 +112,8 @@ def fit_edges(of: Candidate, prompts: Iterable[int], arrive: Arrive, full: FullS
     for edge, (step, end) in enumerate(pairwise(of.computed_steps)):
         if end == step + 1:
             continue
-        probes = [_with_edge(fitted, edge, 0.0, 1.0)]
-        if edge:  # before the first one there is no slope
-            probes.insert(0, _with_edge(fitted, edge, 1.0, 0.0))
+        kinds = _kinds(edge, len(listed))
+        probes = [_with_edge(fitted, edge, {kind: 1.0}) for kind in kinds]
         moves, missing = [], []
         for prompt in listed:
             start = arrive(fitted, prompt, end)
@@ -121,40 +122,62 @@ def fit_edges(of: Candidate, prompts: Iterable[int], arrive: Arrive, full: FullS
         known = products(moves, missing)
         if not all(np.isfinite(part).all() for part in vars(known).values()):
             return of
-        *gain, drift = solve(known, best_hold(known))
-        fitted = _with_edge(fitted, edge, gain[0] if gain else 1.0, drift)
+        found = solve(known, best_holds(known, kinds))
+        fitted = _with_edge(fitted, edge, dict(zip(kinds, found.tolist(), strict=True)))
     return fitted
 
 
-def best_hold(known: Products) -> float:
-    """How firmly to hold the drift: as serves prompts that the fit has not seen."""
+def _kinds(edge: int, prompts: int) -> tuple[str, ...]:
+    """Which coefficients an edge has; before the first one there is no slope."""
+    if edge == 0:
+        return ("drift",)
+    foretold = ("foretold",) if prompts >= LEAST_TO_FORETELL else ()
+    return ("slope_gain", "drift", *foretold)
+
+
+def best_holds(known: Products, kinds: Sequence[str]) -> Vector:
+    """How firmly to hold each coefficient: as serves prompts that the fit has not seen, ``(k,)``.
+
+    Gains are free, what is foretold never is. Of holds that serve as well, the firmest are taken.
+    """
     prompts = len(known.missing)
-    if prompts < 3:
-        return USUAL_HOLD
+    if prompts < LEAST_TO_LEAVE_OUT:
+        return np.array([HOLDS[0] if kind == "slope_gain" else USUAL_HOLD for kind in kinds])
+    choices = {"slope_gain": HOLDS[:1], "drift": HOLDS[::-1], "foretold": HOLDS[:0:-1]}
+    every = [choices[kind] for kind in kinds]
+    alone = ~np.eye(prompts, dtype=bool)  # each row leaves one prompt out
 
-    def unseen(hold: float) -> float:
-        left = [known.left(solve(known.without(p), hold))[p] for p in range(prompts)]
-        return float(np.mean(np.sqrt(left)))
+    def unseen(holds: Vector) -> float:
+        left = known.left(solve(known, holds, alone))
+        return float(np.sqrt(np.diagonal(left)).mean())
 
-    return min(reversed(HOLDS), key=unseen)
+    return min(map(np.array, product(*every)), key=unseen)
 
 
-def solve(known: Products, hold: float) -> Vector:
-    """Robust least squares, the last coefficient held at 0 as firmly as ``hold`` says; ``(k,)``."""
-    count = known.toward.shape[1]
-    ridge = np.diag([HOLDS[0]] * (count - 1) + [hold])
-    weights = np.ones(len(known.missing))
-    found = np.zeros(count)
+def solve(known: Products, holds: Vector, seen: NDArray[np.bool_] | None = None) -> Vector:
+    """Robust least squares, each coefficient held at 0 as firmly as ``holds`` says.
+
+    Args:
+        known: The products, of ``P`` prompts and ``k`` coefficients.
+        holds: ``(k,)``.
+        seen: Which prompts to fit on, ``(..., P)``; all by default.
+
+    Returns:
+        The coefficients, ``(..., k)``.
+    """
+    seen = np.ones(len(known.missing), dtype=bool) if seen is None else seen
+    weights: Vector = seen.astype(np.float64)
+    found: Vector = np.zeros((*seen.shape[:-1], len(holds)))
     for _ in range(ROUNDS):
-        moves = np.einsum("p,pij->ij", weights, known.moves)
-        size = np.sqrt(np.diag(moves))
-        if not size.any():
-            break
-        size[size == 0.0] = np.inf  # what moves nothing keeps 0
-        scaled = moves / size[:, None] / size + ridge
-        found = np.linalg.solve(scaled, (weights @ known.toward) / size) / size
+        moves = np.einsum("...p,pij->...ij", weights, known.moves)
+        size = np.sqrt(np.einsum("...ii->...i", moves))
+        size = np.where(size == 0.0, np.inf, size)  # what moves nothing keeps 0
+        scaled = moves / size[..., :, None] / size[..., None, :] + np.diag(holds)
+        toward = (weights @ known.toward) / size
+        found = np.linalg.solve(scaled, toward[..., None])[..., 0] / size
         left = known.left(found)
-        weights = 1.0 / np.sqrt(left + 0.3 * np.median(left) + 1e-12)
+        usual = np.nanmedian(np.where(seen, left, np.nan), axis=-1, keepdims=True)
+        weights = seen / np.sqrt(left + 0.3 * usual + 1e-12)
     return found
 
 
@@ -164,7 +187,7 @@ def refine_gains(
     """The candidate with gains that bring runs closest to the full ones at the last computed step.
 
     Args:
-        of: Steps, and the coefficients to begin with; drifts stay.
+        of: Steps, and the coefficients to begin with; all but gains stay.
         prompts: The prompts to fit on.
         arrive: Runs the model.
         full: What the full runs left.
@@ -181,7 +204,7 @@ def refine_gains(
         every = list(of.slope_gain)
         for edge, gain in zip(edges, gains, strict=True):
             every[edge] = float(gain)
-        tried = Candidate(nodes, tuple(every), of.drift)  # not rounded
+        tried = replace(of, slope_gain=tuple(every))  # not rounded
         states = [arrive(tried, prompt, nodes[-1]) for prompt in listed]
         return np.stack(states).astype(np.float64)
 
@@ -212,11 +235,13 @@ def refine_gains(
     )
     gains = dict(zip(edges, found.x.tolist(), strict=True))
     refined = [gains.get(edge, gain) for edge, gain in enumerate(of.slope_gain)]
-    return candidate(nodes, refined, of.drift)
+    return candidate(nodes, refined, of.drift, of.foretold)
 
 
-def _with_edge(of: Candidate, edge: int, gain: float, drift: float) -> Candidate:
-    gains, drifts = list(of.slope_gain), list(of.drift)
-    gains[edge] = min(max(gain, -MAX_SLOPE_GAIN), MAX_SLOPE_GAIN)
-    drifts[edge] = min(max(drift, -MAX_DRIFT), MAX_DRIFT)
-    return candidate(of.computed_steps, gains, drifts)
+def _with_edge(of: Candidate, edge: int, values: Mapping[str, float]) -> Candidate:
+    """The candidate with other coefficients on one edge, within their bounds."""
+    bounds = {"slope_gain": MAX_SLOPE_GAIN, "drift": MAX_DRIFT, "foretold": MAX_FORETOLD}
+    every = {name: list(known) for name, known in coefficients(of).items()}
+    for name, most in bounds.items():
+        every[name][edge] = min(max(values.get(name, 0.0), -most), most)
+    return candidate(of.computed_steps, **every)

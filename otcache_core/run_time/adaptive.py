@@ -13,40 +13,19 @@ edge's estimate turns out to have missed is put back on the edge after it.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import torch
 from torch import Tensor
 
 from ..errors import OTCacheError
 from .edge import NOTHING_HELD, Edge, denoised_from_velocity
+from .own_coefficients import Computed, OwnCoefficients, drift_factor
 from .slope_trust import SlopeTrust
-
-RIDGE = 0.1
-"""Draws coefficients to 0, as a share of what is known of each."""
-
-MOST = 1.0
-"""Coefficients are kept from -1 to 1."""
 
 MOST_GROWTH = 2.0
 """A slope that is followed in full grows by no more than this, and never shrinks."""
 
 PUT_BACK = 0.75
 """Share of what an edge has missed: to the end of the edge its slope is not quite straight."""
-
-
-@dataclass(frozen=True)
-class _Computed:
-    """What a computed step leaves: level, velocity, slope up to it, drift's direction, and the
-    moment of its edge.
-    """
-
-    sigma: float
-    velocity: Tensor
-    slope: Tensor | None
-    denoised: Tensor
-    factor: float
-    moment: float
 
 
 class Adaptive:
@@ -64,9 +43,9 @@ class Adaptive:
     """
 
     def __init__(self, streams: tuple[int, ...] = (), expected_cosine: float = 0.0) -> None:
-        self._streams = streams
+        self._own = OwnCoefficients(streams)
         self.trust = SlopeTrust(expected_cosine)
-        self._last: _Computed | None = None
+        self._last: Computed | None = None
         self._gain: Tensor | None = None
         self._drift: Tensor | None = None
         self._change: Tensor | None = None
@@ -74,7 +53,7 @@ class Adaptive:
 
     def observe(self, sigma: float, x: Tensor, velocity: Tensor, edge: Edge) -> Tensor | None:
         before, span = self._last, edge.end - sigma
-        factor = -2.0 / (sigma * span) if span else 0.0
+        factor = drift_factor(sigma, edge.end)
         denoised = denoised_from_velocity(x, velocity, sigma)
         slope = back = None
         if before is not None and sigma != before.sigma:
@@ -85,65 +64,40 @@ class Adaptive:
             # Samplers such as heun ask twice at one level; what was learned up to it still holds.
             slope, back = before.slope, self._put_back(before)
         self._base = velocity if back is None else velocity + back
-        self._last = _Computed(sigma, velocity, slope, denoised, factor, edge.moment)
+        self._last = Computed(sigma, velocity, slope, denoised, factor, edge.moment)
         self._change = None
         if self._drift is not None and factor:
-            change = denoised * self._spread(self._drift * factor)
+            change = denoised * self._own.spread(self._drift * factor)
             if self._gain is not None and slope is not None:
-                change.addcmul_(slope, self._spread(self._gain))
+                change.addcmul_(slope, self._own.spread(self._gain))
             self._change = change.to(denoised.dtype)  # coefficients are in float32
         return back
 
-    def _put_back(self, last: _Computed) -> Tensor | None:
+    def _put_back(self, last: Computed) -> Tensor | None:
         """What this edge's velocities have beside the model's."""
         if self._base is None or self._base is last.velocity:
             return None
         return self._base - last.velocity
 
-    def _missed(self, before: _Computed, slope: Tensor, span: float) -> Tensor | None:
+    def _missed(self, before: Computed, slope: Tensor, span: float) -> Tensor | None:
         """What the edge just ended missed, as a velocity over the whole of the edge that begins."""
         if not (before.moment and span and self._gain is not None):
             return None
         share = self.trust.next_order(self._gain) * (PUT_BACK * before.moment / span)
         missed = slope if self._change is None else slope - self._change
-        return (missed * self._spread(share)).to(slope.dtype)
+        return (missed * self._own.spread(share)).to(slope.dtype)
 
-    def _learn(self, before: _Computed, slope: Tensor) -> None:
+    def _learn(self, before: Computed, slope: Tensor) -> None:
         """Fits the coefficients of the last edge to the slope that it had in truth."""
-        drift = before.denoised * before.factor
-        product = self._product
-        d_d, d_s = product(drift, drift) * (1.0 + RIDGE), product(drift, slope)
-        if before.slope is None:
-            own_drift = _quotient(d_s, d_d)
-            own_gain, full_gain = torch.zeros_like(own_drift), torch.ones_like(own_drift)
-        else:
-            former = before.slope
-            square, f_s = product(former, former), product(former, slope)
-            f_f, both = square * (1.0 + RIDGE), product(former, drift)
-            area = f_f * d_d - both.square()
-            own_gain = _quotient(f_s * d_d - d_s * both, area)
-            own_drift = _quotient(d_s * f_f - f_s * both, area)
-            size, former_size = product(slope, slope).sqrt(), square.sqrt()
-            self.trust.see(_quotient(f_s, size * former_size))
-            growth = _growth(size, former_size)
-            full_gain = 1.0 + self.trust.next_order(own_gain) * (growth - 1.0)
-        share = self.trust.share(own_gain)
-        self._gain = own_gain + share * (full_gain - own_gain)
-        self._drift = own_drift * (1.0 - share)
-
-    def _product(self, a: Tensor, b: Tensor) -> Tensor:
-        """Inner product of each picture's latents, ``(N, 1, ..., 1 or streams)``, in float32."""
-        if a.ndim < 2 or sum(self._streams) != a.shape[-1]:
-            return _sum(a * b)
-        parts = torch.split(a * b, list(self._streams), dim=-1)
-        return torch.cat([_sum(part) for part in parts], dim=-1)
-
-    def _spread(self, coefficient: Tensor) -> Tensor:
-        """A coefficient for each number of its stream, where it was learned by stream."""
-        if coefficient.ndim < 2 or coefficient.shape[-1] == 1:
-            return coefficient
-        parts = zip(torch.split(coefficient, 1, dim=-1), self._streams, strict=True)
-        return torch.cat([part.expand(*part.shape[:-1], size) for part, size in parts], dim=-1)
+        own = self._own.of(before, slope)
+        full_gain = torch.ones_like(own.drift)
+        if own.cosine is not None and own.size is not None and own.former_size is not None:
+            self.trust.see(own.cosine)
+            growth = _growth(own.size, own.former_size)
+            full_gain = 1.0 + self.trust.next_order(own.gain) * (growth - 1.0)
+        share = self.trust.share(own.gain)
+        self._gain = own.gain + share * (full_gain - own.gain)
+        self._drift = own.drift * (1.0 - share)
 
     def estimate(self, sigma: float, sigma_next: float, x: Tensor) -> Tensor:
         if self._last is None or self._base is None:
@@ -158,17 +112,7 @@ class Adaptive:
         return [t for t in (self._change, self._base, *computed) if t is not None]
 
 
-def _sum(a: Tensor) -> Tensor:
-    return a.sum(dim=tuple(range(1, a.ndim)) or (0,), keepdim=True, dtype=torch.float32)
-
-
 def _growth(size: Tensor, former_size: Tensor) -> Tensor:
     """The gain of a slope that is followed in full: as it grew, so it goes on to grow."""
     ratio = torch.where(former_size > 0.0, size / former_size.clamp(min=1e-30), 1.0)
     return ratio.nan_to_num_(1.0, MOST_GROWTH, 1.0).clamp_(1.0, MOST_GROWTH)
-
-
-def _quotient(above: Tensor, below: Tensor) -> Tensor:
-    """A coefficient within its bounds; 0 where nothing moved."""
-    found = torch.where(below > 0.0, above / below.clamp(min=1e-30), torch.zeros_like(above))
-    return found.nan_to_num_(0.0, 0.0, 0.0).clamp_(-MOST, MOST)

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 from uuid import uuid4
 
+from ..documents.schedule import COEFFICIENTS, coefficients
 from ..gaps import Candidate, candidate
 
 if TYPE_CHECKING:
@@ -139,8 +140,7 @@ def note_candidate(trial: optuna.Trial, of: Candidate, phase: str) -> None:
     """Writes into a trial what it is about, at once: others read it while it runs."""
     note = {
         "computed_steps": list(of.computed_steps),
-        "slope_gain": list(of.slope_gain),
-        "drift": list(of.drift),
+        **coefficients(of),
         "phase": phase,
         "worker": WORKER,
     }
@@ -149,7 +149,7 @@ def note_candidate(trial: optuna.Trial, of: Candidate, phase: str) -> None:
 
 def _candidate(trial: optuna.trial.FrozenTrial) -> Candidate:
     note = trial.user_attrs["candidate"]
-    return candidate(*(tuple(note[name]) for name in ("computed_steps", "slope_gain", "drift")))
+    return candidate(tuple(note["computed_steps"]), **{name: note[name] for name in COEFFICIENTS})
 
 
 def _read(trial: optuna.trial.FrozenTrial) -> Trial | None:

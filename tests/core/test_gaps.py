@@ -86,6 +86,7 @@ def test_uniform_steps_are_a_schedule_for_any_budget() -> None:
 # drift, 2 -> 3 skips nothing, so the gains of 3 -> 6 and 6 -> 9 change a run, and three drifts.
 
 NODES = (0, 2, 3, 6, 9)
+NOTHING = (0.0,) * 4
 
 
 @pytest.mark.parametrize(
@@ -103,7 +104,7 @@ NODES = (0, 2, 3, 6, 9)
 def test_gains_in_their_normal_form(
     given: float | tuple[float, ...], kept: tuple[float, ...]
 ) -> None:
-    assert candidate(NODES, given) == Candidate(NODES, kept, (0.0,) * 4)
+    assert candidate(NODES, given) == Candidate(NODES, kept, NOTHING, NOTHING)
 
 
 @pytest.mark.parametrize(
@@ -119,14 +120,28 @@ def test_gains_in_their_normal_form(
 def test_drifts_in_their_normal_form(
     given: float | tuple[float, ...], kept: tuple[float, ...]
 ) -> None:
-    assert candidate(NODES, drift=given) == Candidate(NODES, (1.0,) * 4, kept)
+    assert candidate(NODES, drift=given) == Candidate(NODES, (1.0,) * 4, kept, NOTHING)
+
+
+@pytest.mark.parametrize(
+    ("given", "kept"),
+    [
+        (0.0, (0.0, 0.0, 0.0, 0.0)),
+        (0.25, (0.0, 0.0, 0.25, 0.25)),  # before the first edge nothing was learned
+        ((0.3, 0.4, -0.5124, 9), (0.0, 0.0, -0.512, 2.0)),  # three decimals, from -2 to 2
+    ],
+)
+def test_what_is_foretold_in_its_normal_form(
+    given: float | tuple[float, ...], kept: tuple[float, ...]
+) -> None:
+    assert candidate(NODES, foretold=given) == Candidate(NODES, (1.0,) * 4, NOTHING, kept)
 
 
 def test_nothing_is_minus_nothing() -> None:
     """-0.0 equals 0.0 but is written otherwise, and keys of studies are written."""
-    of = candidate(NODES, -0.0001, -0.0001)
+    of = candidate(NODES, -0.0001, -0.0001, -0.0001)
 
-    assert repr(of) == repr(Candidate(NODES, (1.0, 1.0, 0.0, 0.0), (0.0, 0.0, 0.0, 0.0)))
+    assert repr(of) == repr(Candidate(NODES, (1.0, 1.0, 0.0, 0.0), NOTHING, NOTHING))
 
 
 def test_the_normal_form_stays_as_it_is() -> None:

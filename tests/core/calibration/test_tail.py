@@ -50,7 +50,7 @@ class _Run:
     def schedule(self, of: Candidate) -> Schedule:
         return Schedule(STEPS, of.computed_steps)
 
-    def predicted(self, anchor: Anchor, budget: int) -> Candidate:
+    def predicted(self, anchor: Anchor, budget: int, *, fit: object = None) -> Candidate:
         return candidate(predict_schedule(anchor, budget).schedule.computed_steps)
 
     def losses(self, of: Candidate) -> dict[int, float]:
@@ -71,7 +71,7 @@ def _chosen(run: _Run) -> tuple[int, int] | None:
     left = tail.found(as_run, found)
     assert (left.best, left.best_loss) == (tail.best, run.loss(8, _tail(tail.best)))
     for budget in range(9, 21):
-        assert _tail(tail.predicted(as_run, budget)) == (budget <= tail.until)
+        assert _tail(tail.predicted(as_run, budget, as_run.fit)) == (budget <= tail.until)
     return _tail(tail.best), tail.until
 
 

@@ -51,7 +51,8 @@ def _anchor(**changes: Any) -> Anchor:
 
 
 MIDDLE = Schedule(8, (0, 2, 4, 7), slope_gain=(1.0, 0.35, 2.0), drift=(0.1, 0.0, -0.2))
-FITTED = Schedule(8, (0, 1, 4, 6, 7), slope_gain=(1.0, 0.2, -0.3, 1.0), drift=(0.0, 0.4, -2.0, 0.0))
+FITTED = Schedule(8, (0, 1, 4, 6, 7), slope_gain=(1.0, 0.2, -0.3, 1.0), drift=(0.0, 0.4, -2.0, 0.0),
+                  foretold=(0.0, 0.25, -2.0, 0.0))  # fmt: skip
 
 
 def _with_middle(**changes: Any) -> Anchor:
@@ -197,6 +198,18 @@ def test_a_document_of_version_1_is_written_as_version_2() -> None:
     assert Anchor.from_json(json.dumps(document)) == anchor
 
 
+def test_only_what_is_foretold_needs_version_3() -> None:
+    """So that older releases read all other anchors."""
+    without, foretold = _with_middle(), _with_middle(fitted=(FITTED,))
+
+    written = [json.loads(anchor.to_json()) for anchor in (without, foretold)]
+
+    assert [document["version"] for document in written] == [2, 3]
+    assert "foretold" not in str(written[0])
+    assert written[1]["fitted"][0]["foretold"] == [0.0, 0.25, -2.0, 0.0]
+    assert "foretold" not in written[1]["anchor"]
+
+
 def test_json_is_plain_ascii_with_a_version() -> None:
     text = _anchor(name="漢字").to_json()
 
@@ -311,6 +324,11 @@ def test_a_middle_that_does_not_fit(middle: Schedule, message: str) -> None:
         (("middle", "drift", 2), "1", r"middle.drift\[2\] must be a number but got '1'"),
         (("middle", "drift", 2), None, r"middle.drift\[2\] must be a number but got None"),
         (("middle", "drift", 2), True, r"middle.drift\[2\] must be a number but got True"),
+        (("fitted", 0, "foretold"), 0.5, r"fitted\[0\].foretold must be a list"),
+        (("fitted", 0, "foretold"), [0.0], r"`foretold` must have one value per edge \(4\) but"),
+        (("fitted", 0, "foretold", 2), 2.5, r"fitted\[0\].foretold\[2\] must .* -2 to 2 but got 2"),
+        (("fitted", 0, "foretold", 1), math.nan, r"fitted\[0\].foretold\[1\] must .* got nan"),
+        (("fitted", 0, "foretold", 1), "1", r"fitted\[0\].foretold\[1\] must be a number"),
         (("fitted", 0, "drift", 1), 3, r"fitted\[0\].drift\[1\] must .* -2 to 2 but got 3"),
         (
             ("fitted", 0, "drift"),
@@ -456,7 +474,7 @@ def _drop(key: str) -> Callable[[dict[str, Any]], None]:
         (_set("format", to="otcache-schedule"), 'format must be "otcache-anchor": this is not an'),
         (_drop("format"), 'format must be "otcache-anchor": this is not an OTCache anchor'),
         (_set("format", to=3), "format must be a text"),
-        (_set("version", to=3), "version must be at most 2 but got 3: update OTCache to read it"),
+        (_set("version", to=4), "version must be at most 3 but got 4: update OTCache to read it"),
         (_set("version", to=2.0), "version must be an integer from 1"),
         (_set("version", to=0), "version must be an integer from 1"),
         (_set("version", to="1"), "version must be an integer .* but got '1'"),

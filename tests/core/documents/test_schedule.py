@@ -8,6 +8,7 @@ from otcache_core.documents.schedule import (
     Schedule,
     check_end,
     check_sigmas,
+    coefficients,
     longest_tail,
 )
 from otcache_core.errors import OTCacheError
@@ -25,7 +26,7 @@ def test_derived_values_by_hand() -> None:
     assert not schedule.is_full
     assert schedule.look_back == (1, 1, 1)  # plain reuse on each of 4 - 1 edges
     assert schedule.slope_gain == (1.0, 1.0, 1.0)  # the plain slope on each
-    assert schedule.drift == (0.0, 0.0, 0.0)
+    assert schedule.drift == schedule.foretold == (0.0, 0.0, 0.0)
 
 
 def test_steps_after_the_last_computed_one_are_its_tail() -> None:
@@ -60,6 +61,7 @@ def test_full_schedule_computes_every_step(steps: int) -> None:
 def test_lists_become_tuples() -> None:
     lists: dict[str, Any] = {
         "look_back": [4], "sigmas": [3, 2, 1, 0], "slope_gain": [0.5], "drift": [-0.25],
+        "foretold": [0.75],
     }  # fmt: skip
     schedule = Schedule(3, [0, 2], **lists)  # type: ignore[arg-type]
 
@@ -68,11 +70,14 @@ def test_lists_become_tuples() -> None:
     assert schedule.sigmas == (3.0, 2.0, 1.0, 0.0)
     assert schedule.slope_gain == (0.5,)
     assert schedule.drift == (-0.25,)
+    assert schedule.foretold == (0.75,)
     again = Schedule(3, (0, 2), **{name: tuple(values) for name, values in lists.items()})
     assert hash(schedule) == hash(again)
 
 
-@pytest.mark.parametrize(("name", "plain"), [("slope_gain", 1.0), ("drift", 0.0)])
+@pytest.mark.parametrize(
+    ("name", "plain"), [("slope_gain", 1.0), ("drift", 0.0), ("foretold", 0.0)]
+)
 def test_coefficients_are_part_of_a_schedule(name: str, plain: float) -> None:
     of, same, other = (
         Schedule(6, (0, 2, 5), **{name: values})  # type: ignore[arg-type]
@@ -85,9 +90,11 @@ def test_coefficients_are_part_of_a_schedule(name: str, plain: float) -> None:
 
 @pytest.mark.parametrize("value", [-2.0, -0.35, 0.0, 0.35, 2.0])
 def test_coefficients_of_either_sign(value: float) -> None:
-    schedule = Schedule(6, (0, 2, 5), slope_gain=(1.0, value), drift=(value, -value))
+    given = {"slope_gain": (1.0, value), "drift": (value, -value), "foretold": (-value, value)}
+    schedule = Schedule(6, (0, 2, 5), **given)  # type: ignore[arg-type]
 
-    assert (schedule.slope_gain, schedule.drift) == ((1.0, value), (value, -value))
+    assert coefficients(schedule) == given
+    assert Schedule.from_json(schedule.to_json()) == schedule
 
 
 @pytest.mark.parametrize(

@@ -9,8 +9,9 @@ from torch import Tensor
 from otcache_core.documents.schedule import Schedule
 from otcache_core.errors import OTCacheError
 from otcache_core.run_time import adaptive, slope_trust
-from otcache_core.run_time.adaptive import RIDGE, Adaptive
+from otcache_core.run_time.adaptive import Adaptive
 from otcache_core.run_time.edge import Edge, denoised_from_velocity
+from otcache_core.run_time.own_coefficients import RIDGE
 from otcache_core.run_time.velocity import VelocityCache
 
 SIGMAS = (1.0, 0.8, 0.6, 0.4, 0.2, 0.0)

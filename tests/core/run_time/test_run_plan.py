@@ -1,6 +1,6 @@
 import pytest
 
-from otcache_core.documents.schedule import Origin, Schedule
+from otcache_core.documents.schedule import Origin, Schedule, coefficients
 from otcache_core.run_time.run_plan import (
     LEAST_STEPS,
     alike,
@@ -146,12 +146,17 @@ def test_a_part_that_ends_within_an_edge_drifts_by_as_much_less(
         *(10, (0, 1, 4, 7, 9), "slope", (1, 1, 1, 1), MADE_FOR),
         slope_gain=(0.9, 0.8, -0.7, 0.6),
         drift=(0.1, 0.3, 0.6, -0.2),
+        foretold=(0.0, 0.3, 0.6, -0.2),
     )
 
     part = fit_to_run(schedule, MADE_FOR[first : last + 1]).schedule
 
     assert (part.computed_steps, part.slope_gain) == (computed_steps, gains)
     assert part.drift == pytest.approx(drifts)
+    # Shares are of an edge's change, however far it goes.
+    begins = [t + first for t in part.computed_steps[:-1]]
+    known = dict(zip(schedule.computed_steps, schedule.foretold, strict=False))
+    assert part.foretold == tuple(known.get(t, 0.0) for t in begins)
 
 
 @pytest.mark.parametrize("gap", range(1, 50))
@@ -342,7 +347,10 @@ def test_steps_placed_by_level_over_the_same_levels_stay_where_they_are() -> Non
 
 def test_coefficients_are_placed_with_their_edges() -> None:
     schedule = Schedule(
-        *(50, (0, 2, 5, 9, 49)), slope_gain=(1.0, 0.5, -0.25, 2.0), drift=(0.1, -0.2, 0.3, -2.0)
+        *(50, (0, 2, 5, 9, 49)),
+        slope_gain=(1.0, 0.5, -0.25, 2.0),
+        drift=(0.1, -0.2, 0.3, -2.0),
+        foretold=(0.0, 0.4, -0.5, 2.0),
     )
 
     placed = place_by_levels(schedule, _levels(50), _levels(50, 2.0))
@@ -350,7 +358,7 @@ def test_coefficients_are_placed_with_their_edges() -> None:
 
     assert placed.computed_steps != schedule.computed_steps
     for other in (placed, again):
-        assert (other.slope_gain, other.drift) == (schedule.slope_gain, schedule.drift)
+        assert coefficients(other) == coefficients(schedule)
 
 
 def test_a_tail_stays_at_its_level() -> None:

@@ -3,7 +3,7 @@ import math
 import warnings
 from collections import Counter
 from collections.abc import Callable
-from dataclasses import fields
+from dataclasses import fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -921,7 +921,7 @@ def test_what_a_silent_worker_is_on(dead: Candidate, place: int) -> None:
     [
         candidate(START.computed_steps, 0.5),
         candidate(START.computed_steps, 1.0, 0.5),
-        Candidate(START.computed_steps, (1.0, 0.5207, 1.0, 1, 1), (0.0,) * 5),  # not rounded
+        replace(START, slope_gain=(1.0, 0.5207, 1.0, 1, 1)),  # not rounded
     ],
 )
 def test_warm_starts_that_the_space_cannot_hold(of: Candidate) -> None:

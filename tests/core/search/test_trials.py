@@ -101,14 +101,15 @@ def test_a_candidates_trial() -> None:
 
 
 def test_a_candidate_is_written_into_its_trial() -> None:
-    study, of = _study(), candidate((0, 2, 9), (1.0, -0.35), (0.2, -0.125))
+    study, of = _study(), candidate((0, 2, 9), (1.0, -0.35), (0.2, -0.125), (0.0, 0.5))
 
     _ask(study, of, "polish")
 
     written = study.trials[0].user_attrs["candidate"]
     assert written["computed_steps"] == [0, 2, 9]
-    assert written["slope_gain"] == [1.0, -0.35]
-    assert written["drift"] == [0.2, -0.125]
+    assert written["slope_gain"] == (1.0, -0.35)
+    assert written["drift"] == (0.2, -0.125)
+    assert written["foretold"] == (0.0, 0.5)
     assert written["phase"] == "polish"
     assert running_candidates(study) == {of}
 
