@@ -147,7 +147,7 @@ def with_edges_of(schedule: Schedule, steps: int, nodes: Steps) -> Schedule:
     edges = slice(len(nodes) - 1)
     return Schedule(
         *(steps, nodes, schedule.estimator, schedule.look_back[edges]),
-        **{name: values[edges] for name, values in coefficients(schedule).items()},
+        **coefficients(schedule, edges),
         steadiness=schedule.steadiness,
     )
 

@@ -7,7 +7,7 @@ import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from itertools import pairwise
-from typing import Any
+from typing import Any, TypedDict
 
 from ..errors import OTCacheError
 from .fields import Fields, parse_document
@@ -17,8 +17,17 @@ MAX_LOOK_BACK = 6
 MAX_SLOPE_GAIN = 2.0
 MAX_DRIFT = 2.0
 MAX_FORETOLD = 2.0
+
+
+class Coefficients(TypedDict, total=False):
+    """What the slope estimator has for each edge, by the names that schedules have for it."""
+
+    slope_gain: tuple[float, ...]
+    drift: tuple[float, ...]
+    foretold: tuple[float, ...]
+
+
 COEFFICIENTS = ("slope_gain", "drift", "foretold")
-"""What the slope estimator has for each edge."""
 
 CALIBRATED_ESTIMATORS = ("slope", "meancache", "reuse")
 ESTIMATORS = (*CALIBRATED_ESTIMATORS, "adaptive")
@@ -224,23 +233,32 @@ def check_steadiness(value: float | None) -> None:
         raise OTCacheError(f"`steadiness` must be from -1 to 1 but got {value}.")
 
 
-def coefficients(of: Any) -> dict[str, tuple[float, ...]]:
-    """The coefficients of a schedule or a candidate by name, to make another with."""
-    return {name: getattr(of, name) for name in COEFFICIENTS}
+def coefficients(of: Any, edges: slice = slice(None)) -> Coefficients:
+    """The coefficients of a schedule's or a candidate's edges, to make another with."""
+    return Coefficients(
+        slope_gain=of.slope_gain[edges], drift=of.drift[edges], foretold=of.foretold[edges]
+    )
 
 
 def coefficients_document(of: Any) -> dict[str, list[float]]:
     """The same as plain JSON values; what changes on no edge and was not always there is absent."""
-    document = {name: list(values) for name, values in coefficients(of).items()}
+    document = {name: list(getattr(of, name)) for name in COEFFICIENTS}
     if not any(of.foretold):
         del document["foretold"]
     return document
 
 
-def coefficients_from(fields: Fields) -> dict[str, tuple[float, ...]]:
-    """A schedule's coefficients from untrusted JSON; those that are absent are left out."""
-    most = zip(COEFFICIENTS, (MAX_SLOPE_GAIN, MAX_DRIFT, MAX_FORETOLD), strict=True)
-    return {name: fields.numbers(name, -top, top) for name, top in most if name in fields}
+def coefficients_from(fields: Fields) -> Coefficients:
+    """A schedule's coefficients from untrusted JSON; empty where they are absent."""
+
+    def read(name: str, most: float) -> tuple[float, ...]:
+        return fields.numbers(name, -most, most) if name in fields else ()
+
+    return Coefficients(
+        slope_gain=read("slope_gain", MAX_SLOPE_GAIN),
+        drift=read("drift", MAX_DRIFT),
+        foretold=read("foretold", MAX_FORETOLD),
+    )
 
 
 def longest_tail(steps: int) -> int:

@@ -30,7 +30,7 @@ from typing import Any, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from ..documents.schedule import MAX_DRIFT, MAX_FORETOLD, MAX_SLOPE_GAIN, coefficients
+from ..documents.schedule import MAX_DRIFT, MAX_FORETOLD, MAX_SLOPE_GAIN
 from ..gaps import Candidate, candidate
 
 PROBE = 0.1
@@ -241,7 +241,7 @@ def refine_gains(
 def _with_edge(of: Candidate, edge: int, values: Mapping[str, float]) -> Candidate:
     """The candidate with other coefficients on one edge, within their bounds."""
     bounds = {"slope_gain": MAX_SLOPE_GAIN, "drift": MAX_DRIFT, "foretold": MAX_FORETOLD}
-    every = {name: list(known) for name, known in coefficients(of).items()}
-    for name, most in bounds.items():
-        every[name][edge] = min(max(values.get(name, 0.0), -most), most)
-    return candidate(of.computed_steps, **every)
+    every: list[list[float]] = [list(getattr(of, name)) for name in bounds]
+    for known, (name, most) in zip(every, bounds.items(), strict=True):
+        known[edge] = min(max(values.get(name, 0.0), -most), most)
+    return candidate(of.computed_steps, *every)
