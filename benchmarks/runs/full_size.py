@@ -144,15 +144,24 @@ class FullRuns:
             By the program's clock (``call``), which waits for nothing, and by the device's own
             (``device``): a whole skipped prediction, and what is added to a computed one.
         """
-        clock = StepClock(both_marks, call_seconds)
         apply = self._pack(self._predicted(CLOCKED_BUDGET), [])
+        return self._clocked(apply, lambda clock: clock.added)[1]
+
+    def _clocked(self, apply: Apply, added: Callable[[StepClock], list[float]]) -> tuple[int, Row]:
+        """One run's computed steps, and what a step costs by both clocks.
+
+        Args:
+            apply: What is applied to the model.
+            added: What it adds to computed steps, by a clock.
+        """
+        clock = StepClock(both_marks, call_seconds)
         self.sample(lambda model: clock.watch(model, apply))
         device = replace(clock, seconds=device_seconds)
-        return {
+        return len(clock.computed), {
             "skipped_call_ms": median_ms(clock.skipped),
-            "computed_call_ms": median_ms(clock.added),
+            "computed_call_ms": median_ms(added(clock)),
             "skipped_device_ms": median_ms(device.skipped),
-            "computed_device_ms": median_ms(device.added),
+            "computed_device_ms": median_ms(added(device)),
         }
 
     def easycache(self) -> Row:
@@ -164,16 +173,8 @@ class FullRuns:
                 end_percent=0.95, verbose=False,
             ).outputs[0]  # fmt: skip
 
-        clock = StepClock(both_marks, call_seconds)
-        self.sample(lambda model: clock.watch(model, apply))
-        device = replace(clock, seconds=device_seconds)
-        return {
-            "computed": len(clock.computed),
-            "skipped_call_ms": median_ms(clock.skipped),
-            "computed_call_ms": median_ms(clock.added_to_model),
-            "skipped_device_ms": median_ms(device.skipped),
-            "computed_device_ms": median_ms(device.added_to_model),
-        }
+        computed, costs = self._clocked(apply, lambda clock: clock.added_to_model)
+        return {"computed": computed, **costs}
 
     def one_node(self) -> Row:
         """The node OTCache before a sampler of 20 steps, as it is when it is dropped.
