@@ -58,7 +58,7 @@ def _with_steps(schedule: Schedule, nodes: Steps) -> Schedule:
     """The schedule with other computed steps, whose edges know what was known at their place."""
     origin = replace(schedule.origin or Origin(), sigmas=None)
     bare = replace(
-        schedule, computed_steps=nodes, look_back=(), slope_gain=(), drift=(), foretold=(),
+        schedule, computed_steps=nodes, look_back=(), slope_gain=(), drift=(), foretold=(), bend=(),
         origin=origin, of_steps=None,
     )  # fmt: skip
     if bare.budget < 2:
@@ -72,12 +72,14 @@ def _with_steps(schedule: Schedule, nodes: Steps) -> Schedule:
         known.get(edge, (*mean, looks[edge[0]]))
         for edge, mean in zip(pairwise(nodes), means, strict=True)
     ]
-    gains, drifts, foretold, looks_back = zip(*edges, strict=True)
-    return replace(bare, look_back=looks_back, slope_gain=gains, drift=drifts, foretold=foretold)
+    gains, drifts, foretold, bends, looks_back = zip(*edges, strict=True)
+    return replace(
+        bare, look_back=looks_back, slope_gain=gains, drift=drifts, foretold=foretold, bend=bends
+    )
 
 
 def _coefficients(of: Schedule | Candidate) -> tuple[tuple[float, ...], ...]:
-    return of.slope_gain, of.drift, of.foretold
+    return of.slope_gain, of.drift, of.foretold, of.bend
 
 
 def _look_back_at(schedule: Schedule) -> list[int]:

@@ -10,7 +10,7 @@ from typing import TypeAlias
 
 import numpy as np
 
-from .documents.schedule import MAX_DRIFT, MAX_FORETOLD, MAX_SLOPE_GAIN, coefficients
+from .documents.schedule import MAX_BEND, MAX_DRIFT, MAX_FORETOLD, MAX_SLOPE_GAIN, coefficients
 
 Steps = tuple[int, ...]
 
@@ -67,12 +67,14 @@ class Candidate:
             changes nothing.
         foretold: Share of what the run itself foretells that is added on each edge; 0 where it
             changes nothing.
+        bend: Factor on how the slope changed from the edge before; 0 where it changes nothing.
     """
 
     computed_steps: Steps
     slope_gain: tuple[float, ...]
     drift: tuple[float, ...]
     foretold: tuple[float, ...]
+    bend: tuple[float, ...]
 
 
 Fit: TypeAlias = Callable[[Candidate], Candidate]
@@ -84,21 +86,22 @@ def candidate(
     slope_gain: Sequence[float] | float = 1.0,
     drift: Sequence[float] | float = 0.0,
     foretold: Sequence[float] | float = 0.0,
+    bend: Sequence[float] | float = 0.0,
 ) -> Candidate:
     """A candidate in its one normal form, so that equal runs are equal candidates.
 
     Coefficients are rounded. The first edge has no slope before it and nothing to foretell from, so
-    its gain is 1 and it has nothing foretold; an edge to the very next step skips nothing, so its
-    gain is 1 and the others are 0.
+    its gain is 1 and it has nothing foretold; the second one has no slope to have bent; an edge to
+    the very next step skips nothing, so its gain is 1 and the others are 0.
 
     Args:
         computed_steps: Which steps run the model.
         slope_gain: One factor for all edges, or one for each.
-        drift, foretold: One share for all edges, or one for each.
+        drift, foretold, bend: One share for all edges, or one for each.
     """
     gaps = gaps_from_steps(computed_steps)
-    given = (slope_gain, drift, foretold)
-    gains, drifts, shares = (_of_each(edges, len(gaps)) for edges in given)
+    given = (slope_gain, drift, foretold, bend)
+    gains, drifts, shares, bends = (_of_each(edges, len(gaps)) for edges in given)
     skips = [gap > 1 for gap in gaps]
     return Candidate(
         tuple(computed_steps),
@@ -113,6 +116,10 @@ def candidate(
         tuple(
             _rounded(share, MAX_FORETOLD) if edge and skip else 0.0
             for edge, (skip, share) in enumerate(zip(skips, shares, strict=True))
+        ),
+        tuple(
+            _rounded(bend, MAX_BEND) if edge > 1 and skip else 0.0
+            for edge, (skip, bend) in enumerate(zip(skips, bends, strict=True))
         ),
     )
 

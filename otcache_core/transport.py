@@ -160,12 +160,13 @@ def coefficient_curves(schedule: Schedule, steps: int) -> Curve:
 
     Returns:
         The slope's factor of the edge that each step lies in, its drift per share of the run, and
-        its share of what is foretold, ``(3, steps)``.
+        its share of what is foretold and its bend, ``(4, steps)``.
     """
     edge = np.searchsorted(schedule.computed_steps, np.arange(schedule.steps), side="right") - 1
     shares = np.asarray((*schedule.gaps, 1)) / (schedule.steps - 1)
     rates = np.asarray((*schedule.drift, 0.0)) / shares
-    known = np.asarray([(*schedule.slope_gain, 1.0), rates, (*schedule.foretold, 0.0)])
+    others = [(*schedule.foretold, 0.0), (*schedule.bend, 0.0)]
+    known = np.asarray([(*schedule.slope_gain, 1.0), rates, *others])
     curves: Curve = known[:, edge]
     if steps == schedule.steps:
         return curves
@@ -176,18 +177,18 @@ def coefficient_curves(schedule: Schedule, steps: int) -> Curve:
 def edges_along(curves: Curve, computed_steps: Steps) -> Candidate:
     """Steps with the coefficients of each edge: the means of the curves over what it skips."""
     edges, last = list(pairwise(computed_steps)), curves.shape[1] - 1
-    none = (1.0, 0.0, 0.0)
+    none = (1.0, 0.0, 0.0, 0.0)
     means = [curves[:, t + 1 : s].mean(axis=1) if s > t + 1 else none for t, s in edges]
-    gains, rates, foretold = np.reshape(means, (-1, 3)).T.tolist()
+    gains, rates, foretold, bends = np.reshape(means, (-1, 4)).T.tolist()
     drifts = [rate * (s - t) / last for rate, (t, s) in zip(rates, edges, strict=True)]
-    return candidate(computed_steps, gains, drifts, foretold)
+    return candidate(computed_steps, gains, drifts, foretold, bends)
 
 
 def curves_at(anchor: Anchor, budget: int, steps: int) -> Curve:
     """Curves of coefficients for a run of ``steps``, between those of known budgets."""
     known = {s.budget: s for s in (*anchor.fitted, *(s for _, s in anchor.searched))}
     curves = {b: coefficient_curves(known[b], steps) for b in sorted(known) if b < steps}
-    curves[steps] = np.stack([np.ones(steps), np.zeros(steps), np.zeros(steps)])
+    curves[steps] = np.stack([np.ones(steps), *np.zeros((3, steps))])
     below = max((b for b in curves if b <= budget), default=min(curves))
     above = min(b for b in curves if b >= max(budget, below))
     share = (budget - below) / (above - below) if above > below else 0.0

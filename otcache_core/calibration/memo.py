@@ -9,7 +9,7 @@ from typing import Literal, TypeAlias
 import torch
 from torch import Tensor
 
-from ..documents.schedule import Schedule
+from ..documents.schedule import Schedule, coefficients
 
 Place: TypeAlias = Literal["host memory", "device", "off"]
 PLACES: tuple[Place, ...] = ("host memory", "device", "off")
@@ -104,8 +104,8 @@ class RunMemo:
         schedule = self._schedule
         prefix = tuple(s for s in schedule.computed_steps if s <= step)
         edges = slice(len(prefix) - 1)
-        by_edge = (schedule.look_back, schedule.slope_gain, schedule.drift, schedule.foretold)
-        values = (values[edges] for values in by_edge)
-        estimated = (schedule.estimator, schedule.steadiness, *values)
+        values = coefficients(schedule, edges).values()
+        look_back = schedule.look_back[edges]
+        estimated = (schedule.estimator, schedule.steadiness, look_back, *values)
         key = (self._prompt, estimated, prefix, step, nth, tuple(x.shape))
         return self._memo.recall(key, x, predict)

@@ -38,7 +38,7 @@ __all__ = [
 
 FORMAT = "otcache-anchor"
 VERSION = 3
-"""What is read; without anything foretold documents are written as version 2."""
+"""What is read; without coefficients that are new in it documents are written as version 2."""
 SUFFIX = ".otanchor.json"
 MAX_WEIGHTS = 64
 
@@ -144,8 +144,8 @@ class Anchor:
     def to_document(self) -> dict[str, Any]:
         """The anchor as plain JSON values."""
         schedules = (*(schedule for _, schedule in self.searched), *self.fitted)
-        version = VERSION if any(any(schedule.foretold) for schedule in schedules) else 2
-        document: dict[str, Any] = {"format": FORMAT, "version": version}
+        new = any(any((*schedule.foretold, *schedule.bend)) for schedule in schedules)
+        document: dict[str, Any] = {"format": FORMAT, "version": VERSION if new else 2}
         document |= {"name": self.name, "architecture": self.architecture, "steps": self.steps}
         if self.weights:
             document["weights"] = self.weights

@@ -17,6 +17,7 @@ MAX_LOOK_BACK = 6
 MAX_SLOPE_GAIN = 2.0
 MAX_DRIFT = 2.0
 MAX_FORETOLD = 2.0
+MAX_BEND = 2.0
 
 
 class Coefficients(TypedDict, total=False):
@@ -25,9 +26,12 @@ class Coefficients(TypedDict, total=False):
     slope_gain: tuple[float, ...]
     drift: tuple[float, ...]
     foretold: tuple[float, ...]
+    bend: tuple[float, ...]
 
 
-COEFFICIENTS = ("slope_gain", "drift", "foretold")
+COEFFICIENTS = ("slope_gain", "drift", "foretold", "bend")
+NEWER_COEFFICIENTS = COEFFICIENTS[2:]
+"""Those that older releases do not know."""
 
 CALIBRATED_ESTIMATORS = ("slope", "meancache", "reuse")
 ESTIMATORS = (*CALIBRATED_ESTIMATORS, "adaptive")
@@ -98,6 +102,8 @@ class Schedule:
         foretold: What share of the change that the run itself would have foretold the slope
             estimator adds on each edge, from -2 to 2; left empty it is filled with 0. See
             ``otcache_core.run_time.own_coefficients``.
+        bend: The slope estimator's factor, for each edge, on how the slope changed from the edge
+            before, from -2 to 2; left empty it is filled with 0.
         origin: What its anchor was calibrated with, or ``None``; never part of a comparison.
         steadiness: What the adaptive estimator knows of the model, from -1 to 1, or ``None`` for
             nothing; see ``otcache_core.run_time.slope_trust``.
@@ -119,6 +125,7 @@ class Schedule:
     steadiness: float | None = None
     of_steps: Callable[[int], Schedule] | None = field(default=None, repr=False, compare=False)
     foretold: tuple[float, ...] = ()
+    bend: tuple[float, ...] = ()
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "computed_steps", tuple(int(t) for t in self.computed_steps))
@@ -143,6 +150,8 @@ class Schedule:
         _check_coefficients("drift", self.drift, MAX_DRIFT, edges)
         object.__setattr__(self, "foretold", tuple(self.foretold) or (0.0,) * edges)
         _check_coefficients("foretold", self.foretold, MAX_FORETOLD, edges)
+        object.__setattr__(self, "bend", tuple(self.bend) or (0.0,) * edges)
+        _check_coefficients("bend", self.bend, MAX_BEND, edges)
         if self.sigmas is not None:
             object.__setattr__(self, "sigmas", check_sigmas(self.sigmas, self.steps))
         check_steadiness(self.steadiness)
@@ -236,15 +245,19 @@ def check_steadiness(value: float | None) -> None:
 def coefficients(of: Any, edges: slice = slice(None)) -> Coefficients:
     """The coefficients of a schedule's or a candidate's edges, to make another with."""
     return Coefficients(
-        slope_gain=of.slope_gain[edges], drift=of.drift[edges], foretold=of.foretold[edges]
+        slope_gain=of.slope_gain[edges],
+        drift=of.drift[edges],
+        foretold=of.foretold[edges],
+        bend=of.bend[edges],
     )
 
 
 def coefficients_document(of: Any) -> dict[str, list[float]]:
     """The same as plain JSON values; what changes on no edge and was not always there is absent."""
     document = {name: list(getattr(of, name)) for name in COEFFICIENTS}
-    if not any(of.foretold):
-        del document["foretold"]
+    for name in NEWER_COEFFICIENTS:
+        if not any(getattr(of, name)):
+            del document[name]
     return document
 
 
@@ -258,6 +271,7 @@ def coefficients_from(fields: Fields) -> Coefficients:
         slope_gain=read("slope_gain", MAX_SLOPE_GAIN),
         drift=read("drift", MAX_DRIFT),
         foretold=read("foretold", MAX_FORETOLD),
+        bend=read("bend", MAX_BEND),
     )
 
 

@@ -2,7 +2,8 @@
 
 At a skipped step the slope estimator takes ``v_t + (sigma - sigma_t) F``. F is known at the
 computed step: the slope of the last two velocities times the edge's *gain*, the prediction of
-the clean picture for its *drift*, and a share of what the run itself *foretells*. Guidance makes
+the clean picture for its *drift*, a share of what the run itself *foretells*, and how the slope
+*bends*, its change from the edge before. Guidance makes
 that prediction overshoot at high noise, and the model takes it back further on; the drift knows how
 much for all pictures, and what is foretold how much more or less for this one.
 
@@ -10,7 +11,7 @@ The fit goes edge by edge, in their order, each in the run that the coefficients
 that an edge sees the errors it will meet and takes back what it can of them. Where an edge ends is
 linear in its coefficients, so a probe for each tells all of it, and least squares have the answer:
 robust, or the one prompt whose picture tips over would decide for the others, and with the drift
-and the share of what is foretold each held back as far as it does not help on prompts that were
+and the last two each held back as far as they do not help on prompts that were
 left out. With a memo of model calls this
 costs as many as one run of the schedule on each prompt, and the run that judges the schedule finds
 them remembered.
@@ -30,7 +31,7 @@ from typing import Any, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from ..documents.schedule import MAX_DRIFT, MAX_FORETOLD, MAX_SLOPE_GAIN
+from ..documents.schedule import COEFFICIENTS, MAX_BEND, MAX_DRIFT, MAX_FORETOLD, MAX_SLOPE_GAIN
 from ..gaps import Candidate, candidate
 
 PROBE = 0.1
@@ -45,9 +46,12 @@ HOLDS = (1e-3, 3e-2, 0.3, 3.0, 1e6)
 USUAL_HOLD, LEAST_TO_LEAVE_OUT = 3e-2, 3
 """A drift's, where there are too few prompts to leave one out."""
 
-LEAST_TO_FORETELL = 6
-"""Prompts from which on shares of what is foretold are fitted. On one it is no third direction, and
-on four it says more of those four than of others."""
+LEAST_FOR_ALL = 6
+"""Prompts from which on all coefficients are fitted. On one, what is foretold is no direction of its
+own, and on four it says more of those four than of others."""
+
+GOES_ON = 0.5
+"""The gain from which on a slope is taken to go on, and its bend is fitted as well."""
 
 ROUNDS = 8
 """Of reweighted least squares."""
@@ -75,6 +79,10 @@ class Products:
     moves: Vector
     toward: Vector
     missing: Vector
+
+    def first(self, count: int) -> Products:
+        """Of the first coefficients alone."""
+        return Products(self.moves[:, :count, :count], self.toward[:, :count], self.missing)
 
     def left(self, coefficients: Vector) -> Vector:
         """Square of what is missing with some coefficients, ``(..., P)`` for ``(..., k)``."""
@@ -122,29 +130,44 @@ def fit_edges(of: Candidate, prompts: Iterable[int], arrive: Arrive, full: FullS
         known = products(moves, missing)
         if not all(np.isfinite(part).all() for part in vars(known).values()):
             return of
-        found = solve(known, best_holds(known, kinds))
+        found = fitted_edge(known, kinds)
         fitted = _with_edge(fitted, edge, dict(zip(kinds, found.tolist(), strict=True)))
     return fitted
 
 
+def fitted_edge(known: Products, kinds: Sequence[str]) -> Vector:
+    """One edge's coefficients, its bend, the last one, only where its slope goes on; ``(k,)``.
+
+    A slope that turns back, as under strong guidance, has no bend to follow.
+    """
+    if "bend" in kinds:
+        straight, others = known.first(len(kinds) - 1), kinds[:-1]
+        found = solve(straight, best_holds(straight, others))
+        if found[0] < GOES_ON:
+            return np.append(found, 0.0)
+    return solve(known, best_holds(known, kinds))
+
+
 def _kinds(edge: int, prompts: int) -> tuple[str, ...]:
-    """Which coefficients an edge has; before the first one there is no slope."""
+    """Which coefficients an edge has: before the first one is no slope, before the second one."""
     if edge == 0:
         return ("drift",)
-    foretold = ("foretold",) if prompts >= LEAST_TO_FORETELL else ()
-    return ("slope_gain", "drift", *foretold)
+    kinds = ("slope_gain", "drift", "foretold", "bend")
+    if prompts < LEAST_FOR_ALL:
+        return kinds[:2]
+    return kinds if edge > 1 else kinds[:3]
 
 
 def best_holds(known: Products, kinds: Sequence[str]) -> Vector:
     """How firmly to hold each coefficient: as serves prompts that the fit has not seen, ``(k,)``.
 
-    Gains are free, what is foretold never is. Of holds that serve as well, the firmest are taken.
+    Gains are free, the last two never are. Of holds that serve as well, the firmest are taken.
     """
     prompts = len(known.missing)
     if prompts < LEAST_TO_LEAVE_OUT:
         return np.array([HOLDS[0] if kind == "slope_gain" else USUAL_HOLD for kind in kinds])
-    choices = {"slope_gain": HOLDS[:1], "drift": HOLDS[::-1], "foretold": HOLDS[:0:-1]}
-    every = [choices[kind] for kind in kinds]
+    choices = {"slope_gain": HOLDS[:1], "drift": HOLDS[::-1]}
+    every = [choices.get(kind, HOLDS[:0:-1]) for kind in kinds]
     alone = ~np.eye(prompts, dtype=bool)  # each row leaves one prompt out
 
     def unseen(holds: Vector) -> float:
@@ -235,12 +258,13 @@ def refine_gains(
     )
     gains = dict(zip(edges, found.x.tolist(), strict=True))
     refined = [gains.get(edge, gain) for edge, gain in enumerate(of.slope_gain)]
-    return candidate(nodes, refined, of.drift, of.foretold)
+    return candidate(nodes, refined, of.drift, of.foretold, of.bend)
 
 
 def _with_edge(of: Candidate, edge: int, values: Mapping[str, float]) -> Candidate:
     """The candidate with other coefficients on one edge, within their bounds."""
-    bounds = {"slope_gain": MAX_SLOPE_GAIN, "drift": MAX_DRIFT, "foretold": MAX_FORETOLD}
+    every_most = (MAX_SLOPE_GAIN, MAX_DRIFT, MAX_FORETOLD, MAX_BEND)
+    bounds = dict(zip(COEFFICIENTS, every_most, strict=True))
     every: list[list[float]] = [list(getattr(of, name)) for name in bounds]
     for known, (name, most) in zip(every, bounds.items(), strict=True):
         known[edge] = min(max(values.get(name, 0.0), -most), most)

@@ -38,6 +38,7 @@ class Edge:
         denoised_factor: What the prediction of the clean picture is multiplied by for its part in
             the direction of change, in 1 / sigma^2; see ``denoised_factor``.
         foretold: Share of what the run itself foretells that is added.
+        bend: Factor on how the slope changed from the edge before.
         end: Noise level at which the edge ends.
         moment: Of its steps, see ``moment_of``; 0 where none is skipped.
     """
@@ -46,6 +47,7 @@ class Edge:
     slope_gain: float = 1.0
     denoised_factor: float = 0.0
     foretold: float = 0.0
+    bend: float = 0.0
     end: float = 0.0
     moment: float = 0.0
 

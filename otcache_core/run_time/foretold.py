@@ -1,8 +1,9 @@
-"""Run time: the slope estimate, with a share of what the run itself foretells on each edge.
+"""Run time: the slope estimate, with how slopes bend and what the run itself foretells.
 
 Calibration fits one gain and one drift for all pictures. Pictures differ: where the slope of one
 went on less than most on the edge that has ended, it will on the next one, too. The third
-coefficient of an edge says how much to make of that.
+coefficient of an edge says how much to make of that. And where slopes change little by little they
+change on, which the fourth one follows.
 """
 # Not in the paper. Four tensors of the latent's size are held, and nothing waits for a device.
 
@@ -16,11 +17,12 @@ from .own_coefficients import Computed, OwnCoefficients, drift_factor
 
 
 class Foretold:
-    """``v_t + (sigma - sigma_t) ((g + h a) S_t + (f + h d q_t) D_t)``.
+    """``v_t + (sigma - sigma_t) ((g + h a) S_t + b (S_t - S_r) + (f + h d q_t) D_t)``.
 
-    g, f and h are the edge's own: slope gain, drift as a factor, share of what is foretold. S is
-    the slope of the last two computed velocities, D the prediction of the clean picture, and a, d
-    what would have foretold v_t at the computed step before, for each picture by itself.
+    g, f, h and b are the edge's own: slope gain, drift as a factor, share of what is foretold and
+    bend. S is the slope of the last two computed velocities, S_r that of the two before, D the
+    prediction of the clean picture, and a, d what would have foretold v_t at the computed step
+    before, for each picture by itself.
 
     Args:
         streams: As ``own_coefficients.OwnCoefficients`` has them.
@@ -44,6 +46,8 @@ class Foretold:
         change = denoised * edge.denoised_factor
         if slope is not None:
             change.add_(slope, alpha=edge.slope_gain)
+        if before is not None and slope is not None and before.slope is not None and edge.bend:
+            change.add_(slope - before.slope, alpha=edge.bend)
         if before is not None and slope is not None and edge.foretold:
             own, spread = self._own.of(before, slope), self._own.spread
             foretold = denoised * spread(own.drift * factor) + slope * spread(own.gain)

@@ -211,18 +211,20 @@ def _part(schedule: Schedule, offset: int, steps: int) -> Schedule:
     """Steps ``offset`` to ``offset + steps - 1`` of a schedule, as a schedule of their own."""
     # A part may end within an edge, which drifts by as much less.
     rates = [d / gap for d, gap in zip(schedule.drift, schedule.gaps, strict=True)]
-    parts = zip(schedule.look_back, schedule.slope_gain, schedule.foretold, rates, strict=True)
+    own = (schedule.slope_gain, schedule.foretold, schedule.bend)
+    parts = zip(schedule.look_back, *own, rates, strict=True)
     known = dict(zip(schedule.computed_steps, parts, strict=False))
     inside = [t - offset for t in schedule.computed_steps if offset <= t < offset + steps]
     # A part that ends before the schedule does has no step of its own to come to.
     last = {steps - 1} if offset + steps <= schedule.computed_steps[-1] else set()
     nodes = tuple(sorted({0, *inside, *last}))
-    edges = [known.get(t + offset, (1, 1.0, 0.0, 0.0)) for t in nodes[:-1]]
+    edges = [known.get(t + offset, (1, 1.0, 0.0, 0.0, 0.0)) for t in nodes[:-1]]
     gaps = [end - t for t, end in pairwise(nodes)]
     return Schedule(
         *(steps, nodes, schedule.estimator, tuple(look_back for look_back, *_ in edges)),
-        slope_gain=tuple(gain for _, gain, _, _ in edges),
+        slope_gain=tuple(gain for _, gain, *_ in edges),
         drift=tuple(rate * gap for (*_, rate), gap in zip(edges, gaps, strict=True)),
-        foretold=tuple(share for _, _, share, _ in edges),
+        foretold=tuple(share for _, _, share, *_ in edges),
+        bend=tuple(bend for *_, bend, _ in edges),
         steadiness=schedule.steadiness,
     )

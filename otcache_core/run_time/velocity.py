@@ -3,8 +3,9 @@
 There are four estimators, small classes with the same methods. The meancache one is the paper's
 own: average velocity with a look-back. The slope one extrapolates linearly in sigma, along the last
 two computed velocities and by how the prediction of the clean picture is known to drift; where a
-schedule says so it adds what the run itself foretells, which is a class in a file of its own. So is
-the adaptive one, which learns both in each run. The reuse one holds the last velocity.
+schedule says so it adds what the run itself foretells and how slopes bend, by a class in a file of
+its own. So is the adaptive one, which learns both in each run. The reuse one holds the last
+velocity.
 
 Everything here takes sigmas as plain floats, so that nothing on the skip path waits for a device.
 """
@@ -182,7 +183,7 @@ def _builder(schedule: Schedule, streams: tuple[int, ...]) -> Callable[[], Estim
     longest = max(schedule.look_back, default=1)
     builders: dict[str, Callable[[], Estimator]] = {
         "reuse": Reuse,
-        "slope": partial(Foretold, streams) if any(schedule.foretold) else Slope,
+        "slope": partial(Foretold, streams) if any((*schedule.foretold, *schedule.bend)) else Slope,
         "adaptive": partial(Adaptive, streams, _expected_cosine(schedule)),
         "meancache": partial(MeanCache, longest),
     }
@@ -205,8 +206,8 @@ def _edges(schedule: Schedule, sigmas: Sequence[float]) -> dict[int, Edge]:
     levels = [sigmas[step : end + 1] for step, end in zip(nodes, ends, strict=True)]
     gains = (*schedule.slope_gain, 1.0)
     ending, moments = [level[-1] for level in levels], map(moment_of, levels)
-    factors_and_shares = ((*factors, 0.0), (*schedule.foretold, 0.0))
-    edges = map(Edge, (*schedule.look_back, 1), gains, *factors_and_shares, ending, moments)
+    others = [(*values, 0.0) for values in (factors, schedule.foretold, schedule.bend)]
+    edges = map(Edge, (*schedule.look_back, 1), gains, *others, ending, moments)
     return dict(zip(nodes, edges, strict=True))
 
 

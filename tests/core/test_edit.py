@@ -17,6 +17,7 @@ LEARNED = Schedule(
     slope_gain=(1.0, 1.0, 0.4567, 1.0),  # more digits than the method itself gives
     drift=(-0.2, 0.0, -0.3, 0.0),
     foretold=(0.0, 0.0, 0.4, 0.0),
+    bend=(0.0, 0.0, -0.6, 0.0),
     sigmas=LEVELS,
     origin=Origin("Flux", "euler", "simple", 3.5, LEVELS),
 )
@@ -59,6 +60,7 @@ def test_an_edge_that_stays_keeps_what_it_has_learned() -> None:
     assert edited.slope_gain == (1.0, 1.0, 1.0, 0.4567, 1.0)
     assert edited.drift == (0.0, 0.0, 0.0, -0.3, 0.0)  # 0-1 and 1-2 skip nothing
     assert edited.foretold == (0.0, 0.0, 0.0, 0.4, 0.0)
+    assert edited.bend == (0.0, 0.0, 0.0, -0.6, 0.0)
     assert edited.look_back == (1, 1, 2, 3, 4)
 
 
@@ -69,6 +71,7 @@ def test_a_new_edge_takes_what_was_known_at_its_place() -> None:
     assert split.slope_gain == (1.0, 1.0, 0.457, 0.457, 1.0)
     assert split.drift == (-0.2, 0.0, -0.15, -0.15, 0.0)  # -0.3 * 2 / 4
     assert split.foretold == (0.0, 0.0, 0.4, 0.4, 0.0)
+    assert split.bend == (0.0, 0.0, -0.6, -0.6, 0.0)
     assert split.look_back == (1, 2, 3, 3, 4)
 
     # Without step 7 the edge goes from 3 to 8: four of its steps, 4 to 7, are skipped. Three lay in

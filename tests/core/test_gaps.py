@@ -104,7 +104,7 @@ NOTHING = (0.0,) * 4
 def test_gains_in_their_normal_form(
     given: float | tuple[float, ...], kept: tuple[float, ...]
 ) -> None:
-    assert candidate(NODES, given) == Candidate(NODES, kept, NOTHING, NOTHING)
+    assert candidate(NODES, given) == Candidate(NODES, kept, NOTHING, NOTHING, NOTHING)
 
 
 @pytest.mark.parametrize(
@@ -120,7 +120,7 @@ def test_gains_in_their_normal_form(
 def test_drifts_in_their_normal_form(
     given: float | tuple[float, ...], kept: tuple[float, ...]
 ) -> None:
-    assert candidate(NODES, drift=given) == Candidate(NODES, (1.0,) * 4, kept, NOTHING)
+    assert candidate(NODES, drift=given) == Candidate(NODES, (1.0,) * 4, kept, NOTHING, NOTHING)
 
 
 @pytest.mark.parametrize(
@@ -134,14 +134,30 @@ def test_drifts_in_their_normal_form(
 def test_what_is_foretold_in_its_normal_form(
     given: float | tuple[float, ...], kept: tuple[float, ...]
 ) -> None:
-    assert candidate(NODES, foretold=given) == Candidate(NODES, (1.0,) * 4, NOTHING, kept)
+    assert candidate(NODES, foretold=given) == Candidate(NODES, (1.0,) * 4, NOTHING, kept, NOTHING)
+
+
+@pytest.mark.parametrize(
+    ("given", "kept"),
+    [
+        (0.25, (0.0, 0.0, 0.25, 0.25)),
+        ((0.3, 0.4, -0.5124, -9), (0.0, 0.0, -0.512, -2.0)),  # three decimals, from -2 to 2
+    ],
+)
+def test_bends_in_their_normal_form(
+    given: float | tuple[float, ...], kept: tuple[float, ...]
+) -> None:
+    plain = (1.0,) * 4
+    assert candidate(NODES, bend=given) == Candidate(NODES, plain, NOTHING, NOTHING, kept)
+    # The second edge has one slope before it, which cannot have bent.
+    assert candidate((0, 3, 6, 9), bend=0.5).bend == (0.0, 0.0, 0.5)
 
 
 def test_nothing_is_minus_nothing() -> None:
     """-0.0 equals 0.0 but is written otherwise, and keys of studies are written."""
-    of = candidate(NODES, -0.0001, -0.0001, -0.0001)
+    of = candidate(NODES, *(-0.0001,) * 4)
 
-    assert repr(of) == repr(Candidate(NODES, (1.0, 1.0, 0.0, 0.0), NOTHING, NOTHING))
+    assert repr(of) == repr(Candidate(NODES, (1.0, 1.0, 0.0, 0.0), *(NOTHING,) * 3))
 
 
 def test_the_normal_form_stays_as_it_is() -> None:

@@ -378,14 +378,15 @@ def test_curves_by_hand() -> None:
     """Each step has the gain of the edge it lies in and its drift per share of the run; the last
     step begins none."""
     schedule = Schedule(7, (0, 2, 3, 6), slope_gain=(1.0, 0.25, -0.5), drift=(0.2, 0.0, -0.6),
-                        foretold=(0.0, 0.0, 0.7))  # fmt: skip
+                        foretold=(0.0, 0.0, 0.7), bend=(0.0, 0.0, -0.4))  # fmt: skip
 
-    gains, rates, foretold = coefficient_curves(schedule, 7)
+    gains, rates, foretold, bends = coefficient_curves(schedule, 7)
 
     assert gains.tolist() == [1.0, 1.0, 0.25, -0.5, -0.5, -0.5, 1.0]
     # Edges are 2/6, 1/6 and 3/6 of the run: 0.2 / (2/6), 0, -0.6 / (3/6).
     assert rates == pytest.approx([0.6, 0.6, 0.0, -1.2, -1.2, -1.2, 0.0])
     assert foretold.tolist() == [0.0, 0.0, 0.0, 0.7, 0.7, 0.7, 0.0]
+    assert bends.tolist() == [0.0, 0.0, 0.0, -0.4, -0.4, -0.4, 0.0]
 
 
 def test_a_tail_follows_the_plain_slope() -> None:
@@ -393,8 +394,8 @@ def test_a_tail_follows_the_plain_slope() -> None:
 
     curves = coefficient_curves(schedule, 7)
 
-    assert curves[:, 4:].tolist() == [[1.0] * 3, [0.0] * 3, [0.0] * 3]
-    assert curves[:, 3] == pytest.approx([0.5, 0.9, 0.2])
+    assert curves[:, 4:].tolist() == [[1.0] * 3, *[[0.0] * 3] * 3]
+    assert curves[:, 3] == pytest.approx([0.5, 0.9, 0.2, 0.0])
 
 
 def test_curves_of_another_step_count_by_hand() -> None:
@@ -405,15 +406,22 @@ def test_curves_of_another_step_count_by_hand() -> None:
         [1.0, 0.75, 0.5, 0.75, 1.0],
         [0.5, -0.25, -1.0, -0.5, 0.0],
         [0.0] * 5,
+        [0.0] * 5,
     ]
-    assert coefficient_curves(schedule, 2).tolist() == [[1.0, 1.0], [0.5, 0.0], [0.0, 0.0]]
+    assert coefficient_curves(schedule, 2).tolist() == [
+        [1.0, 1.0],
+        [0.5, 0.0],
+        [0.0, 0.0],
+        [0.0, 0.0],
+    ]
 
 
 def test_edges_along_curves_by_hand() -> None:
     gains = [9.0, 9.0, 9.0, 0.5, 9.0, 0.2, -0.6, 0.7, 9.0, 0.5134, 9.0]
     rates = [9.0, 0.5, 9.0, -0.3, 9.0, 0.1, 0.2, 0.6, 9.0, -9.0, 9.0]
     foretold = [9.0, 9.0, 9.0, 0.1, 9.0, 0.3, 0.2, 0.1, 9.0, -0.5, 9.0]
-    curves = np.array([gains, rates, foretold])
+    bends = [-share for share in foretold]
+    curves = np.array([gains, rates, foretold, bends])
 
     # The first edge has no slope before it; 2 -> 4 skips 3, 4 -> 8 skips 5 to 7 with means of 0.1
     # and 0.3, and 8 -> 10 skips 9. They are 2, 2, 4 and 2 tenths of the run; three decimals, and
@@ -421,17 +429,18 @@ def test_edges_along_curves_by_hand() -> None:
     assert edges_along(curves, (0, 2, 4, 8, 10)) == Candidate(
         *((0, 2, 4, 8, 10), (1.0, 0.5, 0.1, 0.513), (0.1, -0.06, 0.12, -1.8)),
         foretold=(0.0, 0.1, 0.2, -0.5),
+        bend=(0.0, 0.0, -0.2, 0.5),
     )
     # 2 -> 3 skips nothing; 3 -> 10 skips 4 to 9, with sums of 18.8134 and 9.9: gains and
     # what is foretold end at 2, and the drift is 9.9 / 6 * 0.7.
     assert edges_along(curves, (0, 2, 3, 10)) == Candidate(
-        (0, 2, 3, 10), (1.0, 1.0, 2.0), (0.1, 0.0, 1.155), (0.0, 0.0, 2.0)
+        (0, 2, 3, 10), (1.0, 1.0, 2.0), (0.1, 0.0, 1.155), (0.0, 0.0, 2.0), (0.0, 0.0, -2.0)
     )
     assert edges_along(curves[:, :1], (0,)) == candidate((0,))
 
 
 def _coefficients(random: np.random.Generator, nodes: Nodes) -> Candidate:
-    return candidate(nodes, *random.uniform(-2, 2, (3, len(nodes) - 1)).tolist())
+    return candidate(nodes, *random.uniform(-2, 2, (4, len(nodes) - 1)).tolist())
 
 
 def _with_coefficients(random: np.random.Generator, of: Schedule) -> Schedule:
@@ -546,10 +555,10 @@ def test_the_full_schedule_has_the_plain_slope() -> None:
             if steps == high.budget:  # all of a shorter run
                 continue
             gains, *others = curves_at(anchor, steps, steps).tolist()
-            assert (set(gains), [set(other) for other in others]) == ({1.0}, [{0.0}, {0.0}])
+            assert (set(gains), [set(other) for other in others]) == ({1.0}, [{0.0}] * 3)
             schedule = predict_schedule(anchor, steps, steps=steps).schedule
             assert set(schedule.slope_gain) <= {1.0}
-            assert set(schedule.drift) | set(schedule.foretold) <= {0.0}
+            assert set(schedule.drift) | set(schedule.foretold) | set(schedule.bend) <= {0.0}
 
 
 def test_plain_anchors_predict_the_plain_slope() -> None:
@@ -557,7 +566,7 @@ def test_plain_anchors_predict_the_plain_slope() -> None:
         for budget in range(anchor.anchor.budget, anchor.steps + 1, 7):
             schedule = predict_schedule(anchor, budget).schedule
             assert set(schedule.slope_gain) <= {1.0}
-            assert set(schedule.drift) | set(schedule.foretold) <= {0.0}
+            assert set(schedule.drift) | set(schedule.foretold) | set(schedule.bend) <= {0.0}
 
 
 def test_coefficients_of_any_prediction_are_in_their_normal_form() -> None:

@@ -52,7 +52,7 @@ def _anchor(**changes: Any) -> Anchor:
 
 MIDDLE = Schedule(8, (0, 2, 4, 7), slope_gain=(1.0, 0.35, 2.0), drift=(0.1, 0.0, -0.2))
 FITTED = Schedule(8, (0, 1, 4, 6, 7), slope_gain=(1.0, 0.2, -0.3, 1.0), drift=(0.0, 0.4, -2.0, 0.0),
-                  foretold=(0.0, 0.25, -2.0, 0.0))  # fmt: skip
+                  foretold=(0.0, 0.25, -2.0, 0.0), bend=(0.0, 0.0, 1.5, 0.0))  # fmt: skip
 
 
 def _with_middle(**changes: Any) -> Anchor:
@@ -198,7 +198,7 @@ def test_a_document_of_version_1_is_written_as_version_2() -> None:
     assert Anchor.from_json(json.dumps(document)) == anchor
 
 
-def test_only_what_is_foretold_needs_version_3() -> None:
+def test_only_newer_coefficients_need_version_3() -> None:
     """So that older releases read all other anchors."""
     without, foretold = _with_middle(), _with_middle(fitted=(FITTED,))
 
@@ -207,6 +207,7 @@ def test_only_what_is_foretold_needs_version_3() -> None:
     assert [document["version"] for document in written] == [2, 3]
     assert "foretold" not in str(written[0])
     assert written[1]["fitted"][0]["foretold"] == [0.0, 0.25, -2.0, 0.0]
+    assert written[1]["fitted"][0]["bend"] == [0.0, 0.0, 1.5, 0.0]
     assert "foretold" not in written[1]["anchor"]
 
 
@@ -324,6 +325,8 @@ def test_a_middle_that_does_not_fit(middle: Schedule, message: str) -> None:
         (("middle", "drift", 2), "1", r"middle.drift\[2\] must be a number but got '1'"),
         (("middle", "drift", 2), None, r"middle.drift\[2\] must be a number but got None"),
         (("middle", "drift", 2), True, r"middle.drift\[2\] must be a number but got True"),
+        (("fitted", 0, "bend", 2), 2.5, r"fitted\[0\].bend\[2\] must .* -2 to 2 but got 2.5"),
+        (("fitted", 0, "bend"), [0.0], r"`bend` must have one value per edge \(4\) but has 1"),
         (("fitted", 0, "foretold"), 0.5, r"fitted\[0\].foretold must be a list"),
         (("fitted", 0, "foretold"), [0.0], r"`foretold` must have one value per edge \(4\) but"),
         (("fitted", 0, "foretold", 2), 2.5, r"fitted\[0\].foretold\[2\] must .* -2 to 2 but got 2"),

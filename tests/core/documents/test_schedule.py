@@ -61,7 +61,7 @@ def test_full_schedule_computes_every_step(steps: int) -> None:
 def test_lists_become_tuples() -> None:
     lists: dict[str, Any] = {
         "look_back": [4], "sigmas": [3, 2, 1, 0], "slope_gain": [0.5], "drift": [-0.25],
-        "foretold": [0.75],
+        "foretold": [0.75], "bend": [-0.5],
     }  # fmt: skip
     schedule = Schedule(3, [0, 2], **lists)  # type: ignore[arg-type]
 
@@ -70,13 +70,13 @@ def test_lists_become_tuples() -> None:
     assert schedule.sigmas == (3.0, 2.0, 1.0, 0.0)
     assert schedule.slope_gain == (0.5,)
     assert schedule.drift == (-0.25,)
-    assert schedule.foretold == (0.75,)
+    assert (schedule.foretold, schedule.bend) == ((0.75,), (-0.5,))
     again = Schedule(3, (0, 2), **{name: tuple(values) for name, values in lists.items()})
     assert hash(schedule) == hash(again)
 
 
 @pytest.mark.parametrize(
-    ("name", "plain"), [("slope_gain", 1.0), ("drift", 0.0), ("foretold", 0.0)]
+    ("name", "plain"), [("slope_gain", 1.0), ("drift", 0.0), ("foretold", 0.0), ("bend", 0.0)]
 )
 def test_coefficients_are_part_of_a_schedule(name: str, plain: float) -> None:
     of, same, other = (
@@ -91,6 +91,7 @@ def test_coefficients_are_part_of_a_schedule(name: str, plain: float) -> None:
 @pytest.mark.parametrize("value", [-2.0, -0.35, 0.0, 0.35, 2.0])
 def test_coefficients_of_either_sign(value: float) -> None:
     given = {"slope_gain": (1.0, value), "drift": (value, -value), "foretold": (-value, value)}
+    given |= {"bend": (value, 0.5 * value)}
     schedule = Schedule(6, (0, 2, 5), **given)  # type: ignore[arg-type]
 
     assert coefficients(schedule) == given

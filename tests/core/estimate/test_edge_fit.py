@@ -8,6 +8,7 @@ import pytest
 from numpy.typing import NDArray
 
 from otcache_core.calibration.kept_fits import GainFits
+from otcache_core.documents.schedule import COEFFICIENTS
 from otcache_core.estimate.edge_fit import (
     HOLDS,
     USUAL_HOLD,
@@ -23,8 +24,9 @@ from otcache_core.gaps import Candidate, candidate
 ELEMENTS, PROMPTS = 40, 6
 STEPS = (0, 2, 5, 6, 9)
 # The first edge has nothing before it and 5 -> 6 skips nothing: two gains, three drifts, two shares
-# of what is foretold.
-WANTED = candidate(STEPS, (1.0, 0.35, 1.0, 1.6), (0.6, -0.4, 0.0, 0.8), (0.0, 0.7, 0.0, -0.3))
+# of what is foretold, and one edge that has a slope to have bent.
+WANTED = candidate(STEPS, (1.0, 0.35, 1.0, 1.6), (0.6, -0.4, 0.0, 0.8), (0.0, 0.7, 0.0, -0.3),
+                   (0.0, 0.0, 0.0, 0.4))  # fmt: skip
 NOTHING = (0.0,) * 4
 
 EXACT = 0.0035
@@ -35,19 +37,19 @@ class Linear:
     """Runs whose end of an edge moves with its coefficients, and carries on what came before.
 
     Attributes:
-        directions: What a unit of each coefficient moves, ``(prompts, edges, gain, drift or
-            foretold, elements)``.
+        directions: What a unit of each coefficient moves, ``(prompts, edges, gain, drift,
+            foretold or bend, elements)``.
     """
 
     def __init__(self, wanted: Candidate = WANTED, prompts: int = PROMPTS) -> None:
         random = np.random.default_rng(0)
-        self.directions = random.normal(size=(prompts, len(STEPS), 3, ELEMENTS))
+        self.directions = random.normal(size=(prompts, len(STEPS), 4, ELEMENTS))
         self.wanted, self.calls = wanted, 0
         self.tried: list[tuple[Candidate, int]] = []
 
     def state(self, of: Candidate, prompt: int, step: int) -> State:
         edges = slice(STEPS.index(step))
-        coefficients = np.stack([of.slope_gain, of.drift, of.foretold], axis=1)[edges]
+        coefficients = np.stack([of.slope_gain, of.drift, of.foretold, of.bend], axis=1)[edges]
         moved = np.einsum("ek,eki->i", coefficients, self.directions[prompt, edges])
         return moved.astype(np.float32)
 
@@ -70,11 +72,13 @@ class Linear:
 def _differ(one: Candidate, other: Candidate) -> float:
     """By how much the coefficients of two candidates differ at most.
 
-    What is foretold is never quite free, and comes back by so much less at most.
+    What is foretold and bends is never quite free, and comes back by so much less at most.
     """
-    pair = ((of.slope_gain, of.drift) for of in (one, other))
-    foretold = np.abs(np.subtract(one.foretold, other.foretold)) - HOLDS[1]
-    return float(max(np.abs(np.subtract(*pair)).max(), foretold.max()))
+    free, held = (
+        np.abs(np.subtract(*[[getattr(of, name) for name in names] for of in (one, other)])).max()
+        for names in (COEFFICIENTS[:2], COEFFICIENTS[2:])
+    )
+    return float(max(free, held - HOLDS[1]))
 
 
 # Edge by edge
@@ -88,13 +92,14 @@ def _differ(one: Candidate, other: Candidate) -> float:
         candidate(STEPS, (1.0, -0.7, 1.0, -1.9), (-0.3, -1.2, 0.0, -0.05)),
         candidate(STEPS, 0.0, 0.5),
         candidate(STEPS, 0.0, 0.0, -0.9),
+        candidate(STEPS, 1.0, 0.0, 0.0, -0.8),
     ],
-    ids=["mixed", "plain", "negative", "drifts alone", "foretold alone"],
+    ids=["mixed", "plain", "negative", "drifts alone", "foretold alone", "bent"],
 )
 @pytest.mark.parametrize("start", [1.0, 0.7])
 def test_known_coefficients_come_back(wanted: Candidate, start: float) -> None:
     """Whatever the candidate begins with."""
-    found = Linear(wanted).fit(candidate(STEPS, start, start, start))
+    found = Linear(wanted).fit(candidate(STEPS, start, start, start, start))
 
     assert found.computed_steps == STEPS
     assert _differ(found, wanted) <= EXACT
@@ -109,17 +114,18 @@ def test_the_first_edge_drifts_alone_and_edges_without_a_skip_have_nothing() -> 
     assert found.drift[0] == pytest.approx(0.6, abs=EXACT)
     assert (found.slope_gain[2], found.drift[2]) == (1.0, 0.0)
     assert found.foretold[::2] == (0.0, 0.0)
+    assert found.bend[:3] == (0.0, 0.0, 0.0)
     # Each prompt arrives where edges end that skip something: without coefficients, and with a unit
     # of each, which the first edge has one of.
     ends = [step for _, step in runs.tried]
     assert {step: ends.count(step) for step in ends} == {
-        2: 2 * PROMPTS, 5: 4 * PROMPTS, 9: 4 * PROMPTS,
+        2: 2 * PROMPTS, 5: 4 * PROMPTS, 9: 5 * PROMPTS,
     }  # fmt: skip
 
 
 def test_an_edge_takes_back_what_those_before_it_left() -> None:
     """The first edge wants more drift than there may be; the next one moves the same way."""
-    runs = Linear(Candidate(STEPS, (1.0,) * 4, (2.5, 0.0, 0.0, 0.0), NOTHING))
+    runs = Linear(Candidate(STEPS, (1.0,) * 4, (2.5, 0.0, 0.0, 0.0), NOTHING, NOTHING))
     runs.directions[:, 1, 1] = runs.directions[:, 0, 1]
 
     found = runs.fit()
@@ -128,13 +134,26 @@ def test_an_edge_takes_back_what_those_before_it_left() -> None:
 
 
 def test_coefficients_stay_in_range() -> None:
-    wanted = Candidate(STEPS, (1.0, 6.0, 1.0, -6.0), (-7.0, 8.0, 0.0, -9.0), (0.0, 5.0, 0.0, -5.0))
+    wanted = Candidate(STEPS, (1.0, -6.0, 1.0, 6.0), (-7.0, 8.0, 0.0, -9.0), (0.0, 5.0, 0.0, -5.0),
+                       (0.0, 0.0, 0.0, 9.0))  # fmt: skip
 
     found = Linear(wanted).fit()
 
     assert found == candidate(
-        STEPS, (1.0, 2.0, 1.0, -2.0), (-2.0, 2.0, 0.0, -2.0), (0.0, 2.0, 0.0, -2.0)
+        STEPS,
+        (1.0, -2.0, 1.0, 2.0),
+        (-2.0, 2.0, 0.0, -2.0),
+        (0.0, 2.0, 0.0, -2.0),
+        (0.0, 0.0, 0.0, 2.0),
     )
+
+
+@pytest.mark.parametrize(("gain", "bend"), [(0.8, 0.6), (0.2, 0.0), (-0.7, 0.0)])
+def test_only_a_slope_that_goes_on_has_a_bend(gain: float, bend: float) -> None:
+    """Whatever the others would have it bend."""
+    wanted = candidate(STEPS, (1.0, 0.0, 1.0, gain), 0.0, 0.0, (0.0, 0.0, 0.0, 0.6))
+
+    assert Linear(wanted).fit().bend[-1] == pytest.approx(bend, abs=HOLDS[1])
 
 
 @pytest.mark.parametrize("bad", [np.nan, np.inf])
@@ -144,7 +163,7 @@ def test_a_run_that_is_not_finite_leaves_all_as_it_is(bad: float, where: str) ->
 
     def arrive(of: Candidate, prompt: int, step: int) -> State:
         edge = STEPS.index(step) - 1
-        probed = any((of.slope_gain[edge], of.drift[edge], of.foretold[edge]))
+        probed = any(getattr(of, name)[edge] for name in COEFFICIENTS)
         spoilt = prompt == 1 and step == 5 and probed == (where == "with a unit")
         return runs.arrive(of, prompt, step) * np.float32(bad if spoilt else 1.0)
 
@@ -161,7 +180,7 @@ def test_fits_are_kept_with_what_they_cost() -> None:
         fits = GainFits(storage, "fits")
         found = fits.keep(STEPS, runs.fit, lambda: runs.calls)
         assert found == expected
-        assert fits.model_calls == runs.calls == 10 * PROMPTS
+        assert fits.model_calls == runs.calls == 11 * PROMPTS
 
 
 # Least squares
@@ -248,14 +267,14 @@ GAIN_AND_DRIFT = ("slope_gain", "drift")
 TORN = [(1.0, 1.2), (1.0, 1.2), (-1.0, 1.0), (-1.0, 1.0)]
 
 
-@pytest.mark.parametrize("kinds", [("drift",), ("foretold",)])
+@pytest.mark.parametrize("kinds", [("drift",), ("foretold",), ("bend",)])
 def test_what_serves_every_prompt_is_hardly_held(kinds: tuple[str, ...]) -> None:
     known = products(*_along_one_direction([(0.5, size) for _, size in TORN]))
 
-    assert best_holds(known, kinds) == [HOLDS[kinds == ("foretold",)]]
+    assert best_holds(known, kinds) == [HOLDS[kinds != ("drift",)]]
 
 
-@pytest.mark.parametrize("kinds", [("drift",), ("foretold",)])
+@pytest.mark.parametrize("kinds", [("drift",), ("foretold",), ("bend",)])
 def test_what_serves_only_whom_it_was_fitted_on_is_held_at_0(kinds: tuple[str, ...]) -> None:
     """All four want some of it, but whoever is left out wants the opposite of the other three."""
     known = products(*_along_one_direction(TORN))
@@ -330,7 +349,7 @@ def test_too_few_prompts_to_leave_one_out_take_the_usual_hold(prompts: int) -> N
     # Their drifts come out as much smaller.
     found = Linear(prompts=prompts).fit()
     assert found.drift[0] == pytest.approx(0.6 / (1 + USUAL_HOLD), abs=1e-3)
-    assert found.foretold == NOTHING  # on one prompt what is foretold is no third direction
+    assert found.foretold == found.bend == NOTHING
 
 
 # All gains together
@@ -376,18 +395,21 @@ def test_the_others_stay_while_gains_are_refined() -> None:
     runs = Linear()
 
     found = refine_gains(
-        candidate(STEPS, 0.7, WANTED.drift, WANTED.foretold), range(PROMPTS), runs.arrive, runs.full
+        candidate(STEPS, 0.7, WANTED.drift, WANTED.foretold, WANTED.bend),
+        range(PROMPTS),
+        runs.arrive,
+        runs.full,
     )
 
     assert found.slope_gain == pytest.approx(WANTED.slope_gain, abs=1e-3)
-    assert (found.drift, found.foretold) == (WANTED.drift, WANTED.foretold)
-    kept = {(of.drift, of.foretold) for of, _ in runs.tried}
-    assert kept == {(WANTED.drift, WANTED.foretold)}
+    others = (WANTED.drift, WANTED.foretold, WANTED.bend)
+    assert (found.drift, found.foretold, found.bend) == others
+    assert {(of.drift, of.foretold, of.bend) for of, _ in runs.tried} == {others}
 
 
 @pytest.mark.parametrize(("gain", "found"), [(-1.2, -1.2), (5.0, 2.0), (-5.0, -2.0)])
 def test_refined_gains_have_any_sign_and_stay_in_range(gain: float, found: float) -> None:
-    runs = Linear(Candidate(STEPS, (1.0, gain, 1.0, 0.5), NOTHING, NOTHING))
+    runs = Linear(Candidate(STEPS, (1.0, gain, 1.0, 0.5), NOTHING, NOTHING, NOTHING))
 
     refined = refine_gains(candidate(STEPS, 0.7), range(PROMPTS), runs.arrive, runs.full)
 
@@ -404,7 +426,10 @@ def test_one_prompt_that_tips_over_does_not_decide_for_all() -> None:
         return states
 
     together = refine_gains(
-        candidate(STEPS, 0.7, WANTED.drift, WANTED.foretold), range(PROMPTS), runs.arrive, tipped
+        candidate(STEPS, 0.7, WANTED.drift, WANTED.foretold, WANTED.bend),
+        range(PROMPTS),
+        runs.arrive,
+        tipped,
     )
 
     assert np.abs(np.subtract(together.slope_gain, WANTED.slope_gain)).max() <= 0.3

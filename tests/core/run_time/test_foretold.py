@@ -97,6 +97,28 @@ def test_it_is_added_to_gain_and_drift() -> None:
     torch.testing.assert_close(found, without - 0.6 * _by_hand(3), atol=1e-3, rtol=1e-3)
 
 
+def test_slopes_that_bend_are_followed() -> None:
+    """By the change from the slope before to the last one."""
+    velocities = [_tensor(10 + step) for step in range(3)]
+    former, last = (
+        (velocities[step] - velocities[step - 1]) / (LEVELS[step][0] - LEVELS[step - 1][0])
+        for step in (1, 2)
+    )
+    without = _change(Slope(), _edges(slope_gain=0.3))
+
+    found = _change(Foretold(), _edges(slope_gain=0.3, bend=0.7))
+
+    torch.testing.assert_close(found, without + 0.7 * (last - former), atol=1e-3, rtol=1e-3)
+
+
+def test_a_second_edge_has_no_slope_to_have_bent() -> None:
+    edges = [Edge(slope_gain=0.3, bend=0.7, end=end) for _, end in LEVELS]
+
+    found, wanted = (_change(each, edges, 2) for each in (Foretold(), Slope()))
+
+    torch.testing.assert_close(found, wanted, atol=1e-4, rtol=1e-4)
+
+
 def test_the_first_edge_has_nothing_to_foretell_from() -> None:
     found = _change(Foretold(), [Edge(foretold=1.0, end=0.8)], steps=1)
 
@@ -142,15 +164,15 @@ def test_16_bits_stay_16_bits(dtype: torch.dtype) -> None:
     assert {tensor.dtype for tensor in estimator.tensors()} == {dtype}
 
 
-def test_a_schedule_without_shares_needs_none_of_it() -> None:
-    """Two tensors are held for it, and four where something is foretold."""
+def test_a_schedule_without_either_needs_none_of_it() -> None:
+    """Two tensors are held for it, and four where something is foretold or bends."""
     sigmas, x = (1.0, 0.8, 0.6, 0.4, 0.2, 0.0), _tensor(0)
     held = []
-    for foretold in ((), (0.0, 0.0), (0.0, 0.3)):
-        cache = VelocityCache(Schedule(5, (0, 2, 4), foretold=foretold), sigmas)
+    for given in ({}, {"bend": (0.0, 0.0)}, {"foretold": (0.0, 0.3)}, {"bend": (0.0, 0.3)}):
+        cache = VelocityCache(Schedule(5, (0, 2, 4), **given), sigmas)  # type: ignore[arg-type]
         for step in (0, 2):
             cache.observe(step, sigmas[step], x, _tensor(step + 1))
         held.append(cache.peak_bytes // x.nbytes)
 
     assert held[0] == held[1] == 2
-    assert held[2] == 4
+    assert held[2] == held[3] == 4

@@ -147,6 +147,7 @@ def test_a_part_that_ends_within_an_edge_drifts_by_as_much_less(
         slope_gain=(0.9, 0.8, -0.7, 0.6),
         drift=(0.1, 0.3, 0.6, -0.2),
         foretold=(0.0, 0.3, 0.6, -0.2),
+        bend=(0.0, 0.0, 0.5, -0.7),
     )
 
     part = fit_to_run(schedule, MADE_FOR[first : last + 1]).schedule
@@ -155,8 +156,9 @@ def test_a_part_that_ends_within_an_edge_drifts_by_as_much_less(
     assert part.drift == pytest.approx(drifts)
     # Shares are of an edge's change, however far it goes.
     begins = [t + first for t in part.computed_steps[:-1]]
-    known = dict(zip(schedule.computed_steps, schedule.foretold, strict=False))
-    assert part.foretold == tuple(known.get(t, 0.0) for t in begins)
+    for name in ("foretold", "bend"):
+        known = dict(zip(schedule.computed_steps, getattr(schedule, name), strict=False))
+        assert getattr(part, name) == tuple(known.get(t, 0.0) for t in begins)
 
 
 @pytest.mark.parametrize("gap", range(1, 50))
@@ -351,6 +353,7 @@ def test_coefficients_are_placed_with_their_edges() -> None:
         slope_gain=(1.0, 0.5, -0.25, 2.0),
         drift=(0.1, -0.2, 0.3, -2.0),
         foretold=(0.0, 0.4, -0.5, 2.0),
+        bend=(0.0, 0.0, 0.5, -2.0),
     )
 
     placed = place_by_levels(schedule, _levels(50), _levels(50, 2.0))

@@ -101,7 +101,7 @@ def test_a_candidates_trial() -> None:
 
 
 def test_a_candidate_is_written_into_its_trial() -> None:
-    study, of = _study(), candidate((0, 2, 9), (1.0, -0.35), (0.2, -0.125), (0.0, 0.5))
+    study, of = _study(), candidate((0, 2, 9), (1.0, -0.35), (0.2, -0.125), (0.0, 0.5), (0.0, 0.0))
 
     _ask(study, of, "polish")
 
