@@ -47,8 +47,8 @@ USUAL_HOLD, LEAST_TO_LEAVE_OUT = 3e-2, 3
 """A drift's, where there are too few prompts to leave one out."""
 
 LEAST_FOR_ALL = 6
-"""Prompts from which on all coefficients are fitted. On one, what is foretold is no direction of its
-own, and on four it says more of those four than of others."""
+"""Prompts from which on all coefficients are fitted. On one, what is foretold is no direction of
+its own, and on four it says more of those four than of others."""
 
 GOES_ON = 0.5
 """The gain from which on a slope is taken to go on, and its bend is fitted as well."""
