@@ -40,6 +40,20 @@ def auto_table(results: Row) -> str:
     return markdown_table(("model", *(f"{title}:" for title in COLUMNS.values())), rows)
 
 
+def auto_farther_table(results: Row) -> str:
+    """Where the node is farther from the converged picture than the 20 Euler steps, if anywhere."""
+    rows = []
+    for way, title in COLUMNS.items():
+        if way.startswith("OTCache"):
+            farther = [
+                f"`{name}`"
+                for name, ways in _by_hardness(results)
+                if way in ways and ways[way]["lpips"] > ways[OWN]["lpips"]
+            ]
+            rows.append((title.removeprefix("OTCache, "), ", ".join(farther) or "nowhere"))
+    return markdown_table(("calls", "farther than 20 Euler steps on"), rows)
+
+
 def auto_steps_table(results: Row) -> str:
     """The default's LPIPS over that of the sampler's own steps, by model and step count."""
     rows = []

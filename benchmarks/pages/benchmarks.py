@@ -11,7 +11,12 @@ from typing import Any
 
 from benchmarks.instruments.record import read_results
 from benchmarks.pages.ablations import TABLES as ABLATIONS
-from benchmarks.pages.auto import auto_solvers_table, auto_steps_table, auto_table
+from benchmarks.pages.auto import (
+    auto_farther_table,
+    auto_solvers_table,
+    auto_steps_table,
+    auto_table,
+)
 from benchmarks.pages.gpu import gpu_node_table, gpu_table
 from benchmarks.pages.ground import losses_table, models, summary_table, uncalibrated_table
 from benchmarks.pages.tables import markdown_table, replace_table, rewrite
@@ -91,6 +96,7 @@ def _shape(row: Row) -> str:
 
 TABLES: dict[str, tuple[str, Callable[[Any], str]]] = {
     "auto": ("auto", auto_table),
+    "auto-farther": ("auto", auto_farther_table),
     "auto-steps": ("auto", auto_steps_table),
     "auto-solvers": ("auto", auto_solvers_table),
     "speed-natural": ("speed", natural_table),

@@ -4,7 +4,13 @@ from __future__ import annotations
 
 import pytest
 
-from benchmarks.pages.auto import BEHIND, CALLS, auto_solvers_table, auto_steps_table
+from benchmarks.pages.auto import (
+    BEHIND,
+    CALLS,
+    auto_farther_table,
+    auto_solvers_table,
+    auto_steps_table,
+)
 
 LPIPS = {
     **{f"plain euler, {n} steps": 0.04 for n in (8, 11, 15, 16, 20, 22, 25, 30, 40)},
@@ -51,3 +57,15 @@ def test_the_best_solver_is_the_one_to_beat_at_once_and_twice_the_steps(results)
     assert alone == ["`hard`", "alone", "0.50 / 2.00", "- / -", "- / -", "- / -"]
     assert taught == ["`hard`", "taught", "- / -", "15 / 15", "- / -", "- / -"]
     assert anchor == ["`hard`", "with an anchor", "- / -", "- / -", "- / -", "- / -"]
+
+
+def test_where_the_node_is_farther_than_the_samplers_own_steps(results):
+    results["models"]["easy"].append({"way": "OTCache fine, 11 calls", "lpips": 0.0301})
+    results["models"]["hard"].append({"way": "OTCache fine, 11 calls", "lpips": 0.04})
+
+    by_way = dict(_cells(auto_farther_table(results)))
+
+    assert by_way["11"] == "`easy`"  # 0.0301 over 0.03, and 0.04 is no more than 0.04
+    assert by_way["8 calls"] == "nowhere"
+    assert by_way["11, taught"] == "`hard`, `easy`"
+    assert by_way["20, taught"] == "nowhere"  # not measured
