@@ -22,6 +22,7 @@ from .sampler_rules import (
     DENOISED,
     MOST_OF_SLOPE,
     asks_once_a_step,
+    follows_bends,
     is_adaptive,
     is_stochastic,
     keeps_memory,
@@ -140,7 +141,7 @@ class CacheWrapper:
         """The state of a run, with what there is to say of it beforehand."""
         rule = rule_for(sampler, plan.schedule.estimator)
         run = Run(
-            _by_rule(plan.schedule, rule),
+            _by_rule(_for_sampler(plan.schedule, sampler), rule),
             levels,
             stochastic=rule == DENOISED,
             reported=asks_once_a_step(sampler),
@@ -165,6 +166,11 @@ class CacheWrapper:
 def _streams(shapes: Sequence[Sequence[int]] | None) -> tuple[int, ...]:
     """Numbers of each stream in the host's packed latent of several, one picture's."""
     return tuple(math.prod(shape[1:]) for shape in shapes or ()) if len(shapes or ()) > 1 else ()
+
+
+def _for_sampler(schedule: Schedule, sampler: Any) -> Schedule:
+    """The schedule without what a sampler has no use for."""
+    return schedule if follows_bends(sampler) else replace(schedule, bend=())
 
 
 def _by_rule(schedule: Schedule, rule: str) -> Schedule:

@@ -74,6 +74,25 @@ def test_the_slope_is_damped_across_noise(tiny_flux, sample, uniform):
     assert not torch.equal(runs[0.3], runs[0.6])
 
 
+@pytest.mark.parametrize(
+    ("name", "follows"),
+    [
+        ("euler", True), ("heun", True), ("heunpp2", True), ("ddim", True),
+        ("dpmpp_2m", False), ("res_multistep", False), ("uni_pc", False), ("lms", False),
+        ("euler_ancestral", False), ("dpmpp_2s_ancestral", False),
+    ],
+)  # fmt: skip
+def test_bends_are_followed_by_samplers_that_take_each_step_by_itself(
+    tiny_flux, sample, uniform, name, follows
+):
+    plain = uniform(20, 6)
+    bent = replace(plain, bend=(0.0, 0.0, 0.5, 0.5, 0.5))
+
+    without, with_bend = (sample(tiny_flux, s, sampler_name=name)[0] for s in (plain, bent))
+
+    assert torch.equal(without, with_bend) is not follows
+
+
 # Samplers that nobody has measured
 
 
