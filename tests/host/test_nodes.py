@@ -180,7 +180,7 @@ def test_a_changed_file_is_loaded_again(host, write):
         ("", "must be valid JSON"),
         ("{}", "format"),
         ("not json", "must be valid JSON"),
-        ('{"format": "otcache-anchor", "version": 99}', "version must be at most 2 but got 99"),
+        ('{"format": "otcache-anchor", "version": 99}', "version must be at most 3 but got 99"),
     ],
 )
 def test_a_damaged_file_is_named(host, folder, content, message):

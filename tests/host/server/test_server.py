@@ -189,7 +189,7 @@ def test_an_anchor_copied_there_is_listed_without_a_restart(
     [
         ('{"format": "otcache-anchor", "version": 1, "na', "must be valid JSON but is damaged"),
         ('{"format": "something else"}', "this is not an OTCache anchor"),
-        ('{"format": "otcache-anchor", "version": 3}', "version must be at most 2 but got 3"),
+        ('{"format": "otcache-anchor", "version": 4}', "version must be at most 3 but got 4"),
         ('{"format": "otcache-anchor", "version": 1}', "steps"),
     ],
 )
