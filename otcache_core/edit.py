@@ -7,9 +7,9 @@ from dataclasses import replace
 from itertools import pairwise
 
 from .documents.mask import is_empty, read_mask
-from .documents.schedule import Origin, Schedule
+from .documents.schedule import Origin, Schedule, coefficient_values
 from .errors import OTCacheError
-from .gaps import Candidate, Steps
+from .gaps import Steps
 from .message import Message
 from .transport import coefficient_curves, edges_along
 
@@ -63,11 +63,11 @@ def _with_steps(schedule: Schedule, nodes: Steps) -> Schedule:
     )  # fmt: skip
     if bare.budget < 2:
         return bare
-    own = zip(*_coefficients(schedule), schedule.look_back, strict=True)
+    own = zip(*coefficient_values(schedule), schedule.look_back, strict=True)
     known = dict(zip(pairwise(schedule.computed_steps), own, strict=True))
     along = edges_along(coefficient_curves(schedule, schedule.steps), nodes)
     looks = _look_back_at(schedule)
-    means = zip(*_coefficients(along), strict=True)
+    means = zip(*coefficient_values(along), strict=True)
     edges = [
         known.get(edge, (*mean, looks[edge[0]]))
         for edge, mean in zip(pairwise(nodes), means, strict=True)
@@ -76,10 +76,6 @@ def _with_steps(schedule: Schedule, nodes: Steps) -> Schedule:
     return replace(
         bare, look_back=looks_back, slope_gain=gains, drift=drifts, foretold=foretold, bend=bends
     )
-
-
-def _coefficients(of: Schedule | Candidate) -> tuple[tuple[float, ...], ...]:
-    return of.slope_gain, of.drift, of.foretold, of.bend
 
 
 def _look_back_at(schedule: Schedule) -> list[int]:

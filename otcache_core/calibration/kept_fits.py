@@ -8,7 +8,7 @@ import hashlib
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from ..documents.schedule import COEFFICIENTS
+from ..documents.schedule import COEFFICIENTS, coefficient_values
 from ..gaps import Candidate, candidate
 from ..search.storage import quiet_optuna
 
@@ -50,7 +50,8 @@ class GainFits:
 
             def found() -> dict[str, Any]:
                 of = fit()
-                return {name: getattr(of, name) for name in _FIELDS}
+                values = (of.computed_steps, *coefficient_values(of))
+                return dict(zip(_FIELDS, values, strict=True))
 
             kept = self._find(key, found, model_calls)
             self._known[key] = candidate(*(tuple(kept[name]) for name in _FIELDS))

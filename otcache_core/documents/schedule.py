@@ -252,13 +252,19 @@ def coefficients(of: Any, edges: slice = slice(None)) -> Coefficients:
     )
 
 
+def coefficient_values(of: Any) -> tuple[tuple[float, ...], ...]:
+    """The same in the order of ``COEFFICIENTS``."""
+    return of.slope_gain, of.drift, of.foretold, of.bend
+
+
 def coefficients_document(of: Any) -> dict[str, list[float]]:
     """The same as plain JSON values; what changes on no edge and was not always there is absent."""
-    document = {name: list(getattr(of, name)) for name in COEFFICIENTS}
-    for name in NEWER_COEFFICIENTS:
-        if not any(getattr(of, name)):
-            del document[name]
-    return document
+    known = zip(COEFFICIENTS, coefficient_values(of), strict=True)
+    return {
+        name: list(values)
+        for name, values in known
+        if any(values) or name not in NEWER_COEFFICIENTS
+    }
 
 
 def coefficients_from(fields: Fields) -> Coefficients:

@@ -31,7 +31,14 @@ from typing import Any, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from ..documents.schedule import COEFFICIENTS, MAX_BEND, MAX_DRIFT, MAX_FORETOLD, MAX_SLOPE_GAIN
+from ..documents.schedule import (
+    COEFFICIENTS,
+    MAX_BEND,
+    MAX_DRIFT,
+    MAX_FORETOLD,
+    MAX_SLOPE_GAIN,
+    coefficient_values,
+)
 from ..gaps import Candidate, candidate
 
 PROBE = 0.1
@@ -265,7 +272,7 @@ def _with_edge(of: Candidate, edge: int, values: Mapping[str, float]) -> Candida
     """The candidate with other coefficients on one edge, within their bounds."""
     every_most = (MAX_SLOPE_GAIN, MAX_DRIFT, MAX_FORETOLD, MAX_BEND)
     bounds = dict(zip(COEFFICIENTS, every_most, strict=True))
-    every: list[list[float]] = [list(getattr(of, name)) for name in bounds]
+    every = [list(known) for known in coefficient_values(of)]
     for known, (name, most) in zip(every, bounds.items(), strict=True):
         known[edge] = min(max(values.get(name, 0.0), -most), most)
     return candidate(of.computed_steps, *every)
