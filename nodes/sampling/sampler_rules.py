@@ -76,7 +76,8 @@ ever more steps they all come to the same picture.
 
 STEPS_ALONE = frozenset("sample_" + name for name in ("euler", "heun", "heunpp2", "exp_heun_2_x0"))
 """Functions of the host's samplers that take each step by itself. Those that look back over several
-carry on how the velocity bends at computed steps: with fitted bends they were up to 30 times worse.
+carry on how the velocity bends at computed steps: with fitted bends they were up to 30 times worse
+(seven samplers on two easy models and a hard one; docs/method.md).
 """
 
 CALLS_A_STEP = {

@@ -1,4 +1,5 @@
 import itertools
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -108,49 +109,30 @@ def test_gains_in_their_normal_form(
 
 
 @pytest.mark.parametrize(
-    ("given", "kept"),
+    ("name", "given", "kept"),
     [
-        (0.0, (0.0, 0.0, 0.0, 0.0)),
-        (0.25, (0.25, 0.0, 0.25, 0.25)),  # one share for all edges
-        ((0.3, 0.4, -0.5, 0.6), (0.3, 0.0, -0.5, 0.6)),
-        ((0.0126, 1, -0.0124, 0), (0.013, 0.0, -0.012, 0.0)),  # three decimals
-        ((-2.3, 9, 2.3, 1e9), (-2.0, 0.0, 2.0, 2.0)),  # from -2 to 2
+        ("drift", 0.0, (0.0, 0.0, 0.0, 0.0)),
+        ("drift", 0.25, (0.25, 0.0, 0.25, 0.25)),  # one share for all edges
+        ("drift", (0.3, 0.4, -0.5, 0.6), (0.3, 0.0, -0.5, 0.6)),
+        ("drift", (0.0126, 1, -0.0124, 0), (0.013, 0.0, -0.012, 0.0)),  # three decimals
+        ("drift", (-2.3, 9, 2.3, 1e9), (-2.0, 0.0, 2.0, 2.0)),  # from -2 to 2
+        ("foretold", 0.25, (0.0, 0.0, 0.25, 0.25)),  # before the first edge nothing was learned
+        ("foretold", (0.3, 0.4, -0.5124, 9), (0.0, 0.0, -0.512, 2.0)),
+        ("bend", 0.25, (0.0, 0.0, 0.25, 0.25)),
+        ("bend", (0.3, 0.4, -0.5124, -9), (0.0, 0.0, -0.512, -2.0)),
     ],
 )
-def test_drifts_in_their_normal_form(
-    given: float | tuple[float, ...], kept: tuple[float, ...]
+def test_the_others_in_their_normal_form(
+    name: str, given: float | tuple[float, ...], kept: tuple[float, ...]
 ) -> None:
-    assert candidate(NODES, drift=given) == Candidate(NODES, (1.0,) * 4, kept, NOTHING, NOTHING)
+    plain = Candidate(NODES, (1.0,) * 4, NOTHING, NOTHING, NOTHING)
+
+    assert candidate(NODES, **{name: given}) == replace(plain, **{name: kept})  # type: ignore[arg-type]
 
 
-@pytest.mark.parametrize(
-    ("given", "kept"),
-    [
-        (0.0, (0.0, 0.0, 0.0, 0.0)),
-        (0.25, (0.0, 0.0, 0.25, 0.25)),  # before the first edge nothing was learned
-        ((0.3, 0.4, -0.5124, 9), (0.0, 0.0, -0.512, 2.0)),  # three decimals, from -2 to 2
-    ],
-)
-def test_what_is_foretold_in_its_normal_form(
-    given: float | tuple[float, ...], kept: tuple[float, ...]
-) -> None:
-    assert candidate(NODES, foretold=given) == Candidate(NODES, (1.0,) * 4, NOTHING, kept, NOTHING)
-
-
-@pytest.mark.parametrize(
-    ("given", "kept"),
-    [
-        (0.25, (0.0, 0.0, 0.25, 0.25)),
-        ((0.3, 0.4, -0.5124, -9), (0.0, 0.0, -0.512, -2.0)),  # three decimals, from -2 to 2
-    ],
-)
-def test_bends_in_their_normal_form(
-    given: float | tuple[float, ...], kept: tuple[float, ...]
-) -> None:
-    plain = (1.0,) * 4
-    assert candidate(NODES, bend=given) == Candidate(NODES, plain, NOTHING, NOTHING, kept)
-    # The second edge has one slope before it, which cannot have bent.
+def test_the_second_edge_has_one_slope_before_it_which_cannot_have_bent() -> None:
     assert candidate((0, 3, 6, 9), bend=0.5).bend == (0.0, 0.0, 0.5)
+    assert candidate((0, 3, 6, 9), foretold=0.5).foretold == (0.0, 0.5, 0.5)
 
 
 def test_nothing_is_minus_nothing() -> None:
