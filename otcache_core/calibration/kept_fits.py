@@ -78,4 +78,5 @@ class GainFits:
 
 def _key(what: object) -> str:
     """A name for it: a storage bounds their length."""
-    return hashlib.sha256(repr(what).encode()).hexdigest()[:16]
+    # Fits from before a coefficient came to be are others.
+    return hashlib.sha256(repr((what, _FIELDS)).encode()).hexdigest()[:16]

@@ -24,7 +24,7 @@ from ..documents.anchor import (
     Objective,
     Sampling,
 )
-from ..documents.schedule import Schedule, coefficients
+from ..documents.schedule import COEFFICIENTS, Schedule, coefficients
 from ..errors import EvaluationError, OTCacheError
 from ..estimate.edge_fit import State, fit_edges, refine_gains
 from ..gaps import Candidate, Fit, candidate, unfitted
@@ -179,7 +179,14 @@ class CalibrationRun:
         settings = self.settings
         budget = len(starts[0].computed_steps)
         by_roots = settings.by_roots
-        about = (starts, settings.gains, settings.most_tail, by_roots, search.proposer)
+        about = (
+            starts,
+            settings.gains,
+            settings.most_tail,
+            by_roots,
+            search.proposer,
+            COEFFICIENTS,
+        )
         earliest = min(start.computed_steps[-1] for start in starts)
         digest = hashlib.sha256(repr(about).encode()).hexdigest()[:8]
 

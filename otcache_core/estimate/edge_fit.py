@@ -58,8 +58,9 @@ LEAST_FOR_ALL = 6
 its own, and on four it says more of those four than of others (two hard models)."""
 
 GOES_ON = 0.5
-"""The gain from which on a slope is taken to go on, and its bend is fitted as well: between 0.3, which
-is worse on `unet-hard`, and 0.7, which is worse on `video`; the ground's records are with it."""
+"""The gain from which on a slope is taken to go on, and its bend is fitted as well: between 0.3,
+which is worse on `unet-hard`, and 0.7, which is worse on `video`; the ground's records are with it.
+"""
 
 ROUNDS = 8
 """Of reweighted least squares."""

@@ -7,8 +7,9 @@ import optuna
 import pytest
 from numpy.typing import NDArray
 
+from otcache_core.calibration import kept_fits
 from otcache_core.calibration.kept_fits import GainFits
-from otcache_core.documents.schedule import COEFFICIENTS
+from otcache_core.documents.schedule import COEFFICIENTS, coefficient_values
 from otcache_core.estimate.edge_fit import (
     HOLDS,
     USUAL_HOLD,
@@ -181,6 +182,21 @@ def test_fits_are_kept_with_what_they_cost() -> None:
         found = fits.keep(STEPS, runs.fit, lambda: runs.calls)
         assert found == expected
         assert fits.model_calls == runs.calls == 11 * PROMPTS
+
+
+def test_fits_from_before_a_coefficient_came_to_be_are_made_anew(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    storage, runs = optuna.storages.InMemoryStorage(), Linear()
+    with monkeypatch.context() as earlier:
+        earlier.setattr(kept_fits, "_FIELDS", ("computed_steps", "slope_gain", "drift", "foretold"))
+        earlier.setattr(kept_fits, "coefficient_values", lambda of: coefficient_values(of)[:3])
+        GainFits(storage, "fits").keep(STEPS, runs.fit, lambda: runs.calls)
+
+    found = GainFits(storage, "fits").keep(STEPS, runs.fit, lambda: runs.calls)
+
+    assert found == Linear().fit()
+    assert runs.calls == 2 * 11 * PROMPTS
 
 
 # Least squares
