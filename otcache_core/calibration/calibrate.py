@@ -4,7 +4,8 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
+import math
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from math import inf
 from typing import Any
@@ -15,7 +16,7 @@ from ..documents.anchor import Anchor, Sampling
 from ..documents.fidelity import FidelityPoint
 from ..errors import EvaluationError
 from ..gaps import Candidate, Fit, Steps, candidate
-from ..search.trials import SearchResult, Trial
+from ..search.trials import SearchResult
 from .full_runs import FullRuns, rotated
 from .learning import choose_learning
 from .run import CalibrationRun, Progress, Runner
@@ -30,6 +31,9 @@ logger = logging.getLogger("otcache")
 ABOUT_AS_GOOD = 1.1
 """Without a search, how far a plainer kind of path may be from the best one and still be taken."""
 
+TINY = 1e-12
+"""Losses below have no logarithm worth telling apart."""
+
 
 @dataclass(frozen=True)
 class Report:
@@ -37,7 +41,8 @@ class Report:
 
     Attributes:
         search: Stage 2's result.
-        rho_losses: Mean loss at ``Settings.rho_budget`` per rho; candidates given up are left out.
+        rho_losses: Per rho, the geometric mean over ``Settings.rho_budgets`` of what stage 2
+            minimises; those given up are left out.
         model_calls: Guided predictions in all, those of earlier sittings and other workers too.
     """
 
@@ -205,26 +210,44 @@ def _with_middle(run: CalibrationRun, anchor: Anchor) -> Anchor:
 
 
 def calibrate_rho(run: CalibrationRun, anchor: Anchor) -> dict[float, float]:
-    """Losses of the schedules that each of ``RHO_CANDIDATES`` predicts at one budget.
+    """What the schedules that each of ``Settings.rhos`` predicts lose over ``rho_budgets``.
 
     Returns:
-        Mean loss per rho, the smallest is the one to take; those that lost early are left out.
+        What ``Report.rho_losses`` holds, the smallest is the one to take.
     """
-    budget = run.settings.rho_budget
-    known = budget in (s.budget for _, s in anchor.searched)
-    if known or len(run.settings.rhos) < 2 or run.stop():
+    searched = {schedule.budget for _, schedule in anchor.searched}
+    left = {rho: 0.0 for rho in run.settings.rhos}
+    judged = 0
+    for budget in run.settings.rho_budgets:
+        if budget in searched or len(left) < 2 or run.stop():
+            continue
+        run.progress("rho", judged, len(run.settings.rho_budgets))
+        try:
+            lost = _losses_by_rho(run, anchor, budget, list(left))
+        except EvaluationError as error:
+            logger.warning("OTCache: rho could not be calibrated at %d calls: %s", budget, error)
+            continue
+        left = {rho: left[rho] + lost[rho] for rho in left if rho in lost}
+        judged += 1
+    if not judged:
         return {}
-    run.progress("rho", 0, len(run.settings.rhos))
-    by_rho = {rho: run.predicted(anchor, budget, rho) for rho in run.settings.rhos}
-    starts = list(dict.fromkeys(by_rho.values()))
-    try:
-        found = run.compare("rho", starts)
-    except EvaluationError as error:
-        logger.warning("OTCache: rho could not be calibrated: %s", error)
-        return {}
-    run.progress("rho", len(by_rho), len(by_rho))
-    trials: dict[Candidate, Trial] = {t.candidate: t for t in found.trials if t.complete}
-    return {rho: trials[c].loss for rho, c in by_rho.items() if c in trials}
+    run.progress("rho", len(run.settings.rho_budgets), len(run.settings.rho_budgets))
+    return {rho: math.exp(logarithms / judged) for rho, logarithms in left.items()}
+
+
+def _losses_by_rho(
+    run: CalibrationRun, anchor: Anchor, budget: int, rhos: Sequence[float]
+) -> dict[float, float]:
+    """Logarithms of what predictions at one budget lose, of those that are not given up.
+
+    Fitted as what goes into the anchor is: on few prompts, another rho may seem the best.
+    """
+    by_rho = {rho: run.predicted(anchor, budget, rho, fit=run.fit_well) for rho in rhos}
+    found = run.compare("rho", list(dict.fromkeys(by_rho.values())))
+    complete = {trial.candidate for trial in found.trials if trial.complete}
+    return {
+        rho: math.log(max(run.badness(of), TINY)) for rho, of in by_rho.items() if of in complete
+    }
 
 
 def measure_fidelity(

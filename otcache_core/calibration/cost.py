@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from ..estimate.edge_fit import MOST_REFINEMENTS
 from .run import MOST_FIT_PROMPTS, fit_prompts
 from .settings import Settings
-from .tail import judged_with_tail, leaves_tails, tails
+from .tail import leaves_tails, tails
 
 PAPER_TRIALS = 200
 
@@ -81,8 +81,8 @@ class Cost:
 def calibration_cost(settings: Settings, prompts: int) -> Cost:
     """The cost of a calibration that starts from nothing."""
     searched = [b for b in (settings.anchor_budget, settings.middle_budget) if b]
-    tried = settings.rho_budget if len(settings.rhos) > 1 else 0
-    known = {settings.anchor_budget, tried}  # measured on the way
+    tried = settings.rho_budgets if len(settings.rhos) > 1 else ()
+    known = {settings.anchor_budget, *tried}  # measured on the way
     measured = sum(b for b in settings.curve_budgets if b not in known)
     fitted = sum({*settings.fitted_budgets} - {*settings.curve_budgets, settings.middle_budget})
     # Each step runs a schedule as it is and with each gain moved, from that gain's edge on.
@@ -92,7 +92,7 @@ def calibration_cost(settings: Settings, prompts: int) -> Cost:
     return Cost(
         prompts * settings.steps,
         prompts * settings.search.trials * sum(searched),
-        prompts * len(settings.rhos) * tried,
+        prompts * len(settings.rhos) * sum(tried),
         prompts * measured * settings.curve,
         most * fitted * settings.curve,
         runs * sum(budget * budget // 2 for budget in searched)
@@ -105,7 +105,7 @@ def calibration_cost(settings: Settings, prompts: int) -> Cost:
 
 def _tail_calls(settings: Settings) -> int:
     """One prompt's, for every tail at the anchor's budget and at predicted ones."""
-    budgets = (settings.anchor_budget, *judged_with_tail(settings))
+    budgets = (settings.anchor_budget, *settings.predicted_budgets)
     return len(tails(settings.steps)) * sum(budgets) * leaves_tails(settings)
 
 

@@ -34,7 +34,7 @@ class Settings:
         gains: Whether the slope's edges are fitted, for every candidate of stage 2 too.
         most_tail: How many steps after the last computed one stage 2 may leave to the slope. None:
             at the anchor's own budget some win a little, at others they cost up to threefold.
-        rhos: Exponents to choose from at ``rho_budget``.
+        rhos: Exponents to choose from at ``rho_budgets``.
         most_fitted: From the anchor's budget to the reference's, at how many budgets edges are
             fitted.
         refine: Whether the gains of what stage 2 finds are fitted once more, all together.
@@ -83,10 +83,23 @@ class Settings:
         return self.fits_gains
 
     @property
-    def rho_budget(self) -> int:
-        """The budget that rho is calibrated at: a quarter of the way up, where losses still are."""
+    def rho_budgets(self) -> tuple[int, ...]:
+        """The budgets that rho is calibrated at, the lowest first.
+
+        One, in the paper's way; with fits at a second one, for what one budget prefers can cost
+        others a third.
+        """
+        return self.predicted_budgets if self.fits_gains else self.predicted_budgets[:1]
+
+    @property
+    def predicted_budgets(self) -> tuple[int, ...]:
+        """The budgets that speak for all predicted ones, the lowest first.
+
+        A quarter of the way up, where losses still are, and half-way from there to the reference.
+        """
         low, high = self.anchor_budget, self.reference_budget
-        return min(low + max(2, (high - low) // 4), high - 1)
+        first = min(low + max(2, (high - low) // 4), high - 1)
+        return tuple(sorted({first, (first + high) // 2} - {low}))
 
     @classmethod
     def quick(cls, **given: Any) -> Settings:
@@ -109,8 +122,8 @@ class Settings:
         """The budgets whose loss is measured: those of the fits, where nothing else is spent."""
         if not self.searches:
             return self._between
-        low, middle, high = self.anchor_budget, self.rho_budget, self.reference_budget
-        listed = {low, middle, (middle + high) // 2, high, high + (high - low) // 2}
+        low, high = self.anchor_budget, self.reference_budget
+        listed = {low, *self.predicted_budgets, high, high + (high - low) // 2}
         return tuple(sorted(b for b in listed if b < self.steps))
 
     @property

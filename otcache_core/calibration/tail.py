@@ -75,12 +75,6 @@ def leaves_tails(settings: Settings) -> bool:
     return tried and not settings.middle_budget and bool(tails(settings.steps))
 
 
-def judged_with_tail(settings: Settings) -> tuple[int, ...]:
-    """Predicted budgets at which a tail is judged, the lowest first."""
-    low, high = settings.anchor_budget, settings.reference_budget
-    return tuple(budget for budget in settings.curve_budgets if low < budget < high)
-
-
 def choose_tail(run: CalibrationRun, anchor: Anchor, found: SearchResult) -> Tail | None:
     """The tail that wins from the anchor's budget up to some other, or ``None`` for none.
 
@@ -138,7 +132,7 @@ def _best_at_anchor(run: CalibrationRun, best: Candidate) -> tuple[Candidate, fl
 def _ratios_above(run: CalibrationRun, tail: Tail) -> dict[int, float]:
     """The same at predicted budgets, upwards until a tail is hopeless."""
     ratios: dict[int, float] = {}
-    for budget in judged_with_tail(run.settings):
+    for budget in run.settings.predicted_budgets:
         tried, predicted = tail.predicted(run, budget, run.fit), run.predicted(tail.whole, budget)
         ratios[budget] = typical_ratio(run.losses(tried), run.losses(predicted))
         if ratios[budget] > HOPELESS or run.stop():

@@ -14,7 +14,6 @@ from otcache_core.calibration.run import CalibrationRun
 from otcache_core.calibration.settings import Settings
 from otcache_core.calibration.tail import (
     choose_tail,
-    judged_with_tail,
     last_winning_budget,
     leaves_tails,
     tails,
@@ -153,8 +152,8 @@ def test_lengths_go_with_the_run(steps: int, lengths: list[int]) -> None:
 
 
 def test_where_it_is_judged() -> None:
-    assert judged_with_tail(Settings()) == (11, 15)
-    assert judged_with_tail(Settings(anchor_budget=18)) == (19,)
+    assert Settings().predicted_budgets == (11, 15)
+    assert Settings(anchor_budget=18).predicted_budgets == (19,)
 
 
 class _Runner:
