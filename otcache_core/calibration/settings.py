@@ -86,8 +86,7 @@ class Settings:
     def rho_budgets(self) -> tuple[int, ...]:
         """The budgets that rho is calibrated at, the lowest first.
 
-        One, in the paper's way; with fits at a second one, for what one budget prefers can cost
-        others a third.
+        One, in the paper's way; with fits a second one too, which speaks for those further up.
         """
         return self.predicted_budgets if self.fits_gains else self.predicted_budgets[:1]
 

@@ -282,6 +282,26 @@ def test_rho_is_the_best_candidate(calibrated: Calibrated) -> None:
     assert report.rho_losses[anchor.rho] == pytest.approx(np.exp(np.mean(logarithms)))
 
 
+def test_rhos_are_compared_with_edges_fitted_as_the_anchor_will_have_them(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    well: set[Candidate] = set()
+    fit_well = CalibrationRun.fit_well
+
+    def noted(run: CalibrationRun, of: Candidate) -> Candidate:
+        well.add(of)
+        return fit_well(run, of)
+
+    monkeypatch.setattr(CalibrationRun, "fit_well", noted)
+    anchor, report = _calibrate(Analytic())
+
+    for budget in RHO_BUDGETS:
+        steps = {of.computed_steps for of in well if len(of.computed_steps) == budget}
+        for rho in report.rho_losses:
+            assert predict_schedule(anchor, budget, rho=rho).schedule.computed_steps in steps
+    assert len(report.rho_losses) > 1
+
+
 def test_the_curve_is_that_of_the_predictions(calibrated: Calibrated) -> None:
     _, anchor, _ = calibrated
 
