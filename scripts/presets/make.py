@@ -38,8 +38,8 @@ SMALL_MODEL = {
 }
 """Computed steps, by budget, of a calibration of the bundled model.
 
-Facts, like the published ones: the flow preset was judged with them on every model of the ground,
-and does not move when the bundled anchor is calibrated anew.
+Facts, like the published ones: the flow preset was judged with them on the five grounds that flow
+(`ground-*.json`, `auto.json`), and does not move when the bundled anchor is calibrated anew.
 """
 
 PUBLISHED_PROVENANCE = (
