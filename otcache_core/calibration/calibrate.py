@@ -1,4 +1,4 @@
-"""Calibration: stages 1 and 2 in order, then rho, tail, gains, learning and what budgets cost."""
+"""Calibration: stages 1 and 2 in order, then reference, rho, tail, gains, learning and costs."""
 # Source: OTCache, Sec. 3.3.
 
 from __future__ import annotations
@@ -7,7 +7,6 @@ import logging
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
-from math import inf
 from typing import Any
 
 import numpy as np
@@ -15,14 +14,14 @@ import numpy as np
 from ..documents.anchor import Anchor, Sampling
 from ..documents.fidelity import FidelityPoint
 from ..errors import EvaluationError
-from ..gaps import Candidate, Fit, Steps, candidate
+from ..gaps import Candidate, Fit, candidate
 from ..search.trials import SearchResult
 from .full_runs import FullRuns, rotated
 from .learning import choose_learning
+from .reference import choose_reference
 from .run import CalibrationRun, Progress, Runner
 from .settings import RHO_CANDIDATES, Settings
 from .tail import Tail, choose_tail
-from .warm_starts import LATEST_REFERENCE
 
 __all__ = ["RHO_CANDIDATES", "Report", "Runner", "Settings", "calibrate"]
 
@@ -131,7 +130,7 @@ def _completed(run: CalibrationRun, found: SearchResult, first: int) -> tuple[An
     """What follows the search: a middle schedule, rho, the tail, gains and the fidelity curve."""
     if not run.settings.searches:
         found = _plainest(run, found)
-    run.reference = run.schedule(run.fit_well(candidate(_reference_path(run, found))))
+    run.reference = run.schedule(choose_reference(run, found))
     anchor = _with_middle(run, run.anchor(found))
     if len(run.settings.rhos) == 1:
         anchor = replace(anchor, rho=run.settings.rhos[0])
@@ -159,24 +158,6 @@ def _plainest(run: CalibrationRun, found: SearchResult) -> SearchResult:
     least = min(run.badness(trial.candidate) for trial in good)
     plain = next(t for t in good if run.badness(t.candidate) <= ABOUT_AS_GOOD * least)
     return replace(found, best=plain.candidate, best_loss=plain.loss)
-
-
-def _reference_path(run: CalibrationRun, found: SearchResult) -> Steps:
-    """Stage 1's path at the reference's budget, of the kind that does better at the anchor's.
-
-    But not of the latest kind: with many calls what early edges leave missing counts for more.
-    """
-    low, high = run.settings.anchor_budget, run.settings.reference_budget
-    losses = {
-        path: min((t.loss for t in found.trials if t.candidate.computed_steps == path), default=inf)
-        for path in run.graphs.paths(low)
-    }
-    steps = found.best.computed_steps
-    best = steps if steps in losses else min(losses, key=lambda path: losses[path])
-    paths = run.graphs.paths(high, LATEST_REFERENCE)
-    kinds = list(zip(run.graphs.paths(low), paths, strict=True))
-    # Kinds that agree at the low budget may differ at the high one: the first one's counts.
-    return dict(reversed(kinds))[best]
 
 
 def _if_better(run: CalibrationRun, found: SearchResult, fit: Fit) -> SearchResult:

@@ -34,6 +34,7 @@ class Cost:
         fits: Gains at the budgets between the points of the curve.
         refined: All gains of a searched schedule together.
         learned: Learning in runs at the budgets where it is judged, and where it is chosen.
+        reference: The anchor's shape at the reference's budget, judged beside the path.
         tail: All tails at the anchor's budget and at the predicted ones, with their fits.
         spent_share: Share of a candidate's runs that it is likely to take.
     """
@@ -46,13 +47,14 @@ class Cost:
     refined: int = 0
     learned: int = 0
     tail: int = 0
+    reference: int = 0
     spent_share: float = 1.0
 
     @property
     def most(self) -> int:
         """Upper bound."""
         before = self.full_runs + self.search + self.refined + self.rho
-        return before + self.curve + self.fits + self.learned + self.tail
+        return before + self.curve + self.fits + self.learned + self.tail + self.reference
 
     @property
     def likely_search(self) -> int:
@@ -70,7 +72,7 @@ class Cost:
 
         Learning is judged at high budgets first, and no further where it does not win.
         """
-        return self.curve + round(0.5 * (self.fits + self.learned))
+        return self.curve + self.reference + round(0.5 * (self.fits + self.learned))
 
     @property
     def likely(self) -> int:
@@ -99,6 +101,7 @@ def calibration_cost(settings: Settings, prompts: int) -> Cost:
         + 2 * most * sum(searched) * settings.fits_gains * settings.searches,
         prompts * sum(_learned_budgets(settings)),
         (prompts + fit_prompts(prompts)) * _tail_calls(settings),
+        prompts * settings.reference_budget * settings.judges_choices,
         min(SPENT_PROMPTS / prompts + SPENT_SHARE, 1.0) if settings.searches else 1.0,
     )
 

@@ -78,6 +78,11 @@ class Settings:
         return self.gains and self.estimator == "slope"
 
     @property
+    def judges_choices(self) -> bool:
+        """Whether LPIPS decides on more than the paper's: reference and tail, after a search."""
+        return self.searches and self.fits_gains and self.curve and not self.middle_budget
+
+    @property
     def by_roots(self) -> bool:
         """Whether stage 2 compares roots of losses: rare pictures that tip over count less."""
         return self.fits_gains

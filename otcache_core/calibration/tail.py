@@ -71,8 +71,7 @@ def tails(steps: int) -> list[int]:
 
 def leaves_tails(settings: Settings) -> bool:
     """Whether a calibration tries any: not without a search or fits, nor in the paper's way."""
-    tried = settings.searches and settings.fits_gains and settings.curve
-    return tried and not settings.middle_budget and bool(tails(settings.steps))
+    return settings.judges_choices and bool(tails(settings.steps))
 
 
 def choose_tail(run: CalibrationRun, anchor: Anchor, found: SearchResult) -> Tail | None:
