@@ -3,7 +3,7 @@
 The paper takes the shortest path. Its costs are those of full runs, in which no edge meets what the
 edges before it have left missing. The anchor was judged by pictures, and where its own shape, taken
 to many calls, is plainly closer there, it serves better than the path at all budgets between; on
-other models it is up to three times as far, so LPIPS at the reference's budget decides.
+other models it is several times as far, so LPIPS at the reference's budget decides.
 """
 # Source of the path: OTCache, Sec. 3.3, Eq. 5. The choice is not in the paper.
 

@@ -23,8 +23,8 @@ from otcache_core.calibration.calibrate import (
 from otcache_core.calibration.cost import calibration_cost
 from otcache_core.calibration.full_runs import FullRun, FullRuns, state_elements
 from otcache_core.calibration.memo import PrefixMemo
-from otcache_core.calibration.run import CalibrationRun, fit_prompts
 from otcache_core.calibration.reference import EARLIER
+from otcache_core.calibration.run import CalibrationRun, fit_prompts
 from otcache_core.calibration.warm_starts import LATEST_REFERENCE, Graphs
 from otcache_core.documents.anchor import Anchor, Sampling, load_anchor, save_anchor
 from otcache_core.documents.schedule import CALIBRATED_ESTIMATORS, Schedule
