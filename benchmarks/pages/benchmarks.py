@@ -18,7 +18,13 @@ from benchmarks.pages.auto import (
     auto_table,
 )
 from benchmarks.pages.gpu import gpu_node_table, gpu_table
-from benchmarks.pages.ground import losses_table, models, summary_table, uncalibrated_table
+from benchmarks.pages.ground import (
+    left_out_table,
+    losses_table,
+    models,
+    summary_table,
+    uncalibrated_table,
+)
 from benchmarks.pages.tables import markdown_table, replace_table, rewrite
 from scripts.host.find import REPOSITORY
 
@@ -99,6 +105,7 @@ TABLES: dict[str, tuple[str, Callable[[Any], str]]] = {
     "auto-farther": ("auto", auto_farther_table),
     "auto-steps": ("auto", auto_steps_table),
     "auto-solvers": ("auto", auto_solvers_table),
+    "left-out": ("presets", left_out_table),
     "speed-natural": ("speed", natural_table),
     "speed-sizes": ("speed", sizes_table),
     "speed-growth": ("speed", growth_table),

@@ -105,6 +105,22 @@ def uncalibrated_table() -> str:
     return markdown_table(("model", *(f"{budget} calls:" for budget in budgets)), rows)
 
 
+def left_out_table(results: Any) -> str:
+    """The flow preset on the model that half of it comes from, with that half and without it.
+
+    Args:
+        results: Of `benchmarks/presets.py`.
+    """
+    found = results["left_out"]
+    rows = []
+    for row in found["rows"]:
+        for what, name in (("preset", "as it is"), ("left_out", "without `demo`'s steps")):
+            ratios = (lost / plain for lost, plain in zip(row[what], row["fewer"], strict=True))
+            rows.append((f"`{row['model']}`", name, *(_pair([ratio]) for ratio in ratios)))
+    calls = (f"{budget} calls:" for budget in found["budgets"])
+    return markdown_table(("model", "flow preset", *calls), rows)
+
+
 def models() -> str:
     """A section for each model that has a record: what it is, all contestants, the leads."""
     parts = []

@@ -127,12 +127,16 @@ def _early(schedule: Schedule) -> Schedule:
     return Schedule(STEPS, ending_at(schedule.computed_steps, STEPS - 2), "adaptive")
 
 
-def generic_anchor() -> Anchor:
-    """The preset for flow-matching models: the small model's and the published ones, halves."""
+def generic_anchor(*, small_model: bool = True) -> Anchor:
+    """The preset for flow-matching models: the small model's and the published ones, halves.
+
+    Args:
+        small_model: Whether its steps are in it; without them it can be judged on that very model.
+    """
     others = [published_anchor(published) for published in PUBLISHED]
     own = {budget: Schedule(STEPS, steps, "adaptive") for budget, steps in SMALL_MODEL.items()}
-    low = [own[LOW]] * len(others) + [other.anchor for other in others]
-    high = [own[HIGH]] * len(others) + [other.reference for other in others]
+    low = [own[LOW]] * (len(others) * small_model) + [other.anchor for other in others]
+    high = [own[HIGH]] * (len(others) * small_model) + [other.reference for other in others]
     return Anchor(
         name=FLOW,
         architecture="flow matching",

@@ -74,3 +74,15 @@ def test_losses_name_everyone_but_the_oracle(records: None) -> None:
 def test_a_preset_that_does_harm_is_set_off(records: None) -> None:
     lines = ground.uncalibrated_table().splitlines()[2:]
     assert lines == ["| `hard` | **1.50** |", "| `easy` | - |"]
+
+
+def test_a_preset_is_judged_with_and_without_what_comes_from_the_model() -> None:
+    row = {"model": "demo", "fewer": [0.2, 0.1], "preset": [0.1, 0.05], "left_out": [0.15, 0.2]}
+
+    lines = ground.left_out_table({"left_out": {"budgets": [8, 10], "rows": [row]}}).splitlines()
+
+    assert lines[0] == "| model | flow preset | 8 calls | 10 calls |"
+    assert lines[2:] == [
+        "| `demo` | as it is | 0.50 | 0.50 |",
+        "| `demo` | without `demo`'s steps | 0.75 | **2.00** |",
+    ]

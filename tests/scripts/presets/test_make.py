@@ -6,7 +6,7 @@ import pytest
 
 from otcache_core.documents.anchor import SUFFIX, load_anchor
 from otcache_core.transport import predict_schedule
-from scripts.presets.make import FLOW, NOISE, PRESETS, presets
+from scripts.presets.make import FLOW, NOISE, PRESETS, generic_anchor, presets
 from scripts.presets.published import PUBLISHED, STEPS
 
 NAMES = {path.name.removesuffix(SUFFIX) for path in PRESETS.glob(f"*{SUFFIX}")}
@@ -80,3 +80,12 @@ def test_a_guess_ends_early_with_few_calls_and_at_the_end_with_many(name: str) -
         predict_schedule(anchor, calls).schedule.computed_steps[-1] for calls in (8, 11, 17, 20, 30)
     ]
     assert ends == [48, 48, 49, 49, 49]
+
+
+def test_without_the_small_model_its_steps_have_no_say(monkeypatch: pytest.MonkeyPatch) -> None:
+    alone, whole = generic_anchor(small_model=False), generic_anchor()
+    changed = {8: (0, 1, 2, 3, 4, 5, 6, 49), 20: (*range(19), 49)}
+    monkeypatch.setattr("scripts.presets.make.SMALL_MODEL", changed)
+
+    assert generic_anchor(small_model=False) == alone
+    assert generic_anchor() != whole != alone
