@@ -22,6 +22,7 @@ from .schedule import (
     check_sigmas,
     coefficients_document,
     coefficients_from,
+    needs_newer_release,
 )
 
 __all__ = [
@@ -38,7 +39,7 @@ __all__ = [
 
 FORMAT = "otcache-anchor"
 VERSION = 3
-"""What is read; without coefficients that are new in it documents are written as version 2."""
+"""What is read; what version 2 can hold is written as version 2."""
 SUFFIX = ".otanchor.json"
 MAX_WEIGHTS = 64
 
@@ -144,7 +145,7 @@ class Anchor:
     def to_document(self) -> dict[str, Any]:
         """The anchor as plain JSON values."""
         schedules = (*(schedule for _, schedule in self.searched), *self.fitted)
-        new = any(any((*schedule.foretold, *schedule.bend)) for schedule in schedules)
+        new = any(map(needs_newer_release, schedules))
         document: dict[str, Any] = {"format": FORMAT, "version": VERSION if new else 2}
         document |= {"name": self.name, "architecture": self.architecture, "steps": self.steps}
         if self.weights:

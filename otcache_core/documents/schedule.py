@@ -14,10 +14,12 @@ from .fields import Fields, parse_document
 
 MAX_STEPS = 1_000
 MAX_LOOK_BACK = 6
-MAX_SLOPE_GAIN = 2.0
+MAX_SLOPE_GAIN = 4.0
 MAX_DRIFT = 2.0
 MAX_FORETOLD = 2.0
 MAX_BEND = 2.0
+OLDER_MAX_SLOPE_GAIN = 2.0
+"""The largest that older releases read."""
 
 
 class Coefficients(TypedDict, total=False):
@@ -95,7 +97,7 @@ class Schedule:
             from 1 to 6; left empty it is filled with 1, plain reuse.
         sigmas: The descending noise levels the schedule was made for, one more than there are
             steps, or ``None``.
-        slope_gain: The slope estimator's factor on the slope for each edge, from -2 to 2, where 0
+        slope_gain: The slope estimator's factor on the slope for each edge, from -4 to 4, where 0
             is reuse; left empty it is filled with 1, the plain slope.
         drift: By what share the slope estimator expects the prediction of the clean picture to
             grow over each edge, on average, from -2 to 2; left empty it is filled with 0.
@@ -265,6 +267,12 @@ def coefficients_document(of: Any) -> dict[str, list[float]]:
         for name, values in known
         if any(values) or name not in NEWER_COEFFICIENTS
     }
+
+
+def needs_newer_release(of: Any) -> bool:
+    """Whether releases that know documents of version 2 alone would refuse its coefficients."""
+    steep = any(abs(gain) > OLDER_MAX_SLOPE_GAIN for gain in of.slope_gain)
+    return steep or any((*of.foretold, *of.bend))
 
 
 def coefficients_from(fields: Fields) -> Coefficients:

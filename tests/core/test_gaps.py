@@ -99,7 +99,7 @@ NOTHING = (0.0,) * 4
         ([0.0, 0.0, 0.0, 2.0], (1.0, 1.0, 0.0, 2.0)),
         ((1, 1, 0.5124, 0.5376), (1.0, 1.0, 0.512, 0.538)),  # three decimals
         ((1, 1, -0.4, -1.9996), (1.0, 1.0, -0.4, -2.0)),
-        ((1, 1, -2.3, 2.3), (1.0, 1.0, -2.0, 2.0)),  # from -2 to 2
+        ((1, 1, -4.3, 4.3), (1.0, 1.0, -4.0, 4.0)),  # from -4 to 4
     ],
 )
 def test_gains_in_their_normal_form(
@@ -145,11 +145,12 @@ def test_nothing_is_minus_nothing() -> None:
 def test_the_normal_form_stays_as_it_is() -> None:
     random = np.random.default_rng(2)
     for _ in range(500):
-        gains, drifts = random.uniform(-2.5, 2.5, (2, 4)).tolist()
+        gains, drifts = random.uniform(-4.5, 4.5, (2, 4)).tolist()
         once = candidate(NODES, gains, drifts)
 
         assert candidate(once.computed_steps, once.slope_gain, once.drift) == once
-        assert all(-2.0 <= value <= 2.0 for value in (*once.slope_gain, *once.drift))
+        assert all(-4.0 <= value <= 4.0 for value in once.slope_gain)
+        assert all(-2.0 <= value <= 2.0 for value in once.drift)
 
 
 def test_equal_runs_are_equal_candidates() -> None:

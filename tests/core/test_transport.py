@@ -431,10 +431,10 @@ def test_edges_along_curves_by_hand() -> None:
         foretold=(0.0, 0.1, 0.2, -0.5),
         bend=(0.0, 0.0, -0.2, 0.5),
     )
-    # 2 -> 3 skips nothing; 3 -> 10 skips 4 to 9, with sums of 18.8134 and 9.9: gains and
-    # what is foretold end at 2, and the drift is 9.9 / 6 * 0.7.
+    # 2 -> 3 skips nothing; 3 -> 10 skips 4 to 9, with sums of 18.8134 and 9.9: the gain is a mean,
+    # what is foretold ends at 2, and the drift is 9.9 / 6 * 0.7.
     assert edges_along(curves, (0, 2, 3, 10)) == Candidate(
-        (0, 2, 3, 10), (1.0, 1.0, 2.0), (0.1, 0.0, 1.155), (0.0, 0.0, 2.0), (0.0, 0.0, -2.0)
+        (0, 2, 3, 10), (1.0, 1.0, 3.136), (0.1, 0.0, 1.155), (0.0, 0.0, 2.0), (0.0, 0.0, -2.0)
     )
     assert edges_along(curves[:, :1], (0,)) == candidate((0,))
 

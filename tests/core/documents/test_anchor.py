@@ -211,6 +211,14 @@ def test_only_newer_coefficients_need_version_3() -> None:
     assert "foretold" not in written[1]["anchor"]
 
 
+@pytest.mark.parametrize(("gain", "version"), [(2.0, 2), (-2.0, 2), (2.001, 3), (-4.0, 3)])
+def test_gains_that_older_releases_refuse_need_version_3(gain: float, version: int) -> None:
+    steep = _with_middle(middle=Schedule(8, (0, 2, 4, 7), slope_gain=(1.0, 1.0, gain)))
+
+    assert json.loads(steep.to_json())["version"] == version
+    assert Anchor.from_json(steep.to_json()) == steep
+
+
 def test_json_is_plain_ascii_with_a_version() -> None:
     text = _anchor(name="漢字").to_json()
 
@@ -308,8 +316,8 @@ def test_a_middle_that_does_not_fit(middle: Schedule, message: str) -> None:
     [
         (("anchor", "slope_gain"), 1.0, "anchor.slope_gain must be a list"),
         (("anchor", "slope_gain"), [1.0], r"`slope_gain` must have one value per edge \(2\)"),
-        (("anchor", "slope_gain", 1), 2.5, r"anchor.slope_gain\[1\] must .* -2 to 2 but got 2.5"),
-        (("anchor", "slope_gain", 1), -2.5, r"anchor.slope_gain\[1\] must .* -2 to 2 but got -2.5"),
+        (("anchor", "slope_gain", 1), 4.5, r"anchor.slope_gain\[1\] must .* -4 to 4 but got 4.5"),
+        (("anchor", "slope_gain", 1), -4.5, r"anchor.slope_gain\[1\] must .* -4 to 4 but got -4.5"),
         (("reference", "slope_gain", 0), math.nan, r"reference.slope_gain\[0\] must .* got nan"),
         (("middle", "slope_gain", 2), "1", r"middle.slope_gain\[2\] must be a number but got '1'"),
         (("middle", "slope_gain", 2), None, r"middle.slope_gain\[2\] must be a number but got N"),
