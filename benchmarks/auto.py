@@ -34,16 +34,16 @@ from scripts.host.inprocess import Host, start_host
 OWN_STEPS = 20
 CONVERGED = 200
 SOLVERS = ("euler", "res_multistep")
-PLAIN = (8, 11, 15, 16, 20, 22, 25, 30, 40)
+PLAIN = (8, 11, 15, 16, 20, 22, 25, 30, 40, 50)
 """Steps of plain runs: as many as calls, twice as many, and between."""
 CALLS = (8, 11, 15, 16, 18, 20)
-OTHER_OWN_STEPS = (16, 25, 30, 40)
+OTHER_OWN_STEPS = (16, 25, 30, 40, 50)
 """Steps of other samplers that the node's default is tried behind."""
 AS_SAMPLED = (11, 15)
 """Calls on the sampler's own 20 steps."""
 THRESHOLDS = (0.05, 0.1, 0.2)
 """Of EasyCache on the 20 steps: the node's default is 0.2."""
-PROMPTS = 12
+PROMPTS = 24
 FIRST_SEED = 1000
 
 
@@ -177,9 +177,9 @@ def main(arguments: Sequence[str]) -> None:
     print(*left_out, sep="\n", end="\n" if left_out else "")
     work = options.work or Path(tempfile.mkdtemp())
     host = start_host(Path(tempfile.mkdtemp()))
-    results = read_results("auto") or {
-        "own_steps": OWN_STEPS, "converged": CONVERGED, "prompts": PROMPTS, "models": {},
-    }  # fmt: skip
+    results = read_results("auto")
+    if results is None or results["prompts"] != PROMPTS:
+        results = {"own_steps": OWN_STEPS, "converged": CONVERGED, "prompts": PROMPTS, "models": {}}
     for name in names:
         (work / name).mkdir(parents=True, exist_ok=True)
         kept = Kept(work / name / "auto.json")

@@ -11,6 +11,8 @@ import math
 from collections.abc import Sequence
 from dataclasses import replace
 
+import numpy as np
+
 from .documents.anchor import Anchor
 from .documents.schedule import Schedule
 from .run_time.fine_grid import FineGrid
@@ -27,6 +29,13 @@ SHARE = 0.8
 """Calls for each of the sampler's own steps unless a number is asked for."""
 
 FEWEST_CALLS = 4
+
+FEW_CALLS, MANY_CALLS = 12, 20
+"""Up to the one the preset's own evenness serves, from the other on ``EVENER`` does."""
+
+EVENER = 0.75
+"""How far the steps of many calls move to even spacing: most of what fewer calls need early is
+there by then."""
 
 
 def is_whole(sigmas: Sequence[float], highest: float) -> bool:
@@ -60,8 +69,19 @@ def teaching_itself(generic: Anchor, grid: FineGrid, calls: int) -> Schedule:
     """
     if calls >= grid.steps:
         return Schedule.full(grid.steps)
-    guess = predict_schedule(generic, calls, steps=grid.steps, below_anchor=True).schedule
+    preset = _evener(generic, calls)
+    guess = predict_schedule(preset, calls, steps=grid.steps, below_anchor=True).schedule
     return replace(guess, sigmas=grid.sigmas)
+
+
+def _evener(generic: Anchor, calls: int) -> Anchor:
+    """The preset with steps that are the more evenly spaced the more calls there are."""
+    learned = generic.learned_in_runs
+    if learned is None:
+        return generic
+    ends = [math.log(FEW_CALLS), math.log(MANY_CALLS)]
+    evenness = float(np.interp(math.log(calls), ends, [learned.evenness, EVENER]))
+    return replace(generic, learned_in_runs=replace(learned, evenness=evenness))
 
 
 def calibrated(anchor: Anchor, grid: FineGrid, calls: int) -> Schedule | None:

@@ -21,7 +21,7 @@ COLUMNS = {
     "EasyCache 0.2": "EasyCache at its default",
 }
 
-BEHIND = (16, 20, 25, 30, 40)
+BEHIND = (16, 20, 25, 30, 40, 50)
 """Steps of samplers that the node's default was tried behind."""
 
 CALLS = (8, 11, 15, 20)

@@ -16,8 +16,13 @@ from itertools import pairwise
 import numpy as np
 from scipy.interpolate import PchipInterpolator
 
+from ..documents.schedule import MAX_STEPS
+
 FINE_STEPS = 48
 """Steps of a fine grid, at least."""
+
+LEAST_PARTS = 3
+"""Into how many each of a run's steps is cut, at least: even 50 steps are not yet converged."""
 
 
 @dataclass(frozen=True)
@@ -52,24 +57,24 @@ def own_grid(sigmas: Sequence[float]) -> FineGrid:
     return FineGrid(tuple(sigmas), tuple(range(len(sigmas))))
 
 
-def parts_of_step(own_steps: int, steps: int = FINE_STEPS) -> int:
-    """Into how many each of a run's steps is cut, for at least ``steps`` in all."""
-    return math.ceil(steps / max(own_steps, 1))
+def parts_of_step(own_steps: int) -> int:
+    """Into how many each of a run's steps is cut: no schedule has more than ``MAX_STEPS``."""
+    own = max(own_steps, 1)
+    return min(max(math.ceil(FINE_STEPS / own), LEAST_PARTS), max(MAX_STEPS // own, 1))
 
 
-def fine_grid(sigmas: Sequence[float], lowest: float = 0.0, steps: int = FINE_STEPS) -> FineGrid:
-    """The levels of a run with as many put into each step as make at least ``steps`` in all.
+def fine_grid(sigmas: Sequence[float], lowest: float = 0.0) -> FineGrid:
+    """The levels of a run with others put into each of its steps, ``parts_of_step`` in all.
 
     They lie on the smooth falling curve through the run's own, which is the scheduler's. A run
-    whose levels do not fall all along, or that has as many steps, is left as it is.
+    whose levels do not fall all along is left as it is.
 
     Args:
         sigmas: The run's levels.
         lowest: The model knows no lower level but 0: none is put below it.
-        steps: Steps that the grid should have.
     """
     own = len(sigmas) - 1
-    parts = parts_of_step(own, steps)
+    parts = parts_of_step(own)
     if own < 2 or parts < 2 or any(after >= at for at, after in pairwise(sigmas)):
         return own_grid(sigmas)
     curve = PchipInterpolator(np.arange(own + 1), np.asarray(sigmas, dtype=np.float64))

@@ -1,5 +1,6 @@
 """A plan without being told: exactly the calls, an anchor only where it has them."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -17,6 +18,7 @@ from otcache_core.auto_plan import (
 )
 from otcache_core.documents.anchor import load_anchor
 from otcache_core.run_time.fine_grid import fine_grid, own_grid
+from otcache_core.transport import predict_schedule
 
 PRESETS = Path(__file__).parents[2] / "presets"
 GENERIC = load_anchor(PRESETS / "flow-matching (generic).otanchor.json")
@@ -46,6 +48,25 @@ def test_its_steps_lie_between_the_presets_and_even_ones():
     # The preset has more calls early than even spacing; half of the way there is left.
     assert sum(nodes < early) > sum(even < early)
     assert nodes[0] == 0 and nodes[-1] == grid.steps - 2  # few calls: the last one is early
+
+
+@pytest.mark.parametrize("steps", [30, 40, 50])
+def test_many_calls_are_spaced_more_evenly_than_the_preset_has_them(steps):
+    """As far as three quarters of the way; few calls by the preset's own half."""
+    grid = own_grid(_levels(150))
+    by_preset = replace(GENERIC, learned_in_runs=replace(GENERIC.learned_in_runs, evenness=0.0))
+
+    def moved(calls):
+        plain = predict_schedule(by_preset, calls, steps=150, below_anchor=True).schedule
+        even = np.linspace(0, plain.computed_steps[-1], calls)
+        away = [np.abs(np.array(nodes) - even).sum()
+                for nodes in (teaching_itself(GENERIC, grid, calls).computed_steps,
+                              plain.computed_steps)]  # fmt: skip
+        return 1.0 - away[0] / away[1]
+
+    assert moved(steps) == pytest.approx(0.75, abs=0.1)
+    assert moved(10) == pytest.approx(0.5, abs=0.1)
+    assert moved(10) < moved(15) < moved(20)
 
 
 def test_an_anchor_brings_its_own_schedule_at_its_own_grid():

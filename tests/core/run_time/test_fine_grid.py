@@ -5,7 +5,8 @@ from itertools import pairwise
 import numpy as np
 import pytest
 
-from otcache_core.run_time.fine_grid import FINE_STEPS, fine_grid, own_grid
+from otcache_core.documents.schedule import MAX_STEPS
+from otcache_core.run_time.fine_grid import FINE_STEPS, fine_grid, own_grid, parts_of_step
 
 
 def _simple(steps, shift=3.0):
@@ -20,7 +21,7 @@ def _karras(steps, low=0.03, high=14.6, rho=7.0):
 
 
 @pytest.mark.parametrize("levels", [_simple, _karras])
-@pytest.mark.parametrize("steps", [8, 12, 16, 20, 25, 30, 47])
+@pytest.mark.parametrize("steps", [8, 12, 16, 20, 25, 30, 50, 60])
 def test_a_run_keeps_its_own_levels_and_gets_others_between_them(levels, steps):
     sigmas = levels(steps)
     grid = fine_grid(sigmas, lowest=sigmas[-2])
@@ -33,12 +34,14 @@ def test_a_run_keeps_its_own_levels_and_gets_others_between_them(levels, steps):
 
 @pytest.mark.parametrize("levels", [_simple, _karras])
 def test_levels_lie_on_the_schedulers_own_curve(levels):
-    # The scheduler itself says what lies between: at twice the steps, each second level is new.
-    twice = levels(40) if levels is _simple else levels(39)
-    sigmas = twice[::2] if levels is _simple else (*twice[:-1:2], 0.0)
-    grid = fine_grid(sigmas, steps=2 * (len(sigmas) - 1))
+    # The scheduler itself says what lies between: at thrice the steps, two of three levels are new.
+    thrice = levels(60) if levels is _simple else levels(58)
+    sigmas = thrice[::3] if levels is _simple else (*thrice[:-1:3], 0.0)
+    grid = fine_grid(sigmas)
 
-    known = np.interp(-np.array(grid.sigmas[:-3]), -np.array(twice), np.arange(len(twice)))
+    # The last two steps lead to 0, which is not on the curve.
+    here = -np.array(grid.sigmas[: grid.own[-3]])
+    known = np.interp(here, -np.array(thrice), np.arange(len(thrice)))
     assert np.abs(known - np.round(known)).max() < 0.1  # of a step
 
 
@@ -51,7 +54,7 @@ def test_no_level_is_put_below_the_lowest_that_the_model_knows():
 
 @pytest.mark.parametrize(
     "sigmas",
-    [_simple(50), _simple(60), (1.0, 0.5), (1.0, 0.5, 0.5, 0.0), (0.2, 0.5, 0.1), (1.0,), ()],
+    [_simple(MAX_STEPS // 2 + 1), (1.0, 0.5), (1.0, 0.5, 0.5, 0.0), (0.2, 0.5, 0.1), (1.0,), ()],
 )
 def test_other_runs_are_left_as_they_are(sigmas):
     grid = fine_grid(sigmas)
@@ -59,8 +62,13 @@ def test_other_runs_are_left_as_they_are(sigmas):
     assert not grid.is_fine
 
 
+def test_each_step_is_cut_into_three_at_least_and_no_schedule_gets_too_long():
+    assert [parts_of_step(steps) for steps in (1, 8, 12, 16, 20, 50, 333)] == [48, 6, 4, 3, 3, 3, 3]
+    assert [parts_of_step(steps) for steps in (334, 500, 501, MAX_STEPS)] == [2, 2, 1, 1]
+
+
 def test_the_runs_own_steps_are_counted():
-    grid = fine_grid(_simple(20), steps=60)
+    grid = fine_grid(_simple(20))
     assert grid.steps == 60
     assert [grid.own_steps_done(step) for step in (0, 1, 2, 3, 5, 58, 59)] == [
         0,
