@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import logging
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -16,6 +16,7 @@ from ..documents.fidelity import FidelityPoint
 from ..errors import EvaluationError
 from ..gaps import Candidate, Fit, candidate
 from ..search.trials import SearchResult
+from .choices import log_losses
 from .full_runs import FullRuns, rotated
 from .learning import choose_learning
 from .reference import choose_reference
@@ -29,9 +30,6 @@ logger = logging.getLogger("otcache")
 
 ABOUT_AS_GOOD = 1.1
 """Without a search, how far a plainer kind of path may be from the best one and still be taken."""
-
-TINY = 1e-12
-"""Losses below have no logarithm worth telling apart."""
 
 
 @dataclass(frozen=True)
@@ -204,7 +202,9 @@ def calibrate_rho(run: CalibrationRun, anchor: Anchor) -> dict[float, float]:
             continue
         run.progress("rho", judged, len(run.settings.rho_budgets))
         try:
-            lost = _losses_by_rho(run, anchor, budget, list(left))
+            # Fitted as what goes into the anchor is: on few prompts, another rho may seem the best.
+            by_rho = {rho: run.predicted(anchor, budget, rho, fit=run.fit_well) for rho in left}
+            lost = log_losses(run, "rho", by_rho)
         except EvaluationError as error:
             logger.warning("OTCache: rho could not be calibrated at %d calls: %s", budget, error)
             continue
@@ -214,21 +214,6 @@ def calibrate_rho(run: CalibrationRun, anchor: Anchor) -> dict[float, float]:
         return {}
     run.progress("rho", len(run.settings.rho_budgets), len(run.settings.rho_budgets))
     return {rho: math.exp(logarithms / judged) for rho, logarithms in left.items()}
-
-
-def _losses_by_rho(
-    run: CalibrationRun, anchor: Anchor, budget: int, rhos: Sequence[float]
-) -> dict[float, float]:
-    """Logarithms of what predictions at one budget lose, of those that are not given up.
-
-    Fitted as what goes into the anchor is: on few prompts, another rho may seem the best.
-    """
-    by_rho = {rho: run.predicted(anchor, budget, rho, fit=run.fit_well) for rho in rhos}
-    found = run.compare("rho", list(dict.fromkeys(by_rho.values())))
-    complete = {trial.candidate for trial in found.trials if trial.complete}
-    return {
-        rho: math.log(max(run.badness(of), TINY)) for rho, of in by_rho.items() if of in complete
-    }
 
 
 def measure_fidelity(

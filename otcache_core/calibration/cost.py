@@ -34,7 +34,8 @@ class Cost:
         fits: Gains at the budgets between the points of the curve.
         refined: All gains of a searched schedule together.
         learned: Learning in runs at the budgets where it is judged, and where it is chosen.
-        reference: The anchor's shape at the reference's budget, judged beside the path.
+        reference: Three kinds of references, judged half-way and at their own budget, where one of
+            them is in the curve.
         tail: All tails at the anchor's budget and at the predicted ones, with their fits.
         spent_share: Share of a candidate's runs that it is likely to take.
     """
@@ -70,9 +71,10 @@ class Cost:
     def likely_curve(self) -> int:
         """What to expect of the fidelity curve with its gains, which share half of their runs.
 
-        Learning is judged at high budgets first, and no further where it does not win.
+        Learning is judged at high budgets first, and no further where it does not win; kinds of
+        references are often the same, and given up half-way.
         """
-        return self.curve + self.reference + round(0.5 * (self.fits + self.learned))
+        return self.curve + round(0.6 * self.reference + 0.5 * (self.fits + self.learned))
 
     @property
     def likely(self) -> int:
@@ -101,7 +103,7 @@ def calibration_cost(settings: Settings, prompts: int) -> Cost:
         + 2 * most * sum(searched) * settings.fits_gains * settings.searches,
         prompts * sum(_learned_budgets(settings)),
         (prompts + fit_prompts(prompts)) * _tail_calls(settings),
-        prompts * settings.reference_budget * settings.judges_choices,
+        prompts * _reference_calls(settings),
         min(SPENT_PROMPTS / prompts + SPENT_SHARE, 1.0) if settings.searches else 1.0,
     )
 
@@ -110,6 +112,12 @@ def _tail_calls(settings: Settings) -> int:
     """One prompt's, for every tail at the anchor's budget and at predicted ones."""
     budgets = (settings.anchor_budget, *settings.predicted_budgets)
     return len(tails(settings.steps)) * sum(budgets) * leaves_tails(settings)
+
+
+def _reference_calls(settings: Settings) -> int:
+    """One prompt's, for every kind of reference."""
+    half_way = sum(settings.predicted_budgets[-1:])
+    return settings.judges_choices * (3 * half_way + 2 * settings.reference_budget)
 
 
 def _learned_budgets(settings: Settings) -> set[int]:

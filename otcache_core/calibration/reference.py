@@ -1,21 +1,26 @@
 """Which schedule of many calls the predictions are drawn towards: stage 1's path, or another.
 
 The paper takes the shortest path. Its costs are those of full runs, in which no edge meets what the
-edges before it have left missing. The anchor was judged by pictures, and where its own shape, taken
-to many calls, is plainly closer there, it serves better than the path at all budgets between; on
-other models it is several times as far, so LPIPS at the reference's budget decides.
+edges before it have left missing, and there are several kinds of them: the one that does best at
+the anchor's budget need not do so at many calls. The anchor was judged by pictures, and its own
+shape, taken to many calls, may be closer there too. So LPIPS decides between that path, the
+plainest one and the shape: of what each would predict half-way, where its steps and the anchor's
+are mixed, and of itself.
 """
 # Source of the path: OTCache, Sec. 3.3, Eq. 5. The choice is not in the paper.
 
 from __future__ import annotations
 
 import logging
+from collections.abc import Iterable
+from dataclasses import replace
 from math import inf
 
 from ..errors import EvaluationError
 from ..gaps import Candidate, Steps, candidate
 from ..search.trials import SearchResult
 from ..transport import realise, warping_curve
+from .choices import log_losses
 from .run import CalibrationRun
 from .warm_starts import LATEST_REFERENCE
 
@@ -33,19 +38,36 @@ def choose_reference(run: CalibrationRun, found: SearchResult) -> Candidate:
         run: The calibration.
         found: Of stage 2.
     """
-    path = run.fit_well(candidate(reference_path(run, found)))
-    if not run.settings.judges_choices or run.stop():
-        return path
-    shape = run.fit_well(candidate(anchor_shape(run, found.best)))
-    try:
-        best = min((path, shape), key=run.badness)
-    except EvaluationError as error:
-        logger.warning("OTCache: the anchor's shape at many calls could not be judged: %s", error)
-        return path
+    path = reference_path(run, found)
+    if run.settings.judges_choices and not run.stop():
+        try:
+            return _closest(run, found, path)
+        except EvaluationError as error:
+            logger.warning("OTCache: kinds of references could not be judged: %s", error)
+    return run.fit_well(candidate(path))
+
+
+def _closest(run: CalibrationRun, found: SearchResult, path: Steps) -> Candidate:
+    """Of three kinds the one that loses least half-way and at its own budget, by geometric mean."""
+    plainest = run.graphs.path(run.settings.reference_budget)
+    lost = dict.fromkeys((path, plainest, anchor_shape(run, found.best)), 0.0)
+    for budget in run.settings.predicted_budgets[-1:]:
+        lost = log_losses(run, "reference", _predicted_towards(run, found, budget, lost))
+    fitted = {steps: run.fit_well(candidate(steps)) for steps in lost}
+    there = log_losses(run, "reference", fitted)
+    best = min(there, key=lambda steps: lost[steps] + there[steps])
     if best != path:
-        budget = run.settings.reference_budget
-        logger.info("OTCache: at %d calls the anchor's shape is closer than the path", budget)
-    return best
+        logger.info("OTCache: another kind of reference is closer than the anchor's kind of path")
+    return fitted[best]
+
+
+def _predicted_towards(
+    run: CalibrationRun, found: SearchResult, budget: int, kinds: Iterable[Steps]
+) -> dict[Steps, Candidate]:
+    """What the anchor would predict at a budget with each kind as its reference."""
+    anchor = run.anchor(found)
+    anchors = {steps: replace(anchor, reference=run.schedule(candidate(steps))) for steps in kinds}
+    return {steps: run.predicted(of, budget, fit=run.fit_well) for steps, of in anchors.items()}
 
 
 def anchor_shape(run: CalibrationRun, best: Candidate) -> Steps:

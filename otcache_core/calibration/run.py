@@ -304,7 +304,9 @@ class CalibrationRun:
         return found
 
     def loss(self, of: Candidate, prompt: int, learned: LearnedInRuns | None = None) -> float:
-        """Loss of a candidate on one prompt."""
+        """Loss of a candidate on one prompt, measured now or before."""
+        if learned is None and prompt in (known := self.measured.get(of, {})):
+            return known[prompt]
         picture = self.full_runs.picture(prompt)
         return self.runner.loss(self.schedule(of, learned), prompt, picture)
 

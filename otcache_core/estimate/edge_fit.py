@@ -57,6 +57,9 @@ LEAST_FOR_ALL = 6
 """Prompts from which on all coefficients are fitted. On one, what is foretold is no direction of
 its own, and on four it says more of those four than of others (two hard models)."""
 
+STEEPEST_OF_FEW = 2.0
+"""The largest gain on fewer prompts than that: what so few ask for beyond it is their own."""
+
 GOES_ON = 0.5
 """The gain from which on a slope is taken to go on, and its bend is fitted as well: between 0.3,
 which is worse on `unet-hard`, and 0.7, which is worse on `video`; the ground's records are with it.
@@ -139,8 +142,9 @@ def fit_edges(of: Candidate, prompts: Iterable[int], arrive: Arrive, full: FullS
         known = products(moves, missing)
         if not all(np.isfinite(part).all() for part in vars(known).values()):
             return of
-        found = fitted_edge(known, kinds)
-        fitted = _with_edge(fitted, edge, dict(zip(kinds, found.tolist(), strict=True)))
+        found = dict(zip(kinds, fitted_edge(known, kinds).tolist(), strict=True))
+        found["slope_gain"] = _in_range(found.get("slope_gain", 0.0), len(listed))
+        fitted = _with_edge(fitted, edge, found)
     return fitted
 
 
@@ -155,6 +159,15 @@ def fitted_edge(known: Products, kinds: Sequence[str]) -> Vector:
         if found[0] < GOES_ON:
             return np.append(found, 0.0)
     return solve(known, best_holds(known, kinds))
+
+
+def _steepest(prompts: int) -> float:
+    """The largest gain that so many prompts can tell."""
+    return MAX_SLOPE_GAIN if prompts >= LEAST_FOR_ALL else STEEPEST_OF_FEW
+
+
+def _in_range(gain: float, prompts: int) -> float:
+    return min(max(gain, -_steepest(prompts)), _steepest(prompts))
 
 
 def _kinds(edge: int, prompts: int) -> tuple[str, ...]:
@@ -240,7 +253,8 @@ def refine_gains(
         states = [arrive(tried, prompt, nodes[-1]) for prompt in listed]
         return np.stack(states).astype(np.float64)
 
-    begin = np.array([of.slope_gain[edge] for edge in edges])
+    steepest = _steepest(len(listed))
+    begin = np.array([_in_range(of.slope_gain[edge], len(listed)) for edge in edges])
     wanted = np.stack([full(prompt)[nodes[-1]] for prompt in listed]).astype(np.float64)
     missing = np.linalg.norm(ends(begin) - wanted, axis=1)
     if not np.isfinite(missing).all():
@@ -256,12 +270,12 @@ def refine_gains(
         here, columns = ends(gains), []
         for edge in range(len(gains)):
             probe = gains.copy()
-            probe[edge] += PROBE if probe[edge] + PROBE <= MAX_SLOPE_GAIN else -PROBE
+            probe[edge] += PROBE if probe[edge] + PROBE <= steepest else -PROBE
             columns.append((ends(probe) - here) / (probe[edge] - gains[edge]))
         matrix: Vector = np.stack([(c * weights[:, None]).ravel() for c in columns], axis=1)
         return matrix
 
-    bounds = (-MAX_SLOPE_GAIN, MAX_SLOPE_GAIN)
+    bounds = (-steepest, steepest)
     found: Any = least_squares(
         *(residuals, begin, slopes, bounds, "dogbox"), max_nfev=MOST_REFINEMENTS
     )

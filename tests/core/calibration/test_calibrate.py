@@ -27,10 +27,10 @@ from otcache_core.calibration.reference import EARLIER
 from otcache_core.calibration.run import CalibrationRun, fit_prompts
 from otcache_core.calibration.warm_starts import LATEST_REFERENCE, Graphs
 from otcache_core.documents.anchor import Anchor, Sampling, load_anchor, save_anchor
-from otcache_core.documents.schedule import CALIBRATED_ESTIMATORS, Schedule
+from otcache_core.documents.schedule import CALIBRATED_ESTIMATORS, Schedule, coefficients
 from otcache_core.errors import EvaluationError, OTCacheError
 from otcache_core.estimate.edge_fit import State
-from otcache_core.gaps import Candidate, candidate, uniform_steps
+from otcache_core.gaps import Candidate, Steps, candidate, uniform_steps
 from otcache_core.run_time.slope_trust import steadiness_of
 from otcache_core.run_time.velocity import VelocityCache
 from otcache_core.search.anchor_search import SearchSettings
@@ -201,6 +201,15 @@ def _mean_root(schedule: Schedule) -> float:
     return float(np.mean(np.sqrt(losses)))
 
 
+def _made(of: Candidate) -> Schedule:
+    return Schedule(STEPS, of.computed_steps, sigmas=SIGMAS, **coefficients(of))
+
+
+def _predicted_towards(anchor: Anchor, kind: Steps, budget: int) -> Steps:
+    towards = replace(anchor, reference=_made(candidate(kind)))
+    return predict_schedule(towards, budget).schedule.computed_steps
+
+
 def test_stage_one_decides_reference_and_warm_starts(calibrated: Calibrated) -> None:
     runner, anchor, report = calibrated
     graphs = _graphs(anchor.estimator)
@@ -213,10 +222,19 @@ def test_stage_one_decides_reference_and_warm_starts(calibrated: Calibrated) -> 
     expected = graphs.paths(9, LATEST_REFERENCE)[graphs.paths(4).index(best)]
     shape = realise(warping_curve(report.search.best.computed_steps, STEPS), 9, STEPS, EARLIER)
     if anchor.estimator == "slope":
-        # Both were judged on every prompt, and the one that loses less was taken.
-        judged = [s for s, p in runner.asked if p == 0 and s.computed_steps in (expected, shape)]
-        assert {s.computed_steps for s in judged} == {expected, shape}
-        expected = min(judged, key=_mean_root).computed_steps
+        # Each kind was judged by what it predicts half-way, and those that did not lose there by
+        # themselves; the one that loses least at both was taken.
+        asked = {s.computed_steps: s for s, _ in runner.asked}
+        kinds = {expected, shape, graphs.path(9)}
+        plain = replace(anchor, rho=None, fitted=(), anchor=_made(report.search.best))
+        lost = {
+            kind: _mean_root(asked[half_way]) * _mean_root(asked[kind])
+            for kind in kinds
+            for half_way in [_predicted_towards(plain, kind, RHO_BUDGETS[-1])]
+            if kind in asked
+        }
+        assert expected in lost
+        expected = min(lost, key=lambda kind: lost[kind])
     assert anchor.reference.computed_steps == expected
     assert (len(tried) > 2) == (anchor.estimator == "slope")
     path, *others = graphs.candidates(4)
@@ -613,11 +631,17 @@ def test_a_failed_warm_start_is_survived(number: int) -> None:
 
 
 def test_a_failed_rho_is_not_chosen() -> None:
-    runner = Analytic()
-    _, report = _calibrate(runner)
-    first = next(n for n, (s, _) in enumerate(runner.asked, 1) if s.budget in RHO_BUDGETS)
+    made, report = _calibrate(Analytic())
+    first = replace(made, rho=RHO_CANDIDATES[0], fitted=())
+    failing = predict_schedule(first, RHO_BUDGETS[0]).schedule.computed_steps
 
-    anchor, other = _calibrate(_Failing({first}))
+    class Failing(Analytic):
+        def loss(self, schedule: Schedule, prompt: int, reference: NDArray[np.uint8]) -> float:
+            if schedule.computed_steps == failing:
+                raise EvaluationError("no picture")
+            return super().loss(schedule, prompt, reference)
+
+    anchor, other = _calibrate(Failing())
 
     # Every rho whose schedule is that of the first one is out.
     assert RHO_CANDIDATES[0] not in other.rho_losses

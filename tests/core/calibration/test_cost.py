@@ -19,7 +19,7 @@ def test_the_paper_tries_200_candidates_on_every_prompt() -> None:
 def test_calls_by_stage() -> None:
     """10 prompts; rho at 11 and 15 calls, the curve also at 20 and 26.
 
-    Another kind of reference is judged at 20 calls, learning at 8, 11, 15 and 20, and it is
+    Three kinds of references are judged at 15 and 20 calls, learning at 8, 11, 15 and 20, and it is
     measured at 26 where it is chosen. Three tails are judged at 8, 11 and 15 calls.
     """
     cost = calibration_cost(SETTINGS, 10)
@@ -35,14 +35,14 @@ def test_calls_by_stage() -> None:
         refined=4 * 32 * 10 + 2 * 10 * 8,
         learned=10 * (8 + 11 + 15 + 20 + 26),
         tail=(10 + 4) * 3 * (8 + 11 + 15),
-        reference=10 * 20,
+        reference=10 * (3 * 15 + 2 * 20),
         spent_share=0.525,
     )
-    assert cost.most == 500 + 3200 + 1300 + 460 + 1280 + 1440 + 800 + 1428 + 200
+    assert cost.most == 500 + 3200 + 1300 + 460 + 1280 + 1440 + 800 + 1428 + 850
     # 4 prompts and an eighth of 10 for each candidate, half of the refinements
     assert cost.likely_search == round(40 * 8 * (4 + 10 / 8) + 720)
     assert cost.likely_rho == round(0.525 * 1300 + 0.5 * 1428)
-    assert cost.likely == 500 + cost.likely_search + cost.likely_rho + 460 + 640 + 400 + 200
+    assert cost.likely == 500 + cost.likely_search + cost.likely_rho + 460 + 640 + 400 + 510
 
 
 @pytest.mark.parametrize("changes", [{"gains": False}, {"estimator": "reuse"}])

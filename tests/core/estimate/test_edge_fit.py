@@ -12,6 +12,7 @@ from otcache_core.calibration.kept_fits import GainFits
 from otcache_core.documents.schedule import COEFFICIENTS, coefficient_values
 from otcache_core.estimate.edge_fit import (
     HOLDS,
+    LEAST_FOR_ALL,
     USUAL_HOLD,
     State,
     best_holds,
@@ -147,6 +148,17 @@ def test_coefficients_stay_in_range() -> None:
         (0.0, 2.0, 0.0, -2.0),
         (0.0, 0.0, 0.0, 2.0),
     )
+
+
+def test_few_prompts_ask_for_no_steep_gains() -> None:
+    """On five, gains end at 2 in either sign."""
+    runs = Linear(Candidate(STEPS, (1.0, -3.0, 1.0, 3.5), NOTHING, NOTHING, NOTHING))
+
+    few = fit_edges(candidate(STEPS), range(LEAST_FOR_ALL - 1), runs.arrive, runs.full)
+    refined = refine_gains(few, range(LEAST_FOR_ALL - 1), runs.arrive, runs.full)
+
+    assert few.slope_gain == refined.slope_gain == (1.0, -2.0, 1.0, 2.0)
+    assert runs.fit().slope_gain == pytest.approx((1.0, -3.0, 1.0, 3.5), abs=1e-2)
 
 
 @pytest.mark.parametrize(("gain", "bend"), [(0.8, 0.6), (0.2, 0.0), (-0.7, 0.0)])
