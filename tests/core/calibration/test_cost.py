@@ -54,8 +54,8 @@ def test_without_gains_nothing_is_fitted(changes: dict[str, object]) -> None:
 
 
 def test_calibrations_spent_about_what_is_told() -> None:
-    """10 prompts on four models, and the 48 prompts of the bundled anchor, which was made before learning, tails
-    and kinds of references were judged."""
+    """10 prompts on four models, and the 48 prompts of the bundled anchor, which was made before
+    learning, tails and kinds of references were judged."""
     ten = calibration_cost(SETTINGS, 10)
     more = calibration_cost(replace(SETTINGS, search=SearchSettings(trials=160)), 48)
 
