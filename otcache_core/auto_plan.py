@@ -35,7 +35,7 @@ FEW_CALLS, MANY_CALLS = 12, 20
 
 EVENER = 0.75
 """How far the steps of many calls move to even spacing: most of what fewer calls need early is
-there by then."""
+there by then. Tried on 24 pictures of each of seven models; ``nox -s bench -- auto`` is with it."""
 
 
 def is_whole(sigmas: Sequence[float], highest: float) -> bool:
