@@ -1,11 +1,12 @@
 """The node OTCache beside plain steps and EasyCache: how close each is to the converged picture.
 
-    nox -s bench -- auto [--model NAME ...] [--work FOLDER]
+    nox -s bench -- auto [--model NAME ...] [--work FOLDER] [--calibrate]
 
 A user's run has 20 steps. Each way samples held-out prompts of every model, and its pictures are
 compared with those of 200 Euler steps. The node is used without an anchor, as on a model that
 nobody calibrated: by itself, and after it was taught by its first four pictures, of other prompts.
-It is also used with the anchor of the model's calibration. With ``--work``, a run that was
+It is also used with the anchor of the model's calibration, which has 50 steps, and with one over 100
+steps where the records have one: ``--calibrate`` makes these anew. With ``--work``, a run that was
 cut short goes on where it stopped; models that are left out keep their rows.
 """
 
@@ -29,6 +30,7 @@ from benchmarks.instruments.numbers import interval
 from benchmarks.instruments.record import RECORDS, read_results, write_record
 from benchmarks.models import grounds
 from benchmarks.models.sampled import SampledModel
+from benchmarks.runs.anchors import KEPT, STANDARD, SUFFIX, calibrated
 from scripts.host.inprocess import Host, start_host
 
 OWN_STEPS = 20
@@ -39,10 +41,16 @@ PLAIN = (8, 11, 15, 16, 20, 22, 25, 30, 40, 50)
 CALLS = (8, 11, 15, 16, 18, 20)
 OTHER_OWN_STEPS = (16, 25, 30, 40, 50)
 """Steps of other samplers that the node's default is tried behind."""
+HIGHER_ORDER = "res_multistep"
+"""A sampler of higher order, behind which an untaught node counts on steadier slopes."""
 AS_SAMPLED = (11, 15)
 """Calls on the sampler's own 20 steps."""
 THRESHOLDS = (0.05, 0.1, 0.2)
 """Of EasyCache on the 20 steps: the node's default is 0.2."""
+MANY_STEPS = 100
+"""Of the other calibration."""
+CALIBRATION_PROMPTS = 10
+FINE_ANCHOR = f"an anchor of {MANY_STEPS} steps"
 PROMPTS = 24
 FIRST_SEED = 1000
 
@@ -70,15 +78,19 @@ def _ways(host: Host, name: str, ground: Any) -> Iterator[Way]:
     node = partial(_auto, host, ground.model)
     for calls in AS_SAMPLED:
         yield Way(f"OTCache as sampled, {calls} calls", partial(node, calls, fine=False))
-    anchor = _anchor(host, name)
+    anchors = {"an anchor": _anchor(host, name), FINE_ANCHOR: _fine_anchor(host, name)}
     for calls in CALLS:
         yield Way(f"OTCache fine, {calls} calls", partial(node, calls))
         yield Way(f"OTCache fine, taught, {calls} calls", partial(_taught, host, ground, calls))
-        if anchor is not None:
-            way = f"OTCache fine, with an anchor, {calls} calls"
-            yield Way(way, partial(node, calls, anchor=anchor))
+        for which, anchor in anchors.items():
+            if anchor is not None:
+                way = f"OTCache fine, with {which}, {calls} calls"
+                yield Way(way, partial(node, calls, anchor=anchor))
     for steps in OTHER_OWN_STEPS:
         yield Way(f"OTCache fine, its default for {steps} steps", partial(node, 0), steps)
+    for steps in sorted((OWN_STEPS, *OTHER_OWN_STEPS)):
+        way = f"OTCache fine, its default for {steps} {HIGHER_ORDER} steps"
+        yield Way(way, partial(node, 0), steps, HIGHER_ORDER)
     ensure_extra("EasyCache", "nodes_easycache")
     for threshold in THRESHOLDS:
         yield Way(f"EasyCache {threshold:g}", partial(_easycache, host, ground.model, threshold))
@@ -132,6 +144,24 @@ def _anchor(host: Host, name: str) -> Any:
     return host.core("documents.anchor").load_anchor(path) if path.is_file() else None
 
 
+def _fine_path(name: str) -> Path:
+    return KEPT / f"{name}-{MANY_STEPS}{SUFFIX}"
+
+
+def _fine_anchor(host: Host, name: str) -> Any:
+    """The anchor of a calibration over many steps, where the records have one."""
+    path = _fine_path(name)
+    return host.core("documents.anchor").load_anchor(path) if path.is_file() else None
+
+
+def calibrate(host: Host, name: str, work: Path) -> None:
+    """Makes the anchor of a calibration over many steps, and keeps it beside the records."""
+    ground = grounds.build(host, name)
+    seen = SampledModel(host, ground, ground.prompts("calibration")[:CALIBRATION_PROMPTS])
+    anchor = calibrated(name, seen, work, {**STANDARD, "steps": MANY_STEPS})
+    host.core("documents.anchor").save_anchor(anchor, _fine_path(name))
+
+
 def measure(host: Host, name: str, kept: Kept, references: Path) -> None:
     """Every way on one model: what is not kept yet is measured."""
     ground = grounds.build(host, name)
@@ -172,6 +202,7 @@ def main(arguments: Sequence[str]) -> None:
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("--model", action="append", default=[], metavar="NAME")
     parser.add_argument("--work", type=Path, default=None)
+    parser.add_argument("--calibrate", action="store_true")
     options = parser.parse_args(arguments)
     names, left_out = grounds.choose(options.model)
     print(*left_out, sep="\n", end="\n" if left_out else "")
@@ -182,6 +213,8 @@ def main(arguments: Sequence[str]) -> None:
         results = {"own_steps": OWN_STEPS, "converged": CONVERGED, "prompts": PROMPTS, "models": {}}
     for name in names:
         (work / name).mkdir(parents=True, exist_ok=True)
+        if options.calibrate:
+            calibrate(host, name, work / name)
         kept = Kept(work / name / "auto.json")
         measure(host, name, kept, work / name / "converged.pt")
         results["models"][name] = rows_of(kept.lines)

@@ -1,7 +1,8 @@
 """A plan for a run that nobody described: how many calls, and at which steps of which grid.
 
 Nothing is known of the model, so each run teaches itself (``run_time.adaptive``). An anchor that
-was calibrated on the very model brings its steps and its estimator instead.
+was calibrated on the very model brings its steps and its estimator instead: where calibration has
+judged the very schedule, at the very noise levels.
 """
 # Not in the paper, whose schedules are predicted from an anchor for a known step count.
 
@@ -9,14 +10,16 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
+from itertools import pairwise
 
 import numpy as np
 
 from .documents.anchor import Anchor
 from .documents.schedule import Schedule
-from .run_time.fine_grid import FineGrid
-from .run_time.run_plan import NEARLY_HIGHEST, alike, place_by_levels
+from .run_time.edge import GOES_ON
+from .run_time.fine_grid import FineGrid, finer, own_grid
+from .run_time.run_plan import NEARLY_HIGHEST, alike, place_by_levels, same_sigma
 from .transport import predict_schedule
 
 FEWEST_STEPS = 12
@@ -33,9 +36,13 @@ FEWEST_CALLS = 4
 FEW_CALLS, MANY_CALLS = 12, 20
 """Up to the one the preset's own evenness serves, from the other on ``EVENER`` does."""
 
+OF_HIGHER_ORDER = 0.0
+"""The steadiness to count on behind a sampler of higher order until the model's own is known: where
+slopes turn back such samplers do badly, so that who takes one has slopes that go on."""
+
 EVENER = 0.75
-"""How far the steps of many calls move to even spacing: most of what fewer calls need early is
-there by then. Tried on 24 pictures of each of seven models; ``nox -s bench -- auto`` is with it."""
+"""How far the steps of many calls move to even spacing, unless slopes go on: most of what fewer
+calls need early is there by then. Tried on 24 pictures of each of seven models; ``nox -s bench -- auto`` is with it."""
 
 
 def is_whole(sigmas: Sequence[float], highest: float) -> bool:
@@ -58,46 +65,119 @@ def calls_for(own_steps: int, asked: int) -> int:
     return max(asked or math.ceil(SHARE * own_steps), FEWEST_CALLS)
 
 
-def teaching_itself(generic: Anchor, grid: FineGrid, calls: int) -> Schedule:
-    """The schedule of a run that teaches itself.
+@dataclass(frozen=True)
+class GridPlan:
+    """A run's levels, and which of its steps run the model."""
+
+    grid: FineGrid
+    schedule: Schedule
+
+
+def teaching_itself(
+    generic: Anchor,
+    grid: FineGrid,
+    calls: int,
+    *,
+    lowest: float = 0.0,
+    higher_order: bool = False,
+) -> GridPlan:
+    """A run that teaches itself.
 
     Args:
         generic: The preset whose steps serve as a guess, with what the model's earlier runs have
             taught, if any.
-        grid: The run's levels.
+        grid: The run's levels, which are made finer where slopes are known to go on.
         calls: Model calls; at most the grid's steps are taken.
+        lowest: As for ``fine_grid``.
+        higher_order: Whether the run's own sampler is one.
     """
     if calls >= grid.steps:
-        return Schedule.full(grid.steps)
-    preset = _evener(generic, calls)
-    guess = predict_schedule(preset, calls, steps=grid.steps, below_anchor=True).schedule
-    return replace(guess, sigmas=grid.sigmas)
+        return GridPlan(grid, Schedule.full(grid.steps))
+    guess = _guess(generic, calls, higher_order)
+    schedule = predict_schedule(guess, calls, steps=grid.steps, below_anchor=True).schedule
+    return _finer_if_steady(guess, grid, replace(schedule, sigmas=grid.sigmas), lowest)
 
 
-def _evener(generic: Anchor, calls: int) -> Anchor:
-    """The preset with steps that are the more evenly spaced the more calls there are."""
+def _finer_if_steady(anchor: Anchor, grid: FineGrid, schedule: Schedule, lowest: float) -> GridPlan:
+    """An adaptive schedule, its fine grid cut further if the model's slopes are known to go on."""
+    known = anchor.learned_in_runs
+    steady = known is not None and known.believed is not None and known.believed > 0.0
+    if not (steady and grid.is_fine and schedule.estimator == "adaptive"):
+        return GridPlan(grid, schedule)
+    return GridPlan(*finer(grid, schedule, range(grid.steps), lowest))
+
+
+def _guess(generic: Anchor, calls: int, higher_order: bool) -> Anchor:
+    """The preset with what can be counted on.
+
+    Unless slopes go on, steps are the more evenly spaced the more calls there are.
+    """
     learned = generic.learned_in_runs
     if learned is None:
+        return generic
+    if learned.steadiness is None and higher_order:
+        return replace(generic, learned_in_runs=replace(learned, steadiness=OF_HIGHER_ORDER))
+    if learned.believed is not None and learned.believed >= 0.0:
         return generic
     ends = [math.log(FEW_CALLS), math.log(MANY_CALLS)]
     evenness = float(np.interp(math.log(calls), ends, [learned.evenness, EVENER]))
     return replace(generic, learned_in_runs=replace(learned, evenness=evenness))
 
 
-def calibrated(anchor: Anchor, grid: FineGrid, calls: int) -> Schedule | None:
-    """The schedule that an anchor has for a whole run, or ``None`` if it has none for so few calls.
+def calibrated(
+    anchor: Anchor, grid: FineGrid, calls: int, *, lowest: float = 0.0
+) -> GridPlan | None:
+    """The run that an anchor has for a whole one, or ``None`` if it has none for so few calls.
 
     Args:
         anchor: Calibrated on the run's model.
         grid: The levels of a run from the highest one to 0.
         calls: Model calls; at most the grid's steps are taken.
+        lowest: As for ``fine_grid``.
     """
     if calls >= grid.steps:
-        return Schedule.full(grid.steps)
+        return GridPlan(grid, Schedule.full(grid.steps))
     if calls < anchor.anchor.budget:
         return None
+    judged = _as_judged(anchor, grid, calls)
+    if judged is not None and judged.sigmas is not None:
+        levels, steps = own_grid(judged.sigmas), _steps_that_go_on(judged)
+        cut, schedule = finer(levels, judged, steps, lowest)
+        own = [grid.sigmas[place] for place in grid.own]
+        return GridPlan(cut.counting(own), schedule)
     schedule = predict_schedule(anchor, calls, steps=grid.steps).schedule
     made_for = anchor.sampling.sigmas
     if made_for is not None and not alike(made_for, grid.sigmas):
         schedule = place_by_levels(schedule, made_for, grid.sigmas)
-    return replace(schedule, sigmas=grid.sigmas)
+    return _finer_if_steady(anchor, grid, replace(schedule, sigmas=grid.sigmas), lowest)
+
+
+def _as_judged(anchor: Anchor, grid: FineGrid, calls: int) -> Schedule | None:
+    """A schedule as calibration has judged it, at the levels that it was judged at.
+
+    ``None`` for one that it has not, and for a run that has other levels or more steps. On other
+    levels, however near, an edge's coefficients are no longer its own.
+    """
+    levels = anchor.sampling.sigmas
+    if not grid.is_fine or levels is None or len(grid.own) > len(levels):
+        return None
+    known = (*anchor.fitted, *(schedule for _, schedule in anchor.searched))
+    if calls not in {schedule.budget for schedule in known}:
+        return None
+    schedule = predict_schedule(anchor, calls).schedule
+    ends_alike = all(same_sigma(levels[end], grid.sigmas[end]) for end in (0, -1))
+    if schedule.estimator != "slope" or not ends_alike or not alike(levels, grid.sigmas):
+        return None
+    return replace(schedule, sigmas=levels)
+
+
+def _steps_that_go_on(schedule: Schedule) -> set[int]:
+    """The steps of edges whose slopes go on, and of the tail: others are best as they were judged.
+
+    Of an edge that skips nothing no slope is known.
+    """
+    edges = zip(pairwise(schedule.computed_steps), schedule.slope_gain, strict=True)
+    on = [(at, end) for (at, end), gain in edges if at > 0 and end > at + 1 and gain >= GOES_ON]
+    last = schedule.computed_steps[-1]
+    on += [(last, schedule.steps)] if schedule.tail else []
+    return {step for at, end in on for step in range(at, end)}

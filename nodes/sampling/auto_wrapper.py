@@ -14,6 +14,7 @@ import comfy.samplers
 import torch
 
 from ...otcache_core.auto_plan import (
+    GridPlan,
     calibrated,
     calls_for,
     is_whole,
@@ -27,7 +28,12 @@ from ...otcache_core.run_time.fine_grid import FineGrid, fine_grid, own_grid
 from ...otcache_core.run_time.run_plan import too_short
 from .cache_wrapper import CacheWrapper, Callback, highest_level, lowest_level
 from .origin import CFG_TOLERANCE
-from .sampler_rules import calls_a_step, is_stochastic, solves_the_equation
+from .sampler_rules import (
+    calls_a_step,
+    is_of_higher_order,
+    is_stochastic,
+    solves_the_equation,
+)
 from .statistics import SAMPLER_ADDS_NOISE, SAMPLER_KEEPS_LEVELS, OnFinished, RunStatistics
 
 
@@ -156,7 +162,8 @@ class AutoWrapper:
         calls = calls_for(steps * calls_a_step(sampler), self.calls)
         if self.fine and solves_the_equation(sampler):
             grid = fine_grid(levels, lowest_level(guider))
-            return self._with_schedule(grid, _euler_like(sampler), guider, calls, whole, known)
+            way = self._with_schedule(grid, sampler, guider, calls, whole, known)
+            return replace(way, sampler=_euler_like(sampler))
         of_steps = max(calls // calls_a_step(sampler), 2)
         way = self._with_schedule(own_grid(levels), sampler, guider, of_steps, whole, None)
         if self.fine:
@@ -179,10 +186,15 @@ class AutoWrapper:
             anchored, note = self._of_anchor(anchor, grid, guider, calls)
             notes = (note,)
             if anchored is not None:
-                return _Way(grid, sampler, anchored, notes)
+                return _Way(anchored.grid, sampler, anchored.schedule, notes)
         guess = self.generic if known is None or known.anchor is None else known.anchor
-        schedule = teaching_itself(guess, grid, calls)
-        return _Way(grid, sampler, schedule, notes, teaches=known is not None)
+        planned = teaching_itself(
+            *(guess, grid, calls),
+            lowest=lowest_level(guider),
+            higher_order=grid.is_fine and is_of_higher_order(sampler),
+        )
+        teaches = known is not None
+        return _Way(planned.grid, sampler, planned.schedule, notes, teaches=teaches)
 
     def _anchor_for(self, guider: Any) -> Anchor | None:
         """The anchor, or of the model's own the first one for a run's guidance, else the first."""
@@ -192,20 +204,20 @@ class AutoWrapper:
 
     def _of_anchor(
         self, anchor: Anchor, grid: FineGrid, guider: Any, calls: int
-    ) -> tuple[Schedule | None, str]:
-        """The schedule that an anchor has for a whole run, if any, and what to say of it."""
+    ) -> tuple[GridPlan | None, str]:
+        """The run that an anchor has for a whole one, if any, and what to say of it."""
         if not (self.insist or _is_for(anchor, guider)):
             return None, Message(
                 "anchor_not_used", "{anchor} was calibrated at cfg {cfg}: not used here.",
                 anchor=anchor.name, cfg=f"{anchor.sampling.cfg:g}",
             )  # fmt: skip
-        schedule = calibrated(anchor, grid, calls)
-        if schedule is None:
+        planned = calibrated(anchor, grid, calls, lowest=lowest_level(guider))
+        if planned is None:
             return None, Message(
                 "anchor_above", "{anchor} begins at {least} calls: not used here.",
                 anchor=anchor.name, least=anchor.anchor.budget,
             )  # fmt: skip
-        return schedule, Message("anchor_used", "By the anchor {anchor}.", anchor=anchor.name)
+        return planned, Message("anchor_used", "By the anchor {anchor}.", anchor=anchor.name)
 
 
 def _is_for(anchor: Anchor, guider: Any) -> bool:

@@ -173,6 +173,11 @@ def solves_the_equation(sampler: Any) -> bool:
     return not noisy and _is_hosts(sampler) and function_name(sampler) in SAME_EQUATION
 
 
+def is_of_higher_order(sampler: Any) -> bool:
+    """Whether a sampler is known to solve the sampling equation by more than Euler's steps."""
+    return solves_the_equation(sampler) and function_name(sampler) != "sample_euler"
+
+
 def asks_once_a_step(sampler: Any) -> bool:
     """Whether a sampler is known to ask once a step, so that its own report tells the step.
 

@@ -40,6 +40,7 @@ from ..documents.schedule import (
     coefficient_values,
 )
 from ..gaps import Candidate, candidate
+from ..run_time.edge import GOES_ON
 
 PROBE = 0.1
 """How far a gain is moved to see what it changes."""
@@ -61,11 +62,6 @@ STEEPEST_OF_FEW = 2.0
 """The largest gain on fewer prompts than that: what so few ask for beyond it is their own. Without
 it a search that fits candidates on four led to anchors that were farther at 10 to 15 calls of
 `unet-hard` and at 10 and 12 of `latent`, level on `video` and `unet`."""
-
-GOES_ON = 0.5
-"""The gain from which on a slope is taken to go on, and its bend is fitted as well: between 0.3,
-which is worse on `unet-hard`, and 0.7, which is worse on `video`; the ground's records are with it.
-"""
 
 ROUNDS = 8
 """Of reweighted least squares."""

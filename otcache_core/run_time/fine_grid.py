@@ -2,27 +2,37 @@
 
 Estimated steps cost next to nothing, so a run of 20 steps may as well take 60 of which 15 run the
 model: what the sampler's own large steps get wrong goes away, and the calls go where they count.
+
+Where slopes are known to go on, steps are cut further still, down to those of a converged run.
+Where they turn back, as under strong guidance, they are not: an estimate is followed the farther,
+the finer the steps are, and there that is too far.
 """
 # Not in the paper, whose runs have 50 steps of their own.
 
 from __future__ import annotations
 
 import math
-from bisect import bisect_right
-from collections.abc import Sequence
-from dataclasses import dataclass
+from bisect import bisect_left, bisect_right
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass, replace
 from itertools import pairwise
 
 import numpy as np
 from scipy.interpolate import PchipInterpolator
 
-from ..documents.schedule import MAX_STEPS
+from ..documents.schedule import MAX_STEPS, Schedule
 
 FINE_STEPS = 48
 """Steps of a fine grid, at least."""
 
 LEAST_PARTS = 3
 """Into how many each of a run's steps is cut, at least: even 50 steps are not yet converged."""
+
+FINEST_STEPS = 200
+"""Steps of a grid that is cut further, at most: such a run has converged."""
+
+NEAR = 1e-4
+"""Relative difference under which a level has been reached."""
 
 
 @dataclass(frozen=True)
@@ -31,7 +41,7 @@ class FineGrid:
 
     Attributes:
         sigmas: The levels, the first and the last as they were.
-        own: Where the run's own levels are among them, one for each.
+        own: Where the run's own levels are reached among them, one for each.
     """
 
     sigmas: tuple[float, ...]
@@ -50,6 +60,14 @@ class FineGrid:
     def own_steps_done(self, step: int) -> int:
         """How many of the run's own steps are over once the grid's ``step`` is."""
         return bisect_right(self.own, step + 1) - 1
+
+    def counting(self, own: Sequence[float]) -> FineGrid:
+        """The same levels, told as the steps of a run that has other levels between the ends."""
+        near = (level * (1.0 + NEAR) for level in own)
+        return FineGrid(
+            self.sigmas,
+            tuple(bisect_left(self.sigmas, -level, key=lambda sigma: -sigma) for level in near),
+        )
 
 
 def own_grid(sigmas: Sequence[float]) -> FineGrid:
@@ -77,11 +95,39 @@ def fine_grid(sigmas: Sequence[float], lowest: float = 0.0) -> FineGrid:
     parts = parts_of_step(own)
     if own < 2 or parts < 2 or any(after >= at for at, after in pairwise(sigmas)):
         return own_grid(sigmas)
-    curve = PchipInterpolator(np.arange(own + 1), np.asarray(sigmas, dtype=np.float64))
+    return _cut(sigmas, range(own), parts, lowest)
+
+
+def finer(
+    grid: FineGrid, schedule: Schedule, steps: Collection[int], lowest: float = 0.0
+) -> tuple[FineGrid, Schedule]:
+    """A schedule's grid with some steps cut further, up to ``FINEST_STEPS`` in all.
+
+    Its model calls stay at their noise levels.
+
+    Args:
+        grid: Levels that fall all along.
+        schedule: Over these.
+        steps: Those to cut.
+        lowest: As for ``fine_grid``.
+    """
+    parts = FINEST_STEPS // grid.steps
+    if parts < 2 or not steps:
+        return grid, schedule
+    cut = _cut(grid.sigmas, steps, parts, lowest)
+    computed = tuple(cut.own[step] for step in schedule.computed_steps)
+    placed = replace(schedule, steps=cut.steps, computed_steps=computed, sigmas=cut.sigmas)
+    return FineGrid(cut.sigmas, tuple(cut.own[place] for place in grid.own)), placed
+
+
+def _cut(sigmas: Sequence[float], steps: Collection[int], parts: int, lowest: float) -> FineGrid:
+    """Falling levels with some steps in ``parts``; ``own`` are where the levels themselves are."""
+    curve = PchipInterpolator(np.arange(len(sigmas)), np.asarray(sigmas, dtype=np.float64))
     levels, places = [float(sigmas[0])], [0]
     for step, end in enumerate(sigmas[1:]):
-        between = curve(step + np.arange(1, parts) / parts).tolist()
-        levels += [level for level in between if end < level < levels[-1] and level >= lowest]
+        if step in steps:
+            between = curve(step + np.arange(1, parts) / parts).tolist()
+            levels += [level for level in between if end < level < levels[-1] and level >= lowest]
         levels.append(float(end))
         places.append(len(levels) - 1)
     return FineGrid(tuple(levels), tuple(places))

@@ -107,7 +107,7 @@ def write_one_node_thumbnails() -> None:
         grid = fine_grid([1.0 - step / steps for step in range(steps + 1)])
         plan = teaching_itself(_anchor(GENERIC), grid, calls_for(steps, calls))
         picture = render_schedule(
-            steps=grid.steps, computed_steps=plan.computed_steps, curves={}, caption=name
+            steps=grid.steps, computed_steps=plan.schedule.computed_steps, curves={}, caption=name
         )
         _save_thumbnail(name, Image.fromarray(picture))
 

@@ -10,6 +10,7 @@ from otcache_core.auto_plan import (
     FEWEST_CALLS,
     FEWEST_OF_PART,
     FEWEST_STEPS,
+    OF_HIGHER_ORDER,
     calibrated,
     calls_for,
     is_whole,
@@ -21,6 +22,7 @@ from otcache_core.run_time.fine_grid import fine_grid, own_grid
 from otcache_core.transport import predict_schedule
 
 PRESETS = Path(__file__).parents[2] / "presets"
+RECORDS = Path(__file__).parents[2] / "benchmarks" / "records" / "anchors"
 GENERIC = load_anchor(PRESETS / "flow-matching (generic).otanchor.json")
 DEMO = load_anchor(PRESETS / "otcache-demo.otanchor.json")
 
@@ -34,7 +36,7 @@ def _levels(steps, high=1.0):
 def test_a_run_that_teaches_itself_has_exactly_the_calls_asked_for(steps, high):
     grid = fine_grid(_levels(steps, high))
     for calls in range(2, grid.steps + 3):
-        schedule = teaching_itself(GENERIC, grid, calls)
+        schedule = teaching_itself(GENERIC, grid, calls).schedule
         assert schedule.budget == min(calls, grid.steps)
         assert schedule.steps == grid.steps
         assert schedule.is_full or schedule.estimator == "adaptive"
@@ -42,7 +44,7 @@ def test_a_run_that_teaches_itself_has_exactly_the_calls_asked_for(steps, high):
 
 def test_its_steps_lie_between_the_presets_and_even_ones():
     grid = fine_grid(_levels(20))
-    nodes = np.array(teaching_itself(GENERIC, grid, 10).computed_steps)
+    nodes = np.array(teaching_itself(GENERIC, grid, 10).schedule.computed_steps)
     even = np.linspace(0, grid.steps - 1, 10)
     early = grid.steps * 0.2
     # The preset has more calls early than even spacing; half of the way there is left.
@@ -60,7 +62,7 @@ def test_many_calls_are_spaced_more_evenly_than_the_preset_has_them(steps):
         plain = predict_schedule(by_preset, calls, steps=150, below_anchor=True).schedule
         even = np.linspace(0, plain.computed_steps[-1], calls)
         away = [np.abs(np.array(nodes) - even).sum()
-                for nodes in (teaching_itself(GENERIC, grid, calls).computed_steps,
+                for nodes in (teaching_itself(GENERIC, grid, calls).schedule.computed_steps,
                               plain.computed_steps)]  # fmt: skip
         return 1.0 - away[0] / away[1]
 
@@ -71,8 +73,8 @@ def test_many_calls_are_spaced_more_evenly_than_the_preset_has_them(steps):
 
 def test_an_anchor_brings_its_own_schedule_at_its_own_grid():
     grid = own_grid(DEMO.sampling.sigmas)
-    assert calibrated(DEMO, grid, 8).computed_steps == DEMO.anchor.computed_steps
-    assert calibrated(DEMO, grid, 50).is_full
+    assert calibrated(DEMO, grid, 8).schedule.computed_steps == DEMO.anchor.computed_steps
+    assert calibrated(DEMO, grid, 50).schedule.is_full
     assert calibrated(DEMO, grid, 7) is None
 
 
@@ -80,9 +82,104 @@ def test_an_anchor_brings_its_own_schedule_at_its_own_grid():
 def test_an_anchor_is_placed_on_a_finer_grid_with_exactly_the_calls(calls):
     own = DEMO.sampling.sigmas[::5][:-1] + (0.0,)
     grid = fine_grid(own)
-    schedule = calibrated(DEMO, grid, calls)
-    assert (schedule.budget, schedule.steps) == (calls, grid.steps)
-    assert schedule.sigmas == grid.sigmas
+    planned = calibrated(DEMO, grid, calls)
+    assert planned.schedule.budget == calls
+    assert planned.schedule.steps == planned.grid.steps
+    assert planned.schedule.sigmas == planned.grid.sigmas
+    assert planned.grid.is_fine
+
+
+VIDEO = load_anchor(RECORDS / "video.otanchor.json")
+HARD = load_anchor(RECORDS / "unet-hard.otanchor.json")
+
+
+def _run_of(anchor, steps, shift=0.0):
+    """Levels of a run of other steps on the calibrated curve, or near it."""
+    made = np.asarray(anchor.sampling.sigmas)
+    at = np.interp(np.linspace(0.0, 1.0, steps + 1), np.linspace(0.0, 1.0, len(made)), made)
+    return tuple((at * (1.0 - shift * np.sin(np.pi * np.linspace(0.0, 1.0, steps + 1)))).tolist())
+
+
+def _levels_of_calls(planned):
+    return [planned.grid.sigmas[step] for step in planned.schedule.computed_steps]
+
+
+@pytest.mark.parametrize("anchor", [VIDEO, HARD], ids=lambda anchor: anchor.name)
+@pytest.mark.parametrize("steps", [16, 20, 50])
+@pytest.mark.parametrize("calls", [8, 11, 15])
+def test_a_judged_schedule_keeps_its_very_levels_and_coefficients(anchor, steps, calls):
+    planned = calibrated(anchor, fine_grid(_run_of(anchor, steps)), calls)
+    judged = predict_schedule(anchor, calls).schedule
+
+    levels = [anchor.sampling.sigmas[step] for step in judged.computed_steps]
+    assert _levels_of_calls(planned) == levels
+    for name in ("slope_gain", "drift", "foretold", "bend"):
+        assert getattr(planned.schedule, name) == getattr(judged, name)
+    assert set(anchor.sampling.sigmas) <= set(planned.grid.sigmas)
+
+
+def test_its_steps_are_cut_finer_where_slopes_go_on_alone():
+    for anchor, calls in ((VIDEO, 11), (HARD, 15)):
+        judged = predict_schedule(anchor, calls).schedule
+        planned = calibrated(anchor, fine_grid(_run_of(anchor, 20)), calls)
+        gaps = zip(judged.gaps, planned.schedule.gaps, judged.slope_gain, strict=True)
+        for edge, (gap, finer_gap, gain) in enumerate(gaps):
+            cut = edge > 0 and gap > 1 and gain >= 0.5
+            assert finer_gap == (4 * gap if cut else gap)
+    assert any(gain < 0.5 for gain in judged.slope_gain)
+
+
+def test_the_runs_own_steps_are_told_as_their_levels_are_passed():
+    own = _run_of(VIDEO, 20)
+    grid = calibrated(VIDEO, fine_grid(own), 11).grid
+    assert len(grid.own) == 21 and grid.own[0] == 0 and grid.own[-1] == grid.steps
+    for level, reached in zip(own[1:-1], grid.own[1:-1], strict=True):
+        assert grid.sigmas[reached] <= level * 1.001 and grid.sigmas[reached - 1] > level * 0.999
+
+
+@pytest.mark.parametrize(
+    ("steps", "shift", "calls", "why"),
+    [
+        (20, 0.3, 11, "other levels"),
+        (60, 0.0, 11, "more steps than calibrated"),
+        (20, 0.0, 24, "never judged"),
+    ],
+)
+def test_other_runs_of_an_anchor_go_over_their_own_levels(steps, shift, calls, why):
+    grid = fine_grid(_run_of(HARD, steps, shift))
+    planned = calibrated(HARD, grid, calls)
+    assert planned.grid == grid, why
+    assert planned.schedule.budget == calls
+
+
+def _taught(steadiness, pictures=4):
+    learned = replace(GENERIC.learned_in_runs, steadiness=steadiness, pictures=pictures)
+    return replace(GENERIC, learned_in_runs=learned)
+
+
+def test_steps_are_cut_finer_once_slopes_are_known_to_go_on():
+    grid = fine_grid(_levels(20))
+    steady, turning = (teaching_itself(_taught(known), grid, 16) for known in (0.4, -0.4))
+    assert (turning.grid, steady.grid.steps) == (grid, 3 * grid.steps)
+    assert [steady.grid.sigmas[i] for i in steady.grid.own] == [grid.sigmas[i] for i in grid.own]
+    # With calls as unevenly spaced as the preset's, at the very levels of the grid before.
+    assert set(_levels_of_calls(steady)) <= set(grid.sigmas)
+    few = teaching_itself(_taught(0.4), own_grid(_levels(60)), 16)
+    assert few.grid.steps == 60  # as sampled: the run's own levels stay
+    assert _levels_of_calls(few) == pytest.approx(_levels_of_calls(steady))
+    assert steady.schedule.budget == 16 and steady.schedule.steadiness == pytest.approx(0.3)
+
+
+def test_behind_a_sampler_of_higher_order_slopes_are_counted_on_until_they_are_known():
+    grid = fine_grid(_levels(20))
+
+    def steadiness(anchor, higher_order):
+        return teaching_itself(anchor, grid, 16, higher_order=higher_order).schedule.steadiness
+
+    assert steadiness(GENERIC, True) == OF_HIGHER_ORDER == 0.0
+    assert steadiness(GENERIC, False) is None
+    assert steadiness(_taught(-0.4), True) == steadiness(_taught(-0.4), False) < 0.0
+    assert teaching_itself(GENERIC, grid, 16, higher_order=True).grid == grid
 
 
 def test_calls_are_a_share_of_the_samplers_own_unless_asked_for():
