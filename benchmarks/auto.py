@@ -5,9 +5,9 @@
 A user's run has 20 steps. Each way samples held-out prompts of every model, and its pictures are
 compared with those of 200 Euler steps. The node is used without an anchor, as on a model that
 nobody calibrated: by itself, and after it was taught by its first four pictures, of other prompts.
-It is also used with the anchor of the model's calibration, which has 50 steps, and with one over 100
-steps where the records have one: ``--calibrate`` makes these anew. With ``--work``, a run that was
-cut short goes on where it stopped; models that are left out keep their rows.
+It is also used with the anchor of the model's calibration, which has 50 steps, and with one over
+100 steps where the records have one: ``--calibrate`` makes these anew. With ``--work``, a run that
+was cut short goes on where it stopped; models that are left out keep their rows.
 """
 
 from __future__ import annotations

@@ -30,7 +30,8 @@ def calls_of(stock: Stock, asked: int = 0) -> tuple[int, ...]:
     """
     if stock.adds_noise and not asked:
         return stock.steps
-    return tuple(calls_for(steps, asked) for steps in stock.steps)
+    higher = stock.sampler != "euler"
+    return tuple(calls_for(steps, asked, higher_order=higher) for steps in stock.steps)
 
 
 def _in_words(parts: Sequence[int]) -> str:

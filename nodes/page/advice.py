@@ -16,6 +16,7 @@ from ...otcache_core.run_time.run_plan import LEAST_STEPS, WORTH_STEPS
 from ..sampling.sampler_rules import (
     calls_a_step,
     is_adaptive,
+    is_of_higher_order,
     is_stochastic,
     reads_conds,
     solves_the_equation,
@@ -125,7 +126,8 @@ def notes_on_auto(calls: int, fine: bool, run: Planned) -> list[Note]:
         return [{"rule": "too_short", "least": least, **values}]
     if not calls and is_stochastic(sampler):
         return [{"rule": "plan_noise", **values}]
-    values["calls"] = calls_for(run.steps * calls_a_step(sampler), calls)
+    own, higher = run.steps * calls_a_step(sampler), is_of_higher_order(sampler)
+    values["calls"] = calls_for(own, calls, higher_order=higher)
     if not (fine and solves_the_equation(sampler)):
         return [{"rule": "plan_own", **values}]
     return [{"rule": "plan_fine", "fine": run.steps * parts_of_step(run.steps), **values}]

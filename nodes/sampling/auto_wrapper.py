@@ -159,7 +159,8 @@ class AutoWrapper:
             return plain(too_short(max(steps, 0), least))
         if not self.calls and is_stochastic(sampler):
             return plain(SAMPLER_ADDS_NOISE)
-        calls = calls_for(steps * calls_a_step(sampler), self.calls)
+        higher = is_of_higher_order(sampler)
+        calls = calls_for(steps * calls_a_step(sampler), self.calls, higher_order=higher)
         if self.fine and solves_the_equation(sampler):
             grid = fine_grid(levels, lowest_level(guider))
             way = self._with_schedule(grid, sampler, guider, calls, whole, known)

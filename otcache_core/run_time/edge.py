@@ -13,8 +13,8 @@ from torch import Tensor
 
 GOES_ON = 0.5
 """The gain from which on a slope is taken to go on as it came: its bend is fitted as well, and its
-steps may be cut finer. Of bends, 0.3 is worse on `unet-hard` and 0.7 on `video`; the ground's records
-are with it.
+steps may be cut finer. Of bends, 0.3 is worse on `unet-hard` and 0.7 on `video`; the ground's
+records are with it.
 """
 
 NOTHING_HELD = "the first step of a run must be computed but was asked to be skipped."

@@ -159,9 +159,7 @@ def sampler() -> dict[str, Any]:
     inputs.append(Port(cached.node, "calls"))
     widgets = ("seed", "steps", "cfg", "sampler_name", "scheduler", "denoise")
     inputs += [Port(latent.node, name) for name in widgets]
-    said = (
-        "KSampler that makes fewer model calls: as many as calls says, at 0 four fifths of steps."
-    )
+    said = "KSampler that makes fewer model calls: as many as calls says, at 0 a share of steps."
     return as_blueprint(canvas, said, inputs, [latent])
 
 

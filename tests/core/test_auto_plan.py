@@ -183,7 +183,9 @@ def test_behind_a_sampler_of_higher_order_slopes_are_counted_on_until_they_are_k
 
 
 def test_calls_are_a_share_of_the_samplers_own_unless_asked_for():
-    assert [calls_for(steps, 0) for steps in (12, 20, 30, 50)] == [10, 16, 24, 40]
+    shares = {12: 10, 16: 13, 20: 16, 25: 23, 30: 27, 40: 32, 50: 40, 100: 80}
+    assert {steps: calls_for(steps, 0) for steps in shares} == shares
+    assert [calls_for(steps, 0, higher_order=True) for steps in (20, 25, 30)] == [16, 20, 24]
     assert calls_for(20, 11) == 11
     assert calls_for(20, 1) == FEWEST_CALLS
 

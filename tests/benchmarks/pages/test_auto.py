@@ -18,8 +18,11 @@ LPIPS = {
     "plain res_multistep, 16 steps": 0.01,
     "OTCache fine, its default for 25 steps": 0.05,
     "OTCache fine, 16 calls": 0.01,
+    "OTCache fine, its default for 16 res_multistep steps": 0.02,
+    "OTCache fine, its default for 20 res_multistep steps": 0.02,
     "OTCache fine, 8 calls": 0.02,
     "OTCache fine, taught, 11 calls": 0.6,
+    "OTCache fine, with an anchor of 100 steps, 20 calls": 0.01,
 }
 
 
@@ -43,11 +46,12 @@ def _cells(table: str) -> list[list[str]]:
 
 
 def test_the_default_is_held_against_the_steps_it_stands_behind(results):
-    hard, easy = _cells(auto_steps_table(results))
+    hard, behind_other, easy, _ = _cells(auto_steps_table(results))
 
     assert BEHIND == (16, 20, 25, 30, 40, 50)
-    assert hard == ["`hard`", "-", "0.25", "1.25", "-", "-", "-"]
-    assert easy == ["`easy`", "0.25", "0.33", "1.25", "0.25", "0.25", "0.25"]
+    assert hard == ["`hard`", "euler", "-", "0.25", "1.25", "-", "-", "-"]
+    assert behind_other == ["`hard`", "res_multistep", "2.00", "0.40", "-", "-", "-", "-"]
+    assert easy == ["`easy`", "euler", "0.25", "0.33", "1.25", "0.25", "0.25", "0.25"]
 
 
 def test_the_best_solver_is_the_one_to_beat_at_once_and_twice_the_steps(results):
@@ -56,7 +60,15 @@ def test_the_best_solver_is_the_one_to_beat_at_once_and_twice_the_steps(results)
     assert CALLS == (8, 11, 15, 20)
     assert alone == ["`hard`", "alone", "0.50 / 2.00", "- / -", "- / -", "- / -"]
     assert taught == ["`hard`", "taught", "- / -", "15 / 15", "- / -", "- / -"]
-    assert anchor == ["`hard`", "with an anchor", "- / -", "- / -", "- / -", "- / -"]
+    # Without a row where nothing was measured: there is no anchor of 50 steps.
+    assert anchor == [
+        "`hard`",
+        "with an anchor of 100 steps",
+        "- / -",
+        "- / -",
+        "- / -",
+        "0.25 / 0.25",
+    ]
 
 
 def test_where_the_node_is_farther_than_the_samplers_own_steps(results):

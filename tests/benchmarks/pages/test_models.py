@@ -19,7 +19,8 @@ def test_the_tables_are_up_to_date() -> None:
 
 
 def test_calls_count_for_each_part_of_a_run() -> None:
-    assert calls_of(_stock((25,))) == (20,)
+    assert calls_of(_stock((25,))) == (23,)
+    assert calls_of(_stock((25,), "res_multistep")) == (20,)
     assert calls_of(_stock((10, 10))) == (8, 8)
 
 
