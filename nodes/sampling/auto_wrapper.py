@@ -20,6 +20,7 @@ from ...otcache_core.auto_plan import (
     is_whole,
     least_steps,
     teaching_itself,
+    tells_enough,
 )
 from ...otcache_core.documents.anchor import Anchor
 from ...otcache_core.documents.schedule import Schedule
@@ -211,6 +212,13 @@ class AutoWrapper:
             return None, Message(
                 "anchor_not_used", "{anchor} was calibrated at cfg {cfg}: not used here.",
                 anchor=anchor.name, cfg=f"{anchor.sampling.cfg:g}",
+            )  # fmt: skip
+        if not tells_enough(anchor, grid, calls):
+            return None, Message(
+                "anchor_of_few",
+                "{anchor} was calibrated on few prompts ({prompts}): not used here, since {calls} "
+                "calls tell more of themselves.",
+                anchor=anchor.name, prompts=anchor.calibration.prompts, calls=calls,
             )  # fmt: skip
         planned = calibrated(anchor, grid, calls, lowest=lowest_level(guider))
         if planned is None:

@@ -16,6 +16,7 @@ from otcache_core.auto_plan import (
     is_whole,
     least_steps,
     teaching_itself,
+    tells_enough,
 )
 from otcache_core.documents.anchor import load_anchor
 from otcache_core.run_time.fine_grid import fine_grid, own_grid
@@ -150,6 +151,16 @@ def test_other_runs_of_an_anchor_go_over_their_own_levels(steps, shift, calls, w
     planned = calibrated(HARD, grid, calls)
     assert planned.grid == grid, why
     assert planned.schedule.budget == calls
+
+
+@pytest.mark.parametrize(
+    ("prompts", "calls", "enough"), [(5, 12, True), (5, 13, False), (6, 13, True), (0, 13, True)]
+)
+def test_many_calls_ask_for_an_anchor_of_six_prompts(prompts, calls, enough):
+    anchor = replace(HARD, calibration=replace(HARD.calibration, prompts=prompts))
+    own = _run_of(HARD, 20)
+    assert tells_enough(anchor, fine_grid(own), calls) is enough
+    assert tells_enough(anchor, own_grid(own), calls)
 
 
 def _taught(steadiness, pictures=4):

@@ -32,6 +32,7 @@ export const CHINESE_MESSAGES = {
   sampler_keeps_levels: "采样步保持采样器自己的设置：只有已知不加入噪波的采样器才使用更细的步。",
   anchor_not_used: "{anchor} 是以 cfg {cfg} 校准的：此处不使用。",
   anchor_used: "依据锚点 {anchor}。",
+  anchor_of_few: "{anchor} 只用少量提示词（{prompts} 条）校准，{calls} 次调用自身所示更多：此处不使用。",
   anchor_above: "{anchor} 至少需要 {least} 次调用：此处不使用。",
   other_architecture: "此锚点适用于 {architecture}，而当前模型是 {model}：其中的步并非为该模型选取。请换用其他锚点，或自行校准。",
   other_sampler: "与锚点校准时不同：校准时的采样器为 {sampler}。",

@@ -25,7 +25,7 @@ export const ENGLISH = {
   forgotten: "Forgotten: the next pictures teach it anew.",
   calibrate: "Calibrate (160-500 calls)",
   calibrate_help: "Adds Calibrate OT Anchor, wired for this model; nothing is queued. The next run then spends about 160 model calls on one prompt, or 500 on three.",
-  calibrate_added: "Calibrate OT Anchor is added, and nothing is queued. The next run makes about 160 model calls for one prompt, or 500 for three, and then samples by the anchor.",
+  calibrate_added: "Calibrate OT Anchor is added, and nothing is queued. The next run makes about 160 model calls for one prompt, or 500 for three, and then samples by the anchor. It serves up to 12 calls: set calls to 12 or less.",
   calibrate_open: "Not found, connect by hand: {names}.",
   calibrate_unset: "Not taken from the run, look at: {names}.",
   calibrate_no_run: "There is no run to calibrate for: connect cached_model to a sampler first.",

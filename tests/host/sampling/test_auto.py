@@ -312,6 +312,19 @@ def test_it_says_whether_it_went_by_an_anchor(demo, plain, auto, demo_anchor, to
     assert "otcache-demo begins at 8 calls: not used here." in told[-1][0]
 
 
+def test_an_anchor_of_few_prompts_leaves_many_calls_to_the_run(
+    demo, plain, auto, demo_anchor, told, without_anchor
+):
+    few = replace(demo_anchor, calibration=replace(demo_anchor.calibration, prompts=3))
+    plain(demo, auto(demo.model, 11, anchor=few), steps=20, cfg=2.5)
+    assert "By the anchor otcache-demo." in told[-1][0]
+
+    plain(demo, auto(demo.model, 13, anchor=few), steps=20, cfg=2.5)
+    assert "calibrated on few prompts (3)" in told[-1][0]
+    assert "By the anchor" not in told[-1][0]
+    assert told[-1][1]["computed"] == 13
+
+
 def test_an_anchor_of_another_guidance_is_used_only_if_it_is_connected(
     demo, plain, auto, demo_anchor, told
 ):
