@@ -178,6 +178,7 @@ def test_steps_are_cut_finer_once_slopes_are_known_to_go_on():
     few = teaching_itself(_taught(0.4), own_grid(_levels(60)), 16)
     assert few.grid.steps == 60  # as sampled: the run's own levels stay
     assert _levels_of_calls(few) == pytest.approx(_levels_of_calls(steady))
+    assert teaching_itself(_taught(0.4), grid, 15).grid == grid
     assert steady.schedule.budget == 16 and steady.schedule.steadiness == pytest.approx(0.3)
 
 
