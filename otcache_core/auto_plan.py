@@ -46,10 +46,8 @@ FINER_FROM = 16
 miss is more than what steps do. `video` at 11 and `unet` at 15 are closer on the coarser grid."""
 
 LEAST_PROMPTS = 6
-"""Of a calibration that serves beyond ``FEW_CALLS``. Size *quick* on one prompt and on three had 5
-and 2 times the distance of runs that teach themselves at 16 calls of `unet-hard`, and was level on
-others.
-"""
+"""Prompts of a calibration that serves more calls than ``FEW_CALLS``."""
+# With fewer, 16 calls of `unet-hard` are up to five times as far as runs that teach themselves.
 
 OF_HIGHER_ORDER = 0.0
 """The steadiness to count on behind a sampler of higher order until the model's own is known: where
