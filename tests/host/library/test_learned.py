@@ -51,13 +51,13 @@ def test_the_first_pictures_teach_and_later_ones_are_closer(
         total = 0.0
         for seed, whole in converged.items():
             with counted(demo.model) as (model, seen):
-                got = plain(demo, node(model, 16, learn=learn), seed=seed, steps=20, cfg=2.5)
-            assert seen.predictions == 16
+                got = plain(demo, node(model, 11, learn=learn), seed=seed, steps=20, cfg=2.5)
+            assert seen.predictions == 11
             total += float((got - whole).square().mean().sqrt())
         return total
 
     for seed in range(ENOUGH):
-        plain(demo, node(demo.model, 16), seed=seed, steps=20, cfg=2.5)
+        plain(demo, node(demo.model, 11), seed=seed, steps=20, cfg=2.5)
         assert _pictures(learned_folder) == [seed + 1]
 
     assert distances("first pictures") < 0.95 * distances("never")
