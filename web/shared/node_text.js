@@ -17,7 +17,7 @@ const FRAME = 14; // padding above and below
 const BAR = 15;
 const BUTTONS = 26;
 const MAX_LINES = 14;
-const MAX_CELLS = 120; // of a strip that can still be read
+const MAX_CELLS = 200; // of a strip that can still be read
 const SAID_BY_THEMSELVES = new Set([
   "OTCacheCalibrateAnchor",
   "OTCacheEditSchedule",
