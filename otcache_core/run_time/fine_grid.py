@@ -21,6 +21,7 @@ import numpy as np
 from scipy.interpolate import PchipInterpolator
 
 from ..documents.schedule import MAX_STEPS, Schedule
+from .run_plan import SIGMA_TOLERANCE
 
 FINE_STEPS = 48
 """Steps of a fine grid, at least."""
@@ -30,9 +31,6 @@ LEAST_PARTS = 3
 
 FINEST_STEPS = 200
 """Steps of a grid that is cut further, at most: such a run has converged."""
-
-NEAR = 1e-4
-"""Relative difference under which a level has been reached."""
 
 
 @dataclass(frozen=True)
@@ -63,7 +61,7 @@ class FineGrid:
 
     def counting(self, own: Sequence[float]) -> FineGrid:
         """The same levels, told as the steps of a run that has other levels between the ends."""
-        near = (level * (1.0 + NEAR) for level in own)
+        near = (level * (1.0 + SIGMA_TOLERANCE) for level in own)
         return FineGrid(
             self.sigmas,
             tuple(bisect_left(self.sigmas, -level, key=lambda sigma: -sigma) for level in near),
