@@ -27,7 +27,7 @@ from benchmarks.contestants.loading import ensure_extra
 from benchmarks.instruments.counting import counted
 from benchmarks.instruments.kept import Kept
 from benchmarks.instruments.numbers import interval
-from benchmarks.instruments.record import RECORDS, read_results, write_record
+from benchmarks.instruments.record import read_results, write_record
 from benchmarks.models import grounds
 from benchmarks.models.sampled import SampledModel
 from benchmarks.runs.anchors import KEPT, STANDARD, SUFFIX, calibrated
@@ -140,7 +140,10 @@ def _taught(host: Host, ground: Any, calls: int) -> Any:
 def _anchor(host: Host, name: str) -> Any:
     """The anchor of a model's calibration, where the records have one."""
     shipped = grounds.shipped_anchor(name)
-    path = shipped or RECORDS / "anchors" / f"{name}.otanchor.json"
+    return _loaded(host, shipped or KEPT / f"{name}{SUFFIX}")
+
+
+def _loaded(host: Host, path: Path) -> Any:
     return host.core("documents.anchor").load_anchor(path) if path.is_file() else None
 
 
@@ -150,8 +153,7 @@ def _fine_path(name: str) -> Path:
 
 def _fine_anchor(host: Host, name: str) -> Any:
     """The anchor of a calibration over many steps, where the records have one."""
-    path = _fine_path(name)
-    return host.core("documents.anchor").load_anchor(path) if path.is_file() else None
+    return _loaded(host, _fine_path(name))
 
 
 def calibrate(host: Host, name: str, work: Path) -> None:

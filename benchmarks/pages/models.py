@@ -30,7 +30,7 @@ def calls_of(stock: Stock, asked: int = 0) -> tuple[int, ...]:
     """
     if stock.adds_noise and not asked:
         return stock.steps
-    higher = stock.sampler != "euler"
+    higher = stock.of_higher_order
     return tuple(calls_for(steps, asked, higher_order=higher) for steps in stock.steps)
 
 

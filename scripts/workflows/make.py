@@ -104,7 +104,7 @@ def write_one_node_thumbnails() -> None:
     """
     plotted = {APP: (OWN_STEPS, calls_for(OWN_STEPS, APP_CALLS), False)}
     for name, (_, stock) in ONE_NODE_WORKFLOWS.items():
-        steps, higher = sum(stock.steps), stock.sampler != "euler"
+        steps, higher = sum(stock.steps), stock.of_higher_order
         plotted[name] = (steps, calls_for(steps, 0, higher_order=higher), higher)
     for name, (steps, calls, higher) in plotted.items():
         grid = fine_grid([1.0 - step / steps for step in range(steps + 1)])

@@ -46,6 +46,11 @@ class Stock:
         """Whether its sampler adds noise between steps."""
         return self.sampler in ADDS_NOISE
 
+    @property
+    def of_higher_order(self) -> bool:
+        """Whether its sampler is of higher order than Euler."""
+        return self.sampler != "euler"
+
 
 STOCK = (
     Stock("Z-Image", "image_z_image", (25,), "res_multistep", "simple", "3", "cfg 4", "Z-Image"),
