@@ -16,11 +16,14 @@ from itertools import pairwise
 import numpy as np
 
 from .documents.anchor import Anchor
-from .documents.schedule import Schedule
+from .documents.facts import LearnedInRuns
+from .documents.schedule import MAX_STEPS, Schedule
+from .pace import pace_of, placed_by_pace
+from .projection import project_to_steps
 from .run_time.edge import GOES_ON
-from .run_time.fine_grid import FineGrid, finer, own_grid
+from .run_time.fine_grid import FineGrid, finer, own_grid, through
 from .run_time.run_plan import NEARLY_HIGHEST, alike, place_by_levels, same_sigma
-from .transport import predict_schedule
+from .transport import Curve, predict_schedule
 
 FEWEST_STEPS = 12
 """Whole runs of fewer steps are left alone: models made for them were trained on those levels."""
@@ -96,6 +99,7 @@ def teaching_itself(
     calls: int,
     *,
     lowest: float = 0.0,
+    table: Sequence[float] = (),
     higher_order: bool = False,
 ) -> GridPlan:
     """A run that teaches itself.
@@ -106,13 +110,35 @@ def teaching_itself(
         grid: The run's levels, which are made finer where slopes are known to go on.
         calls: Model calls; at most the grid's steps are taken.
         lowest: As for ``fine_grid``.
+        table: The levels that the model was trained on, as for ``pace_of``; none if not known.
         higher_order: Whether the run's own sampler is one.
     """
     if calls >= grid.steps:
         return GridPlan(grid, Schedule.full(grid.steps))
     guess = _guess(generic, calls, higher_order)
-    schedule = predict_schedule(guess, calls, steps=grid.steps, below_anchor=True).schedule
-    return _finer_if_steady(guess, grid, replace(schedule, sigmas=grid.sigmas), lowest)
+    pace = pace_of(grid.sigmas, table)
+    if pace is None or guess.learned_in_runs is None:
+        schedule = predict_schedule(guess, calls, steps=grid.steps, below_anchor=True).schedule
+        planned = GridPlan(grid, replace(schedule, sigmas=grid.sigmas))
+    else:
+        planned = _at_its_pace(guess, guess.learned_in_runs, grid, calls, pace, lowest)
+    return _finer_if_steady(guess, planned.grid, planned.schedule, lowest)
+
+
+def _at_its_pace(
+    guess: Anchor, learned: LearnedInRuns, grid: FineGrid, calls: int, pace: Curve, lowest: float
+) -> GridPlan:
+    """A run whose levels fall at a pace of their own."""
+    # Predicted for so many steps that rounding does not count.
+    raw = replace(guess, learned_in_runs=replace(learned, evenness=0.0))
+    meant = predict_schedule(raw, calls, steps=MAX_STEPS, below_anchor=True).schedule
+    places = placed_by_pace(meant, pace, learned.evenness)
+    if grid.is_fine:
+        grid, computed = through(grid, places.tolist(), lowest)
+    else:
+        computed = project_to_steps(places)
+    placed = replace(meant, steps=grid.steps, computed_steps=computed, sigmas=grid.sigmas)
+    return GridPlan(grid, placed)
 
 
 def _finer_if_steady(anchor: Anchor, grid: FineGrid, schedule: Schedule, lowest: float) -> GridPlan:

@@ -27,7 +27,13 @@ from ...otcache_core.documents.schedule import Schedule
 from ...otcache_core.message import Message
 from ...otcache_core.run_time.fine_grid import FineGrid, fine_grid, own_grid
 from ...otcache_core.run_time.run_plan import too_short
-from .cache_wrapper import CacheWrapper, Callback, highest_level, lowest_level
+from .cache_wrapper import (
+    CacheWrapper,
+    Callback,
+    highest_level,
+    lowest_level,
+    trained_levels,
+)
 from .origin import CFG_TOLERANCE
 from .sampler_rules import (
     calls_a_step,
@@ -193,6 +199,7 @@ class AutoWrapper:
         planned = teaching_itself(
             *(guess, grid, calls),
             lowest=lowest_level(guider),
+            table=trained_levels(guider),
             higher_order=grid.is_fine and is_of_higher_order(sampler),
         )
         teaches = known is not None

@@ -47,6 +47,9 @@ logger = logging.getLogger("otcache")
 
 WRAPPER_KEY = "otcache"
 
+MOST_LEVELS = 1_000
+"""Of a model's levels, so many are looked at."""
+
 NEVER_SKIPPED = (
     (is_adaptive, SAMPLER_ADAPTS),
     (reads_conds, SAMPLER_READS_CONDS),
@@ -205,6 +208,13 @@ def lowest_level(guider: Any) -> float:
     """The lowest noise level above 0 that a model knows."""
     sampling = guider.model_patcher.get_model_object("model_sampling")
     return float(getattr(sampling, "sigma_min", 0.0))
+
+
+def trained_levels(guider: Any) -> tuple[float, ...]:
+    """The noise levels that a model was trained on, even in time, the highest first; maybe none."""
+    sampling = guider.model_patcher.get_model_object("model_sampling")
+    table = getattr(sampling, "sigmas", None)
+    return () if table is None else tuple(table.flip(0)[:: len(table) // MOST_LEVELS + 1].tolist())
 
 
 def _remove_predict_wrapper(options: dict[str, Any], wrapper: Predict) -> None:

@@ -118,6 +118,34 @@ def finer(
     return FineGrid(cut.sigmas, tuple(cut.own[place] for place in grid.own)), placed
 
 
+def through(
+    grid: FineGrid, positions: Sequence[float], lowest: float = 0.0
+) -> tuple[FineGrid, tuple[int, ...]]:
+    """As many levels again, but such that calls lie at the very positions that are wanted.
+
+    Between two of them are as many equal steps as there were, all on the grid's curve.
+
+    Args:
+        grid: Levels that fall all along.
+        positions: Rising real positions among its steps, from 0 to the last step at most.
+        lowest: As for ``fine_grid``.
+
+    Returns:
+        The new grid, and the steps in it at the positions.
+    """
+    curve = PchipInterpolator(np.arange(len(grid.sigmas)), np.asarray(grid.sigmas))
+    levels: list[float] = []
+    at: list[int] = []
+    for begin, end in pairwise((*positions, float(grid.steps))):
+        at.append(len(levels))
+        places = np.linspace(begin, end, max(round(end - begin), 1), endpoint=False)
+        first, *others = curve(places).tolist()
+        levels += [first, *(level for level in others if level >= lowest)]
+    levels[0] = grid.sigmas[0]
+    own = [grid.sigmas[place] for place in grid.own]
+    return own_grid((*levels, grid.sigmas[-1])).counting(own), tuple(at)
+
+
 def _cut(sigmas: Sequence[float], steps: Collection[int], parts: int, lowest: float) -> FineGrid:
     """Falling levels with some steps in ``parts``; ``own`` are where the levels themselves are."""
     curve = PchipInterpolator(np.arange(len(sigmas)), np.asarray(sigmas, dtype=np.float64))

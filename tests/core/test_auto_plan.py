@@ -182,6 +182,53 @@ def test_steps_are_cut_finer_once_slopes_are_known_to_go_on():
     assert steady.schedule.budget == 16 and steady.schedule.steadiness == pytest.approx(0.3)
 
 
+TABLE = tuple(np.linspace(1.0, 1e-3, 1_000).tolist())
+"""Of a flow model, the highest first."""
+
+
+def _early_and_late(steps):
+    """Levels denser at both ends, as `beta`'s are."""
+    even = np.linspace(0.0, 1.0, steps + 1)
+    return tuple((1.0 - (even - 0.08 * np.sin(2.0 * np.pi * even))).tolist())
+
+
+@pytest.mark.parametrize("cut", [fine_grid, own_grid])
+@pytest.mark.parametrize("steps", [12, 20, 30])
+def test_at_a_pace_of_its_own_a_run_has_exactly_the_calls_asked_for(cut, steps):
+    grid = cut(_early_and_late(steps))
+    for calls in range(2, grid.steps + 1):
+        planned = teaching_itself(GENERIC, grid, calls, table=TABLE)
+        assert planned.schedule.budget == calls
+        assert planned.schedule.sigmas == planned.grid.sigmas or planned.schedule.is_full
+        assert planned.grid.is_fine == grid.is_fine
+        assert planned.grid.is_fine or planned.grid == grid
+
+
+@pytest.mark.parametrize("calls", [8, 16])
+def test_calls_are_not_crowded_where_the_scheduler_crowds_its_levels_already(calls):
+    grid = fine_grid(_early_and_late(20))
+    even_pace = teaching_itself(GENERIC, fine_grid(_levels(20)), calls, table=TABLE)
+    assert even_pace == teaching_itself(GENERIC, fine_grid(_levels(20)), calls)
+
+    meant, by_number, placed = (
+        _levels_of_calls(planned)
+        for planned in (even_pace, teaching_itself(GENERIC, grid, calls),
+                        teaching_itself(GENERIC, grid, calls, table=TABLE))
+    )  # fmt: skip
+    early = calls // 4
+    assert by_number[early] > placed[early]  # twice as crowded, were it not for the pace
+    away = [np.abs(np.array(levels) - meant)[: early + 1].max() for levels in (by_number, placed)]
+    assert away[1] < 0.9 * away[0]
+
+
+def test_a_run_that_goes_on_is_cut_finer_at_a_pace_of_its_own_too():
+    grid = fine_grid(_early_and_late(20))
+    planned = teaching_itself(_taught(0.4), grid, 16, table=TABLE)
+    assert planned.grid.steps > 2 * grid.steps and planned.schedule.budget == 16
+    once = teaching_itself(_taught(0.4), grid, 15, table=TABLE)
+    assert once.grid.steps <= grid.steps + 15
+
+
 def test_behind_a_sampler_of_higher_order_slopes_are_counted_on_until_they_are_known():
     grid = fine_grid(_levels(20))
 

@@ -6,7 +6,13 @@ import numpy as np
 import pytest
 
 from otcache_core.documents.schedule import MAX_STEPS
-from otcache_core.run_time.fine_grid import FINE_STEPS, fine_grid, own_grid, parts_of_step
+from otcache_core.run_time.fine_grid import (
+    FINE_STEPS,
+    fine_grid,
+    own_grid,
+    parts_of_step,
+    through,
+)
 
 
 def _simple(steps, shift=3.0):
@@ -80,3 +86,21 @@ def test_the_runs_own_steps_are_counted():
         20,
     ]
     assert [own_grid(_simple(5)).own_steps_done(step) for step in range(5)] == [1, 2, 3, 4, 5]
+
+
+@pytest.mark.parametrize("levels", [_simple, _karras])
+def test_calls_lie_at_the_very_positions_with_as_many_levels_between(levels):
+    sigmas = levels(20)
+    grid = fine_grid(sigmas, lowest=sigmas[-2])
+    positions = (0.0, 4.4, 9.7, 10.6, 22.5, 30.0, float(grid.steps - 1))
+    found, at = through(grid, positions, lowest=sigmas[-2])
+
+    places = np.interp(-np.array(found.sigmas), -np.array(grid.sigmas), np.arange(grid.steps + 1))
+    assert [places[step] for step in at] == pytest.approx(positions, abs=0.03)
+    assert np.diff((*at, found.steps)).tolist() == [4, 5, 1, 12, 8, grid.steps - 31, 1]
+    assert all(before > after for before, after in pairwise(found.sigmas))
+    assert (found.sigmas[0], found.sigmas[-1]) == (sigmas[0], 0.0)
+    assert found.sigmas[-2] >= sigmas[-2]  # none below the lowest level that the model knows
+    assert len(found.own) == len(sigmas) and (found.own[0], found.own[-1]) == (0, found.steps)
+    for level, reached in zip(sigmas[1:-1], found.own[1:-1], strict=True):
+        assert found.sigmas[reached] <= level * 1.001 and found.sigmas[reached - 1] > level * 0.999

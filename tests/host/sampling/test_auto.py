@@ -332,6 +332,39 @@ def test_slopes_are_counted_on_behind_samplers_of_higher_order_on_the_fine_grid(
     assert planned == [higher]
 
 
+@pytest.mark.parametrize(("scheduler", "placed"), [("simple", False), ("beta", True)])
+def test_calls_are_placed_by_the_models_own_time_behind_other_schedulers(
+    host, tiny_flux, plain, auto, monkeypatch, told, scheduler, placed
+):
+    wrapper, planned = host.module("nodes.sampling.auto_wrapper"), []
+    plans = wrapper.teaching_itself
+
+    def watched(generic, grid, calls, **known):
+        made = plans(generic, grid, calls, **known)
+        planned.append((made, plans(generic, grid, calls, **{**known, "table": ()})))
+        return made
+
+    monkeypatch.setattr(wrapper, "teaching_itself", watched)
+    plain(tiny_flux, auto(tiny_flux.model, 8), steps=16, scheduler=scheduler)
+    ((made, by_number),) = planned
+    assert (made != by_number) is placed
+    assert told[-1][1]["computed"] == made.schedule.budget == 8
+
+
+@pytest.mark.parametrize("length", [1, 10, 1_000, 10_000])
+def test_a_models_levels_are_read_from_the_highest_on(host, tiny_flux, length):
+    guider = type("Guider", (), {})()
+    guider.model_patcher = tiny_flux.model.clone()
+    sampling = type("Sampling", (), {"sigmas": torch.linspace(0.01, 1.0, length)})()
+    guider.model_patcher.add_object_patch("model_sampling", sampling)
+    levels = host.module("nodes.sampling.cache_wrapper").trained_levels(guider)
+    assert levels[0] == 1.0 or length == 1
+    assert list(levels) == sorted(levels, reverse=True) and len(levels) <= 1_000
+
+    guider.model_patcher.add_object_patch("model_sampling", object())
+    assert host.module("nodes.sampling.cache_wrapper").trained_levels(guider) == ()
+
+
 def test_an_anchor_of_few_prompts_leaves_many_calls_to_the_run(
     demo, plain, auto, demo_anchor, told, without_anchor
 ):
