@@ -75,7 +75,7 @@ def _ways(host: Host, name: str, ground: Any) -> Iterator[Way]:
     for solver in SOLVERS:
         for steps in PLAIN:
             yield Way(f"plain {solver}, {steps} steps", lambda: ground.model, steps, solver)
-    node = partial(_auto, host, ground.model)
+    node = partial(with_node, host, ground.model)
     for calls in AS_SAMPLED:
         yield Way(f"OTCache as sampled, {calls} calls", partial(node, calls, fine=False))
     anchors = {"an anchor": _anchor(host, name), FINE_ANCHOR: _fine_anchor(host, name)}
@@ -104,7 +104,7 @@ def _easycache(host: Host, model: Any, threshold: float) -> Any:
     return cached
 
 
-def _auto(
+def with_node(
     host: Host,
     model: Any,
     calls: int,
@@ -131,7 +131,7 @@ def _taught(host: Host, ground: Any, calls: int) -> Any:
     learned = host.module("nodes.library.learned")
     weights = host.module("nodes.library.weights").weights_fingerprint(ground.model)
     learned.forget(weights)
-    model = _auto(host, ground.model, calls, memory=learned.Memory(weights, _generic(host)))
+    model = with_node(host, ground.model, calls, memory=learned.Memory(weights, _generic(host)))
     for prompt in ground.prompts("calibration")[: host.core("learning").ENOUGH]:
         SampledModel(host, ground, [prompt]).sample([0], model, steps=OWN_STEPS, sampler="euler")
     return model

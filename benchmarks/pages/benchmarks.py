@@ -25,6 +25,7 @@ from benchmarks.pages.ground import (
     summary_table,
     uncalibrated_table,
 )
+from benchmarks.pages.schedulers import schedulers_table
 from benchmarks.pages.tables import markdown_table, replace_table, rewrite
 from scripts.host.find import REPOSITORY
 
@@ -105,6 +106,7 @@ TABLES: dict[str, tuple[str, Callable[[Any], str]]] = {
     "auto-farther": ("auto", auto_farther_table),
     "auto-steps": ("auto", auto_steps_table),
     "auto-solvers": ("auto", auto_solvers_table),
+    "schedulers": ("schedulers", schedulers_table),
     "left-out": ("presets", left_out_table),
     "speed-natural": ("speed", natural_table),
     "speed-sizes": ("speed", sizes_table),

@@ -1,0 +1,98 @@
+"""The node OTCache behind a scheduler of another pace, at settings that nothing was chosen on.
+
+    nox -s bench -- schedulers [--model NAME ...] [--work FOLDER]
+
+Everything else here is measured at each model's own scheduler and at one or two scales of guidance.
+Here every model is sampled with `beta`, whose levels are dense at both ends, at three scales. The
+node knows nothing of the model, is beside as many plain steps at few calls, and, at its default,
+beside all steps of the sampler that it stands behind. Pictures are compared with those of 200 Euler
+steps of the same scheduler.
+"""
+
+from __future__ import annotations
+
+import argparse
+import tempfile
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from benchmarks.auto import CONVERGED, FIRST_SEED, OWN_STEPS, PROMPTS, SOLVERS, rows_of, with_node
+from benchmarks.instruments.counting import counted
+from benchmarks.instruments.kept import Kept
+from benchmarks.instruments.record import read_results, write_record
+from benchmarks.models import grounds
+from benchmarks.models.sampled import SampledModel
+from scripts.host.inprocess import Host, start_host
+
+SCHEDULER = "beta"
+SCALES = {
+    "demo": (2.5, 5.0, 11.0), "latent": (3.0, 6.0, 11.0),
+    "unet": (3.0, 8.0, 25.0), "video": (3.0, 6.0, 13.0),
+}  # fmt: skip
+"""Of guidance: each model's own, one between, and where fewer steps show plainly."""
+CALLS = (8, 11)
+BEHIND = (16, 20)
+"""Steps of samplers that the default is tried behind."""
+
+
+@dataclass(frozen=True)
+class Way:
+    """One way to sample: its name in the record, its model, and how the sampler is set."""
+
+    name: str
+    build: Callable[[], Any]
+    steps: int = OWN_STEPS
+    sampler: str = "euler"
+
+
+def _ways(host: Host, ground: Any) -> Iterator[Way]:
+    node = partial(with_node, host, ground.model)
+    for steps in CALLS:
+        yield Way(f"plain euler, {steps} steps", lambda: ground.model, steps)
+        yield Way(f"OTCache, {steps} calls", partial(node, steps))
+    for sampler in SOLVERS:
+        for steps in BEHIND:
+            yield Way(f"plain {sampler}, {steps} steps", lambda: ground.model, steps, sampler)
+            name = f"OTCache, its default for {steps} {sampler} steps"
+            yield Way(name, partial(node, 0), steps, sampler)
+
+
+def measure(host: Host, name: str, cfg: float, kept: Kept, references: Path) -> None:
+    """Every way at one scale of guidance: what is not kept yet is measured."""
+    ground = replace(grounds.build(host, name), cfg=cfg, scheduler=SCHEDULER)
+    sampled = SampledModel(host, ground, ground.prompts("held_out")[:PROMPTS], seed=FIRST_SEED)
+    sampled.keep_references(references, steps=CONVERGED)
+    runs = len(sampled.batches(range(PROMPTS)))
+    for way in _ways(host, ground):
+        if way.name not in kept.lines:
+            with counted(way.build()) as (model, calls):
+                lpips = sampled.distances(model, steps=way.steps, sampler=way.sampler)
+            kept.put(way.name, {"calls": calls.predictions / runs, "lpips": lpips.tolist()})
+
+
+def main(arguments: Sequence[str]) -> None:
+    """Measures, prints the rows and writes the record."""
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parser.add_argument("--model", action="append", default=[], choices=SCALES, metavar="NAME")
+    parser.add_argument("--work", type=Path, default=None)
+    options = parser.parse_args(arguments)
+    work = options.work or Path(tempfile.mkdtemp())
+    host = start_host(Path(tempfile.mkdtemp()))
+    results = read_results("schedulers") or {
+        "scheduler": SCHEDULER, "converged": CONVERGED, "prompts": PROMPTS, "settings": [],
+    }  # fmt: skip
+    for name in options.model or SCALES:
+        for cfg in SCALES[name]:
+            folder = work / f"{name}-{cfg:g}"
+            folder.mkdir(parents=True, exist_ok=True)
+            kept = Kept(folder / "schedulers.json")
+            measure(host, name, cfg, kept, folder / "converged.pt")
+            setting = {"model": name, "cfg": cfg, "ways": rows_of(kept.lines)}
+            others = [s for s in results["settings"] if (s["model"], s["cfg"]) != (name, cfg)]
+            results["settings"] = sorted([*others, setting], key=lambda s: (s["model"], s["cfg"]))
+            for row in setting["ways"]:
+                print(f"{name} {cfg:g} {row['way']:44} {row['lpips']:.4f}", flush=True)
+            write_record("schedulers", "nox -s bench -- schedulers", results)
