@@ -39,6 +39,9 @@ EULER_STEPS, EULER_SHARES = (20, 25, 30, 40), (SHARE, 0.9, 0.9, SHARE)
 """Behind Euler, by the number of its steps: around 25 they become good on hard models, where 20
 calls have 1.35 of their distance on `latent-hard`."""
 
+UNEVEN_STEPS, UNEVEN_SHARES = (30, 40), (0.9, SHARE)
+"""Behind a scheduler of another pace, at least: such as `beta` leave less to gain at few steps."""
+
 FEWEST_CALLS = 4
 
 FEW_CALLS, MANY_CALLS = 12, 20
@@ -72,16 +75,18 @@ def least_steps(whole: bool) -> int:
     return FEWEST_STEPS if whole else FEWEST_OF_PART
 
 
-def calls_for(own_steps: int, asked: int, *, higher_order: bool = False) -> int:
+def calls_for(own_steps: int, asked: int, *, higher_order: bool = False, even: bool = True) -> int:
     """Model calls of a run whose sampler has ``own_steps`` steps.
 
     Args:
         own_steps: At least 1.
         asked: The number of calls, or 0 for a share of the steps.
         higher_order: Whether the sampler is of higher order than Euler.
+        even: Whether the scheduler's levels fall evenly in the model's time, see ``pace_of``.
     """
-    euler_share = float(np.interp(own_steps, EULER_STEPS, EULER_SHARES))
-    share = SHARE if higher_order else euler_share
+    share = SHARE if higher_order else float(np.interp(own_steps, EULER_STEPS, EULER_SHARES))
+    if not even:
+        share = max(share, float(np.interp(own_steps, UNEVEN_STEPS, UNEVEN_SHARES)))
     return max(asked or math.ceil(round(share * own_steps, 6)), FEWEST_CALLS)
 
 

@@ -37,6 +37,9 @@ RULES = (
 )
 """Every rule; ``web/words_*.js`` has its words, under the name with ``rule_`` before it."""
 
+EVEN_SCHEDULERS = ("simple", "normal", "sgm_uniform", "ddim_uniform")
+"""Whose levels fall evenly in a model's time; ``pace_of`` tells a run."""
+
 MAX_RUNS = 8
 MAX_RUN_STEPS = 10_000  # the host's own limit
 
@@ -51,12 +54,14 @@ class Planned:
     Attributes:
         steps: The sampler's steps.
         sampler_name: The host's name of the sampler.
+        scheduler: The host's name of the scheduler.
         part: Whether only some of the steps are run.
         partial_denoise: Whether the run begins below the highest noise level.
     """
 
     steps: int | None = None
     sampler_name: str | None = None
+    scheduler: str | None = None
     part: bool = False
     partial_denoise: bool = False
 
@@ -127,7 +132,8 @@ def notes_on_auto(calls: int, fine: bool, run: Planned) -> list[Note]:
     if not calls and is_stochastic(sampler):
         return [{"rule": "plan_noise", **values}]
     own, higher = run.steps * calls_a_step(sampler), is_of_higher_order(sampler)
-    values["calls"] = calls_for(own, calls, higher_order=higher)
+    even = run.scheduler is None or run.scheduler in EVEN_SCHEDULERS
+    values["calls"] = calls_for(own, calls, higher_order=higher, even=even)
     if not (fine and solves_the_equation(sampler)):
         return [{"rule": "plan_own", **values}]
     return [{"rule": "plan_fine", "fine": run.steps * parts_of_step(run.steps), **values}]
@@ -138,6 +144,7 @@ def _planned(fields: Fields) -> Planned:
     return Planned(
         steps=fields.integer("steps", 1, MAX_RUN_STEPS) if "steps" in fields else None,
         sampler_name=fields.text("sampler_name", "") or None,
+        scheduler=fields.text("scheduler", "") or None,
         part=fields.flag("part"),
         partial_denoise=denoise < 1.0,
     )
@@ -149,7 +156,7 @@ def advice_on(fields: Fields) -> list[Note]:
     Args:
         fields: ``schedule`` with its ``steps`` and ``budget``, or ``auto`` with the ``calls`` and
             ``fine`` of the node OTCache, and ``runs``, each with ``part`` and what is known of
-            ``steps``, ``sampler_name`` and ``denoise``.
+            ``steps``, ``sampler_name``, ``scheduler`` and ``denoise``.
 
     Raises:
         OTCacheError: If a value is of the wrong type or out of range.

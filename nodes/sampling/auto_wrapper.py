@@ -25,6 +25,7 @@ from ...otcache_core.auto_plan import (
 from ...otcache_core.documents.anchor import Anchor
 from ...otcache_core.documents.schedule import Schedule
 from ...otcache_core.message import Message
+from ...otcache_core.pace import pace_of
 from ...otcache_core.run_time.fine_grid import FineGrid, fine_grid, own_grid
 from ...otcache_core.run_time.run_plan import too_short
 from .cache_wrapper import (
@@ -167,7 +168,9 @@ class AutoWrapper:
         if not self.calls and is_stochastic(sampler):
             return plain(SAMPLER_ADDS_NOISE)
         higher = is_of_higher_order(sampler)
-        calls = calls_for(steps * calls_a_step(sampler), self.calls, higher_order=higher)
+        even = pace_of(levels, trained_levels(guider)) is None
+        own = steps * calls_a_step(sampler)
+        calls = calls_for(own, self.calls, higher_order=higher, even=even)
         if self.fine and solves_the_equation(sampler):
             grid = fine_grid(levels, lowest_level(guider))
             way = self._with_schedule(grid, sampler, guider, calls, whole, known)

@@ -7,7 +7,7 @@ const PASSED_ON = new Set(["MODEL", "GUIDER", "*"]);
 const MAX_RUNS = 8; // the same as in nodes/page/advice.py
 const MAX_HOPS = 50;
 
-/** @typedef {{ steps?: number, sampler_name?: string, denoise?: number, part: boolean }} Run */
+/** @typedef {{ steps?: number, sampler_name?: string, scheduler?: string, denoise?: number, part: boolean }} Run */
 
 /**
  * The run of a node that has its own steps and sampler, such as KSampler.
@@ -20,6 +20,7 @@ function ownRun(node) {
   return {
     steps,
     sampler_name: valueOf(node, "sampler_name"),
+    scheduler: valueOf(node, "scheduler"),
     denoise: valueOf(node, "denoise"),
     part: begin > 0 || end < steps,
   };
@@ -37,6 +38,7 @@ function customRun(node) {
   return {
     steps: scheduler && valueOf(scheduler, "steps"),
     sampler_name: sampler && valueOf(sampler, "sampler_name"),
+    scheduler: scheduler && valueOf(scheduler, "scheduler"),
     denoise: scheduler && valueOf(scheduler, "denoise"),
     part: false,
   };

@@ -111,27 +111,49 @@ def _auto_notes(host, calls=0, fine=True, **known):
     "sampler_name", ["euler", "heun", "dpmpp_2m", "euler_ancestral", "seeds_2"]
 )
 @pytest.mark.parametrize(
-    ("steps", "calls", "grid"), [(20, 0, "fine"), (20, 9, "as sampled"), (30, 12, "fine")]
-)
+    ("steps", "calls", "grid", "scheduler"),
+    [(20, 0, "fine", "simple"), (20, 0, "fine", "beta"), (20, 9, "as sampled", "simple"),
+     (30, 12, "fine", "simple")],
+)  # fmt: skip
 def test_what_the_node_foretells_is_what_its_run_does(
-    host, run_node, tiny_flux, plain, monkeypatch, sampler_name, steps, calls, grid
+    host, run_node, tiny_flux, plain, monkeypatch, sampler_name, steps, calls, grid, scheduler
 ):
-    [note] = _auto_notes(host, calls, grid == "fine", steps=steps, sampler_name=sampler_name)
+    known = {"steps": steps, "sampler_name": sampler_name, "scheduler": scheduler}
+    [note] = _auto_notes(host, calls, grid == "fine", **known)
     done = []
     monkeypatch.setattr(
         host.module("nodes.auto"), "show_text", lambda said, place, report=None: done.append(report)
     )
     inputs = {"model": tiny_flux.model, "calls": calls, "grid": grid, "learn": "never"}
     (model,) = run_node("OTCacheAuto", **inputs).outputs
-    plain(tiny_flux, model, steps=steps, sampler_name=sampler_name)
+    plain(tiny_flux, model, **known)
 
     [report] = done
     if note["rule"] == "plan_noise":
         assert report["computed"] == steps
         return
     assert note["rule"] == ("plan_fine" if report["own_steps"] else "plan_own")
-    assert report["steps"] == note.get("fine", steps)
+    # Calls that lie between fine steps have whole steps between them.
+    few = 0.05 * report["steps"] if scheduler == "beta" else 0
+    assert abs(report["steps"] - note.get("fine", steps)) <= few
     assert 0 <= note["calls"] - report["evaluations"] <= 2  # odd numbers; heun asks once at the end
+
+
+@pytest.mark.parametrize("model", ["tiny_flux", "tiny_eps", "tiny_video"])
+def test_the_page_knows_which_schedulers_fall_evenly(host, request, model):
+    import comfy.samplers
+
+    tiny = request.getfixturevalue(model).model
+    sampling = tiny.get_model_object("model_sampling")
+    guider = type("Guider", (), {"model_patcher": tiny})
+    table = host.module("nodes.sampling.cache_wrapper").trained_levels(guider)
+    pace_of = host.core("pace").pace_of
+    even = {
+        name
+        for name in comfy.samplers.SCHEDULER_NAMES
+        if pace_of(comfy.samplers.calculate_sigmas(sampling, name, 20).tolist(), table) is None
+    }
+    assert even == set(host.module("nodes.page.advice").EVEN_SCHEDULERS)
 
 
 @pytest.mark.parametrize(
