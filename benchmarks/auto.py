@@ -39,8 +39,8 @@ SOLVERS = ("euler", "res_multistep")
 PLAIN = (8, 11, 15, 16, 20, 22, 25, 30, 40, 50)
 """Steps of plain runs: as many as calls, twice as many, and between."""
 CALLS = (8, 11, 15, 16, 18, 20)
-OTHER_OWN_STEPS = (16, 25, 30, 40, 50)
-"""Steps of other samplers that the node's default is tried behind."""
+BEHIND = (16, 20, 25, 30, 40, 50)
+"""Steps of samplers that the node's default is tried behind."""
 HIGHER_ORDER = "res_multistep"
 """A sampler of higher order, behind which an untaught node counts on steadier slopes."""
 AS_SAMPLED = (11, 15)
@@ -86,9 +86,9 @@ def _ways(host: Host, name: str, ground: Any) -> Iterator[Way]:
             if anchor is not None:
                 way = f"OTCache fine, with {which}, {calls} calls"
                 yield Way(way, partial(node, calls, anchor=anchor))
-    for steps in OTHER_OWN_STEPS:
+    for steps in BEHIND:
         yield Way(f"OTCache fine, its default for {steps} steps", partial(node, 0), steps)
-    for steps in sorted((OWN_STEPS, *OTHER_OWN_STEPS)):
+    for steps in BEHIND:
         way = f"OTCache fine, its default for {steps} {HIGHER_ORDER} steps"
         yield Way(way, partial(node, 0), steps, HIGHER_ORDER)
     ensure_extra("EasyCache", "nodes_easycache")
