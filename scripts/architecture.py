@@ -23,7 +23,7 @@ ORDER: dict[str, tuple[str, ...]] = {
     "otcache_core": (
         *("errors", "message", "version", "packages", "whole_file"),
         *("documents", "gaps", "projection", "transport", "expectation", "edit"),
-        *("run_time", "auto_plan", "learning"),
+        *("run_time", "pace", "auto_plan", "learning"),
         *(
             "trajectory",
             "graph",
