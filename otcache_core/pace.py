@@ -30,15 +30,17 @@ BUT_THE_END = 0.9
 def pace_of(sigmas: Sequence[float], table: Sequence[float]) -> Curve | None:
     """The share of a run's time that is over at each of its levels; ``None`` if that is even.
 
+    So it is for a run whose levels rise anywhere, as those of restarts do.
+
     Args:
-        sigmas: The run's levels, never rising.
+        sigmas: The run's levels.
         table: The levels that the model was trained on, even in time, the highest first.
     """
     if len(table) < 2:
         return None
     levels = -np.asarray([*table, 0.0])
     time = np.interp(-np.asarray(sigmas), levels, np.linspace(0.0, 1.0, len(levels)))
-    if time[-1] <= time[0]:
+    if time[-1] <= time[0] or np.any(np.diff(time) < 0.0):
         return None
     pace: Curve = (time - time[0]) / (time[-1] - time[0])
     return None if _is_even(pace) else pace
@@ -67,6 +69,7 @@ def placed_by_pace(schedule: Schedule, pace: Curve, evenness: float) -> Curve:
     at_level = np.interp(share * (steps - 1) / steps, pace, np.arange(steps + 1))
     sampler = np.arange(calls) * (steps / calls)
     moved: Curve = at_level + evenness * (sampler - at_level)
+    moved[0] = 0.0  # also where the first levels are above all that the model knows
     apart = CLOSEST * np.arange(calls)
     moved = np.maximum.accumulate(moved - apart) + apart
     moved = np.minimum(moved, steps - 1 - apart[::-1])

@@ -59,8 +59,9 @@ def test_the_pace_is_the_share_of_time_that_is_over():
 
 @pytest.mark.parametrize(
     ("sigmas", "table"),
-    [(_beta(20), ()), (_beta(20), (1.0,)), ((0.5, 0.5), TABLE), ((3.0, 2.0), TABLE)],
-)
+    [(_beta(20), ()), (_beta(20), (1.0,)), ((0.5, 0.5), TABLE), ((3.0, 2.0), TABLE),
+     ((*_beta(20)[:15], *_beta(20)[5:]), TABLE)],
+)  # fmt: skip
 def test_nothing_is_said_where_no_time_is_known(sigmas, table):
     assert pace_of(sigmas, table) is None
 
@@ -78,6 +79,12 @@ def test_calls_go_to_their_levels_or_to_the_samplers_own_steps():
     as_sampled = placed_by_pace(MEANT, pace, 1.0)
     assert as_sampled == pytest.approx(np.arange(8) * 60 / 8)
     assert placed_by_pace(MEANT, pace, 0.5) == pytest.approx((at_level + as_sampled) / 2)
+
+
+def test_the_first_call_is_at_the_first_level_also_above_all_that_the_model_knows():
+    pace = pace_of((3.0, 2.0, *_beta(20)), TABLE)
+    for evenness in (0.0, 0.5):
+        assert placed_by_pace(MEANT, pace, evenness)[0] == 0.0
 
 
 @pytest.mark.parametrize("levels", [_beta, _karras])
