@@ -7,12 +7,12 @@ import pytest
 pytestmark = [pytest.mark.web, pytest.mark.slow]
 
 
-def _stock_graph(page, *, seed, cfg=2.5):
+def _stock_graph(page, *, seed, cfg=2.5, **others):
     """The demo model in KSampler's 20 steps, with one node between; the node's id."""
     model = page.add("OTCacheDemoModel", (40, 120))
     text = page.add("CLIPTextEncode", (40, 300), text="a red house")
     auto = page.add("OTCacheAuto", (420, 120))
-    settings = {"seed": seed, "steps": 20, "cfg": cfg, "sampler_name": "res_multistep"}
+    settings = {"seed": seed, "steps": 20, "cfg": cfg, "sampler_name": "res_multistep"} | others
     sampler = page.add("KSampler", (760, 80), control_after_generate="fixed", **settings)
     decode = page.add("VAEDecode", (760, 700))
     page.link(model, 1, text, "clip")
@@ -51,6 +51,11 @@ def test_it_tells_before_a_run_what_it_will_do(page):
     page.wait_for_panel(auto, "result", "Next run: 11 model calls on 60 fine steps")
     page.set_widget(auto, "grid", "as sampled")
     page.wait_for_panel(auto, "result", "Next run: 11 model calls on your 20 steps.")
+
+
+def test_it_tells_of_the_calls_behind_a_scheduler_of_another_pace(page):
+    auto = _stock_graph(page, seed=301, scheduler="beta")
+    page.wait_for_panel(auto, "result", "Next run: 18 model calls on 60 fine steps")
 
 
 def test_what_it_learned_is_told_and_forgotten_by_a_button(page):

@@ -104,3 +104,13 @@ def test_calls_lie_at_the_very_positions_with_as_many_levels_between(levels):
     assert len(found.own) == len(sigmas) and (found.own[0], found.own[-1]) == (0, found.steps)
     for level, reached in zip(sigmas[1:-1], found.own[1:-1], strict=True):
         assert found.sigmas[reached] <= level * 1.001 and found.sigmas[reached - 1] > level * 0.999
+
+
+def test_no_level_is_put_below_the_lowest_after_the_last_call_either():
+    sigmas = _karras(20)
+    grid = fine_grid(sigmas, lowest=sigmas[-2])
+    last = grid.steps - 2.6  # of three levels the last one is within the last step
+    found, at = through(grid, (0.0, last), lowest=sigmas[-2])
+    free, _ = through(grid, (0.0, last))
+    assert min(free.sigmas[:-1]) < sigmas[-2] <= min(found.sigmas[:-1])
+    assert len(at) == 2

@@ -136,7 +136,8 @@ def test_what_the_node_foretells_is_what_its_run_does(
     # Calls that lie between fine steps have whole steps between them.
     few = 0.05 * report["steps"] if scheduler == "beta" else 0
     assert abs(report["steps"] - note.get("fine", steps)) <= few
-    assert 0 <= note["calls"] - report["evaluations"] <= 2  # odd numbers; heun asks once at the end
+    more = 2 if sampler_name in ("heun", "seeds_2") else 0  # odd numbers; heun asks once at the end
+    assert 0 <= note["calls"] - report["evaluations"] <= more
 
 
 @pytest.mark.parametrize("model", ["tiny_flux", "tiny_eps", "tiny_video"])
