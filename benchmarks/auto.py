@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import argparse
 import tempfile
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -169,7 +169,12 @@ def measure(host: Host, name: str, kept: Kept, references: Path) -> None:
     ground = grounds.build(host, name)
     sampled = SampledModel(host, ground, ground.prompts("held_out")[:PROMPTS], seed=FIRST_SEED)
     sampled.keep_references(references, steps=CONVERGED)
-    for way in _ways(host, name, ground):
+    measure_ways(sampled, _ways(host, name, ground), kept)
+
+
+def measure_ways(sampled: SampledModel, ways: Iterable[Way], kept: Kept) -> None:
+    """Model calls of each way and its LPIPS by prompt, as far as they are not kept yet."""
+    for way in ways:
         if way.name in kept.lines:
             continue
         with counted(way.build()) as (model, calls):

@@ -6,7 +6,7 @@ dense where steps are thought to matter. A guess at the same numbers of their st
 twice; at the same noise levels it would be nothing but the guess. So each step goes to its noise
 level, and from there towards where the sampler itself would have it with so few steps.
 """
-# Not in the paper. Measured by ``nox -s bench -- auto``, on the scheduler `beta`.
+# Not in the paper. Measured by ``nox -s bench -- schedulers`` (`beta`) and `auto` (`karras`).
 
 from __future__ import annotations
 

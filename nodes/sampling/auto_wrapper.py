@@ -168,15 +168,18 @@ class AutoWrapper:
         if not self.calls and is_stochastic(sampler):
             return plain(SAMPLER_ADDS_NOISE)
         higher = is_of_higher_order(sampler)
-        even = pace_of(levels, trained_levels(guider)) is None
+        table = trained_levels(guider)
+        even = pace_of(levels, table) is None
         own = steps * calls_a_step(sampler)
         calls = calls_for(own, self.calls, higher_order=higher, even=even)
         if self.fine and solves_the_equation(sampler):
             grid = fine_grid(levels, lowest_level(guider))
-            way = self._with_schedule(grid, sampler, guider, calls, whole, known)
+            way = self._with_schedule(grid, sampler, guider, calls, whole, known, table)
             return replace(way, sampler=_euler_like(sampler))
         of_steps = max(calls // calls_a_step(sampler), 2)
-        way = self._with_schedule(own_grid(levels), sampler, guider, of_steps, whole, None)
+        way = self._with_schedule(
+            *(own_grid(levels), sampler, guider, of_steps, whole, None, table)
+        )
         if self.fine:
             return replace(way, notes=(SAMPLER_KEEPS_LEVELS, *way.notes))
         return way
@@ -189,6 +192,7 @@ class AutoWrapper:
         calls: int,
         whole: bool,
         known: Remembered | None,
+        table: Sequence[float],
     ) -> _Way:
         """The way over a grid, by the model's own anchor if that is for such a run."""
         notes: tuple[str, ...] = ()
@@ -202,7 +206,7 @@ class AutoWrapper:
         planned = teaching_itself(
             *(guess, grid, calls),
             lowest=lowest_level(guider),
-            table=trained_levels(guider),
+            table=table,
             higher_order=grid.is_fine and is_of_higher_order(sampler),
         )
         teaches = known is not None
