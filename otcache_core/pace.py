@@ -36,14 +36,28 @@ def pace_of(sigmas: Sequence[float], table: Sequence[float]) -> Curve | None:
         sigmas: The run's levels.
         table: The levels that the model was trained on, even in time, the highest first.
     """
-    if len(table) < 2:
-        return None
-    levels = -np.asarray([*table, 0.0])
-    time = np.interp(-np.asarray(sigmas), levels, np.linspace(0.0, 1.0, len(levels)))
-    if time[-1] <= time[0] or np.any(np.diff(time) < 0.0):
+    time = times_of(sigmas, table)
+    if time is None or time[-1] <= time[0] or np.any(np.diff(time) < 0.0):
         return None
     pace: Curve = (time - time[0]) / (time[-1] - time[0])
     return None if _is_even(pace) else pace
+
+
+def times_of(sigmas: Sequence[float], table: Sequence[float]) -> Curve | None:
+    """The share of the model's own time that is over at each of a run's levels.
+
+    Args:
+        sigmas, table: As for ``pace_of``.
+
+    Returns:
+        ``(steps + 1,)``, 0 at the highest level of the table or above it and 1 at no noise;
+        ``None`` if the table is not known.
+    """
+    if len(table) < 2:
+        return None
+    levels = -np.asarray([*table, 0.0])
+    times: Curve = np.interp(-np.asarray(sigmas), levels, np.linspace(0.0, 1.0, len(levels)))
+    return times
 
 
 def _is_even(pace: Curve) -> bool:

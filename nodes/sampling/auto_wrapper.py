@@ -128,7 +128,8 @@ class AutoWrapper:
         """Runs ``executor`` with caching; wraps ``CFGGuider.outer_sample``."""
         levels, guider = tuple(sigmas.tolist()), executor.class_obj
         known = self._remembered(guider, levels, noise.shape)
-        way = self._way(levels, guider, sampler, known)
+        table = trained_levels(guider)
+        way = self._way(levels, guider, sampler, known, table)
 
         def report(done: RunStatistics) -> None:
             done.own_steps = len(way.grid.own) - 1 if way.grid.is_fine else 0
@@ -139,7 +140,7 @@ class AutoWrapper:
             if self.on_finished is not None:
                 self.on_finished(done)
 
-        return CacheWrapper(way.schedule, report, why_plain=way.why_plain)(
+        return CacheWrapper(way.schedule, report, table=table, why_plain=way.why_plain)(
             executor, noise, latent_image, way.sampler, sigmas.new_tensor(way.grid.sigmas),
             denoise_mask, _by_own_steps(way.grid, callback), *args, **kwargs,
         )  # fmt: skip
@@ -153,7 +154,12 @@ class AutoWrapper:
         return self.memory.of(guider, levels, shape)
 
     def _way(
-        self, levels: tuple[float, ...], guider: Any, sampler: Any, known: Remembered | None
+        self,
+        levels: tuple[float, ...],
+        guider: Any,
+        sampler: Any,
+        known: Remembered | None,
+        table: Sequence[float],
     ) -> _Way:
         """How a run is sampled."""
         steps = len(levels) - 1
@@ -168,7 +174,6 @@ class AutoWrapper:
         if not self.calls and is_stochastic(sampler):
             return plain(SAMPLER_ADDS_NOISE)
         higher = is_of_higher_order(sampler)
-        table = trained_levels(guider)
         even = pace_of(levels, table) is None
         own = steps * calls_a_step(sampler)
         calls = calls_for(own, self.calls, higher_order=higher, even=even)

@@ -14,6 +14,7 @@ import torch
 from comfy.patcher_extension import WrappersMP
 
 from ...otcache_core.documents.schedule import ESTIMATORS, Schedule
+from ...otcache_core.pace import times_of
 from ...otcache_core.run_time.run_plan import Plan, fit_to_run
 from .origin import differences
 from .run import Memo, Predict, Run
@@ -71,6 +72,7 @@ class CacheWrapper:
         quiet: Leave the summary of each run out of the log.
         scheduler: Name of the scheduler behind the noise levels, where it is known.
         memo: Stands between each run and the model, or ``None``.
+        table: What ``trained_levels`` says of the model, or ``None`` to ask it.
         why_plain: Why runs are left to the plain sampler, in words; empty where they are not.
     """
 
@@ -79,6 +81,7 @@ class CacheWrapper:
     quiet: bool = False
     scheduler: str = ""
     memo: Memo | None = None
+    table: Sequence[float] | None = None
     why_plain: str = ""
 
     def __call__(
@@ -143,9 +146,11 @@ class CacheWrapper:
     ) -> Run:
         """The state of a run, with what there is to say of it beforehand."""
         rule = rule_for(sampler, plan.schedule.estimator)
+        schedule = _by_rule(_for_sampler(plan.schedule, sampler), rule)
         run = Run(
-            _by_rule(_for_sampler(plan.schedule, sampler), rule),
+            schedule,
             levels,
+            times=self._times(schedule, levels, guider),
             stochastic=rule == DENOISED,
             reported=asks_once_a_step(sampler),
             model_options=guider.model_options,
@@ -158,6 +163,14 @@ class CacheWrapper:
             run.statistics.notes += [SAMPLER_UNKNOWN, *([UNKNOWN_ADDS_NOISE] if noisy else [])]
         run.statistics.notes += differences(self.schedule, guider, sampler, self.scheduler)
         return run
+
+    def _times(self, schedule: Schedule, levels: Sequence[float], guider: Any) -> Sequence[float]:
+        """The share of the model's time that is over at each level, where it is of use."""
+        if schedule.estimator != "adaptive":
+            return ()
+        table = trained_levels(guider) if self.table is None else self.table
+        times = times_of(levels, table)
+        return () if times is None else times.tolist()
 
     def _report(self, done: RunStatistics) -> None:
         if self.on_finished is not None:

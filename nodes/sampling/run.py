@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import logging
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import comfy
@@ -49,6 +49,7 @@ class Run:
         model_options: The run's options, before the sampler adds to them.
         memo: Stands between the run and the model, or ``None``.
         streams: How many numbers each stream of a packed latent has.
+        times: As for ``VelocityCache``.
     """
 
     def __init__(
@@ -61,9 +62,12 @@ class Run:
         model_options: dict[str, Any],
         memo: Memo | None = None,
         streams: tuple[int, ...] = (),
+        times: Sequence[float] = (),
     ) -> None:
         self._memo, self._schedule = memo, schedule
-        self.cache = VelocityCache(schedule, sigmas, stochastic=stochastic, streams=streams)
+        self.cache = VelocityCache(
+            schedule, sigmas, stochastic=stochastic, streams=streams, times=times
+        )
         self.statistics = RunStatistics(schedule.steps)
         self.steps = Steps(sigmas, reported=reported)
         self._unread: list[Evaluation] = []

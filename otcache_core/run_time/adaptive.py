@@ -19,7 +19,7 @@ from torch import Tensor
 from ..errors import OTCacheError
 from .edge import NOTHING_HELD, Edge, denoised_from_velocity
 from .own_coefficients import Computed, OwnCoefficients, drift_factor
-from .slope_trust import SlopeTrust
+from .slope_trust import SlopeTrust, foreseen_cosine
 
 MOST_GROWTH = 2.0
 """A slope that is followed in full grows by no more than this, and never shrinks."""
@@ -40,11 +40,19 @@ class Adaptive:
         streams: How many numbers each stream has, where the last dimension of latents holds
             several one after the other; a latent of another length is one stream.
         expected_cosine: What is known of how slopes go on, for ``SlopeTrust``.
+        lengths: Of the first edge and the mean one, for ``foreseen_cosine``; ``None`` where the
+            first edge is not to tell how slopes will go on.
     """
 
-    def __init__(self, streams: tuple[int, ...] = (), expected_cosine: float = 0.0) -> None:
+    def __init__(
+        self,
+        streams: tuple[int, ...] = (),
+        expected_cosine: float = 0.0,
+        lengths: tuple[float, float] | None = None,
+    ) -> None:
         self._own = OwnCoefficients(streams)
         self.trust = SlopeTrust(expected_cosine)
+        self._lengths = lengths
         self._last: Computed | None = None
         self._gain: Tensor | None = None
         self._drift: Tensor | None = None
@@ -95,6 +103,8 @@ class Adaptive:
             self.trust.see(own.cosine)
             growth = _growth(own.size, own.former_size)
             full_gain = 1.0 + self.trust.next_order(own.gain) * (growth - 1.0)
+        elif self._lengths is not None:
+            self.trust.foresee(foreseen_cosine(own.drift, *self._lengths))
         share = self.trust.share(own.gain)
         self._gain = own.gain + share * (full_gain - own.gain)
         self._drift = own.drift * (1.0 - share)

@@ -39,6 +39,10 @@ from .slope_trust import expected_cosine
 
 __all__ = ["Edge", "Estimator", "VelocityCache", "denoised_from_velocity", "velocity_from_denoised"]
 
+BEGUN = 0.05
+"""Share of a model's time that may be over where a run begins whose first edge is to tell how its
+slopes go on: later edges tell less, each by the steps before it."""
+
 
 class Estimator(Protocol):
     """What a skipped step asks for. Tensors handed in are kept, never written to."""
@@ -178,13 +182,17 @@ class MeanCache:
         return [t for t in held if t is not None]
 
 
-def _builder(schedule: Schedule, streams: tuple[int, ...]) -> Callable[[], Estimator]:
+def _builder(
+    schedule: Schedule, streams: tuple[int, ...], times: Sequence[float]
+) -> Callable[[], Estimator]:
     """What makes the estimator of a schedule."""
     longest = max(schedule.look_back, default=1)
     builders: dict[str, Callable[[], Estimator]] = {
         "reuse": Reuse,
         "slope": partial(Foretold, streams) if any((*schedule.foretold, *schedule.bend)) else Slope,
-        "adaptive": partial(Adaptive, streams, _expected_cosine(schedule)),
+        "adaptive": partial(
+            Adaptive, streams, _expected_cosine(schedule), _lengths(schedule, times)
+        ),
         "meancache": partial(MeanCache, longest),
     }
     return builders[schedule.estimator]
@@ -193,6 +201,15 @@ def _builder(schedule: Schedule, streams: tuple[int, ...]) -> Callable[[], Estim
 def _expected_cosine(schedule: Schedule) -> float:
     known = schedule.steadiness
     return 0.0 if known is None else expected_cosine(known, schedule.budget)
+
+
+def _lengths(schedule: Schedule, times: Sequence[float]) -> tuple[float, float] | None:
+    """Of the first edge and the mean one, where the first one is to tell how slopes go on."""
+    nodes = schedule.computed_steps
+    if schedule.steadiness is not None or len(nodes) < 2 or not len(times) or times[0] > BEGUN:
+        return None
+    first, mean = times[nodes[1]] - times[0], (times[-1] - times[0]) / len(nodes)
+    return (first, mean) if first > 0.0 and mean > 0.0 else None
 
 
 def _edges(schedule: Schedule, sigmas: Sequence[float]) -> dict[int, Edge]:
@@ -220,6 +237,8 @@ class VelocityCache:
         stochastic: Whether the sampler adds noise between steps. Then ``x_i - x_r`` is no integral
             of the velocity, and the last ``denoised`` is reused instead.
         streams: How many numbers each stream of a packed latent has, picture and sound.
+        times: The share of the model's time that is over at each level, see ``pace.times_of``;
+            empty where it is not known.
     """
 
     def __init__(
@@ -229,6 +248,7 @@ class VelocityCache:
         *,
         stochastic: bool = False,
         streams: tuple[int, ...] = (),
+        times: Sequence[float] = (),
     ) -> None:
         if len(sigmas) != schedule.steps + 1:
             raise OTCacheError(
@@ -238,7 +258,9 @@ class VelocityCache:
         self._mask = schedule.mask
         self._edges = _edges(schedule, sigmas)
         self._stochastic = stochastic
-        self._build: Callable[[], Estimator] = Reuse if stochastic else _builder(schedule, streams)
+        self._build: Callable[[], Estimator] = (
+            Reuse if stochastic else _builder(schedule, streams, times)
+        )
         self._estimator: Estimator = self._build()
         self._like: tuple[object, ...] | None = None
         self.peak_bytes = 0
