@@ -5,7 +5,7 @@ import pytest
 from scipy.stats import beta
 
 from otcache_core.documents.schedule import Schedule
-from otcache_core.pace import CLOSEST, pace_of, placed_by_pace
+from otcache_core.pace import CLOSEST, pace_of, placed_by_pace, times_of
 
 SHIFTED = np.linspace(1.0, 1e-3, 1_000)
 TABLE = tuple((3.0 * SHIFTED / (1.0 + 2.0 * SHIFTED)).tolist())
@@ -50,6 +50,12 @@ def test_other_levels_have_one(levels, steps):
     assert pace is not None and pace.shape == (steps + 1,)
     assert (pace[0], pace[-1]) == (0.0, 1.0)
     assert np.all(np.diff(pace) >= 0.0)
+
+
+def test_times_are_shares_of_the_models_own_time():
+    assert times_of(_at((0.0, 0.25, 0.5, 0.9)), TABLE) == pytest.approx((0.0, 0.25, 0.5, 0.9, 1.0))
+    assert times_of((99.0, TABLE[0], 0.0), TABLE).tolist() == [0.0, 0.0, 1.0]
+    assert times_of(_simple(20), ()) is None
 
 
 def test_the_pace_is_the_share_of_time_that_is_over():

@@ -157,6 +157,31 @@ def test_the_second_edge_follows_the_slope_as_far_as_is_known() -> None:
     assert torch.allclose(change(0.1), 0.7 * change(-1.0) - 0.3 * 0.2 * slope, atol=1e-5)
 
 
+def _after_first_edge(
+    shrunk: tuple[float, ...], lengths: tuple[float, float] | None
+) -> list[float]:
+    """The share of the full slope that each picture follows next.
+
+    From 1.0 to 0.8 the prediction of its clean picture shrinks by ``shrunk``.
+    """
+    estimator, count = Adaptive((), 0.0, lengths), len(shrunk)
+    picture, noise = _tensor(1, count), _tensor(2, count)
+    x = noise.clone()
+    left = torch.ones(count, 1, 1, 1)
+    _observe(estimator, 1.0, x - left * picture, x, 0.8)
+    x = x - 0.2 * (x - picture)
+    left = left - torch.tensor(shrunk).reshape(-1, 1, 1, 1)
+    _observe(estimator, 0.8, (x - left * picture) / 0.8, x, 0.6)
+    return estimator.trust.share(torch.zeros(count, 1, 1, 1)).flatten().tolist()
+
+
+def test_the_first_edge_tells_for_each_picture_how_far_slopes_will_be_followed() -> None:
+    steady, hard = _after_first_edge((0.1, 0.9), (0.06, 0.06))
+    assert steady > 0.8
+    assert hard < 0.3
+    assert _after_first_edge((0.1, 0.9), None) == [0.0, 0.0]
+
+
 def test_a_prediction_that_shrinks_by_the_same_share_is_foreseen() -> None:
     """The clean picture's prediction halves on each edge."""
     estimator, picture, noise = Adaptive(), _tensor(1), _tensor(2)

@@ -5,9 +5,11 @@ import torch
 
 from otcache_core.run_time.slope_trust import (
     AT_CALLS,
+    LEAST_EDGE,
     MOST_CALLS,
     SlopeTrust,
     expected_cosine,
+    foreseen_cosine,
     steadiness_of,
 )
 
@@ -63,3 +65,49 @@ def test_one_edge_that_turns_round_ends_the_trust_at_once() -> None:
 
 def test_nothing_seen_has_no_mean() -> None:
     assert SlopeTrust(0.3).mean_cosine() is None
+
+
+def _foreseen(drift: float, length: float = 0.06, mean: float = 1 / 16) -> float:
+    return float(foreseen_cosine(torch.tensor(drift), length, mean))
+
+
+def test_the_farther_the_clean_picture_shrinks_the_less_slopes_go_on() -> None:
+    """Drifts of the proving ground's models over the first of 16 edges, easy ones to hard ones."""
+    easy, between, hard = (_foreseen(drift, 0.05) for drift in (-0.15, -0.3, -0.5))
+
+    assert easy > 0.4
+    assert 0.15 < between < 0.35
+    assert hard < 0.05
+
+
+def test_a_short_first_edge_that_shrinks_as_much_tells_of_a_harder_model() -> None:
+    assert _foreseen(-0.3, 0.02) < _foreseen(-0.3, 0.06)
+    # As the root of its length, so that a quarter of the edge counts for half of the drift.
+    assert _foreseen(-0.15, 0.015) == pytest.approx(_foreseen(-0.3, 0.06))
+
+
+def test_finer_runs_go_on_more_plainly_up_to_a_point() -> None:
+    foreseen = [_foreseen(0.0, mean, mean) for mean in (0.125, 0.1, 0.0625, LEAST_EDGE, 0.02)]
+
+    assert foreseen == sorted(foreseen)
+    assert foreseen[0] < foreseen[2]
+    assert foreseen[-1] == foreseen[-2]
+
+
+@pytest.mark.parametrize(("drift", "bound"), [(-9.0, -1.0), (9.0, 1.0)])
+def test_what_is_foreseen_can_be_a_cosine(drift: float, bound: float) -> None:
+    assert _foreseen(drift) == bound
+
+
+def test_each_picture_goes_by_what_is_foreseen_of_it_until_it_shows_more() -> None:
+    trust = SlopeTrust()
+    trust.foresee(_cosines(0.2, -0.2))
+    assert trust.share(LIKE).flatten().tolist() == pytest.approx([0.6, 0.0])
+
+    trust.see(_cosines(0.2, 0.7))
+
+    # Four edges that were foreseen weigh against one that was seen.
+    assert trust.share(LIKE).flatten().tolist() == pytest.approx([0.6, 0.0])
+    for _ in range(3):
+        trust.see(_cosines(0.2, 0.7))
+    assert trust.share(LIKE).flatten().tolist() == pytest.approx([0.6, 0.75])

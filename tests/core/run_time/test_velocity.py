@@ -7,6 +7,7 @@ from torch import Tensor
 
 from otcache_core.documents.schedule import ESTIMATORS, Schedule
 from otcache_core.errors import OTCacheError
+from otcache_core.run_time.adaptive import Adaptive
 from otcache_core.run_time.velocity import (
     VelocityCache,
     denoised_factor,
@@ -757,3 +758,48 @@ def test_the_slope_after_a_level_computed_twice_is_from_its_last_velocity() -> N
 
     # slope (7 - 6) / (0.6 - 0.8) = -5: 7 + 0.2 * 5 = 8
     torch.testing.assert_close(cache.estimate(3, 0.4, x), torch.full_like(x, -0.4 * 8.0))
+
+
+EVEN = tuple(i / 20 for i in range(21))
+
+
+def _share_followed(times: tuple[float, ...], **known: float) -> float:
+    """The share of the full slope that is followed after a first edge that changed nothing much."""
+    sigmas = tuple(1.0 - time for time in EVEN)
+    cache = VelocityCache(Schedule(20, (0, 4, 8, 12, 16), "adaptive", **known), sigmas, times=times)
+    x = torch.ones(1, 2, 4, 4)
+    for step in (0, 4):
+        cache.observe(step, sigmas[step], x, x)
+    estimator = cache._estimator
+    assert isinstance(estimator, Adaptive)
+    return float(estimator.trust.share(torch.zeros(1)))
+
+
+def test_the_first_edge_tells_how_slopes_go_on_in_runs_from_the_beginning_alone() -> None:
+    assert _share_followed(EVEN) > 0.5
+    assert _share_followed(()) == 0.0
+    assert _share_followed(tuple(0.5 + time / 2 for time in EVEN)) == 0.0  # image to image
+    assert _share_followed((0.0,) * 20 + (1.0,)) == 0.0  # levels above all that the model knows
+
+
+def test_what_a_model_has_shown_counts_for_more_than_its_first_edge() -> None:
+    assert _share_followed(EVEN, steadiness=-0.5) == 0.0
+
+
+def test_a_first_edge_longer_than_others_tells_of_slopes_that_go_on_the_more() -> None:
+    """Beside other edges of the same run: a prediction that shrank as much over more of it."""
+    later = tuple(min(1.0, time**2 + 1e-3) for time in EVEN)
+    sooner = tuple(time**0.5 for time in EVEN)
+
+    def share(times: tuple[float, ...]) -> float:
+        sigmas = tuple(1.0 - time for time in EVEN)
+        schedule = Schedule(20, (0, 4, 8, 12, 16), "adaptive")
+        cache = VelocityCache(schedule, sigmas, times=times)
+        x = torch.ones(1, 2, 4, 4)
+        cache.observe(0, 1.0, x, x)
+        cache.observe(4, sigmas[4], x, 0.75 * x)
+        estimator = cache._estimator
+        assert isinstance(estimator, Adaptive)
+        return float(estimator.trust.share(torch.zeros(1)))
+
+    assert share(later) < share(EVEN) < share(sooner)

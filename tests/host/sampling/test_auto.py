@@ -351,6 +351,26 @@ def test_calls_are_placed_by_the_models_own_time_behind_other_schedulers(
     assert told[-1][1]["computed"] == made.schedule.budget == 8
 
 
+def test_a_run_that_teaches_itself_is_told_the_models_time_at_its_levels(
+    host, tiny_flux, plain, auto, uniform, monkeypatch
+):
+    run, told = host.module("nodes.sampling.run"), []
+    cache = run.VelocityCache
+
+    def watched(schedule, sigmas, *, times, **known):
+        told.append((schedule.estimator, sigmas, times))
+        return cache(schedule, sigmas, times=times, **known)
+
+    monkeypatch.setattr(run, "VelocityCache", watched)
+    plain(tiny_flux, auto(tiny_flux.model, 8), steps=16)
+    ((estimator, sigmas, times),) = told
+    assert (estimator, len(times)) == ("adaptive", len(sigmas))
+    assert (times[0], times[-1]) == (0.0, 1.0) and list(times) == sorted(times)
+    apply = host.module("nodes.sampling.host").apply_schedule
+    plain(tiny_flux, apply(tiny_flux.model, uniform(16, 8)), steps=16)
+    assert told[-1][0] != "adaptive" and not told[-1][2]
+
+
 @pytest.mark.parametrize("length", [1, 10, 1_000, 10_000])
 def test_a_models_levels_are_read_from_the_highest_on(host, tiny_flux, length):
     guider = type("Guider", (), {})()
