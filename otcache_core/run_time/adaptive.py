@@ -47,7 +47,7 @@ class Adaptive:
     def __init__(
         self,
         streams: tuple[int, ...] = (),
-        expected_cosine: float = 0.0,
+        expected_cosine: float | None = None,
         lengths: tuple[float, float] | None = None,
     ) -> None:
         self._own = OwnCoefficients(streams)

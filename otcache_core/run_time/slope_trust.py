@@ -90,18 +90,23 @@ class SlopeTrust:
     """The share of the full slope, by what is known beforehand and what the run has shown so far.
 
     Args:
-        expected: The cosine to expect, from ``expected_cosine``; 0 where nothing is known.
+        expected: The cosine to expect, from ``expected_cosine``, or ``None``, which is 0 until the
+            first edge has told.
     """
 
-    def __init__(self, expected: float = 0.0) -> None:
-        self._expected: float | Tensor = expected
+    def __init__(self, expected: float | None = None) -> None:
+        self._known = expected
+        self._expected: float | Tensor = expected or 0.0
         self._sum: Tensor | None = None
         self._last: Tensor | None = None
         self._edges = 0
 
     def foresee(self, cosine: Tensor) -> None:
-        """Takes up what is to be expected of each picture, shaped like a coefficient."""
-        self._expected = cosine
+        """Takes up what the first edge foresees of each picture, shaped like a coefficient.
+
+        It counts as much as what is known of the model.
+        """
+        self._expected = cosine if self._known is None else (cosine + self._known) / 2.0
 
     def see(self, cosine: Tensor) -> None:
         """Takes up the cosine of an edge's slope with the one before, for each picture."""

@@ -198,15 +198,15 @@ def _builder(
     return builders[schedule.estimator]
 
 
-def _expected_cosine(schedule: Schedule) -> float:
+def _expected_cosine(schedule: Schedule) -> float | None:
     known = schedule.steadiness
-    return 0.0 if known is None else expected_cosine(known, schedule.budget)
+    return None if known is None else expected_cosine(known, schedule.budget)
 
 
 def _lengths(schedule: Schedule, times: Sequence[float]) -> tuple[float, float] | None:
     """Of the first edge and the mean one, where the first one is to tell how slopes go on."""
     nodes = schedule.computed_steps
-    if schedule.steadiness is not None or len(nodes) < 2 or not len(times) or times[0] > BEGUN:
+    if len(nodes) < 2 or not len(times) or times[0] > BEGUN:
         return None
     first, mean = times[nodes[1]] - times[0], (times[-1] - times[0]) / len(nodes)
     return (first, mean) if first > 0.0 and mean > 0.0 else None
