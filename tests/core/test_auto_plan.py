@@ -68,6 +68,7 @@ def test_many_calls_are_spaced_more_evenly_than_the_preset_has_them(steps):
 
     assert moved(steps) == pytest.approx(0.6, abs=0.03)
     assert moved(10) == pytest.approx(0.5, abs=0.03)
+    assert moved(16) == pytest.approx(0.6, abs=0.03)
     assert moved(10) < moved(14) < moved(16)
     assert moved(steps, higher_order=True) == pytest.approx(0.5, abs=0.03)
 
