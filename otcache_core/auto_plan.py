@@ -49,9 +49,8 @@ FEW_CALLS, MANY_CALLS = 12, 16
 """Up to the one the preset's own evenness serves, from the other on ``EVENER`` does."""
 
 EVENER = 0.6
-"""How far the steps of many calls move to even spacing, unless slopes are known to go on: most of
-what fewer calls need early is there by then. Tried at 0.5, 0.6 and 0.75 on seven models;
-``nox -s bench -- auto`` is with it."""
+"""How far the steps of many calls move to even spacing: most of what fewer calls need early is there
+by then. Tried at 0.5, 0.6 and 0.75 on seven models; ``nox -s bench -- auto`` is with it."""
 
 FINER_FROM = 16
 """Calls from which on finer steps pay in runs that teach themselves: with fewer, what estimates
@@ -60,10 +59,6 @@ miss is more than what steps do. `video` at 11 and `unet` at 15 are closer on th
 LEAST_PROMPTS = 6
 """Prompts of a calibration that serves more calls than ``FEW_CALLS``."""
 # With fewer, 16 calls of `unet-hard` are up to five times as far as runs that teach themselves.
-
-OF_HIGHER_ORDER = 0.0
-"""The steadiness to count on behind a sampler of higher order until the model's own is known: where
-slopes turn back such samplers do badly, so that who takes one has slopes that go on."""
 
 
 def is_whole(sigmas: Sequence[float], highest: float) -> bool:
@@ -106,7 +101,6 @@ def teaching_itself(
     *,
     lowest: float = 0.0,
     table: Sequence[float] = (),
-    higher_order: bool = False,
 ) -> GridPlan:
     """A run that teaches itself.
 
@@ -117,11 +111,10 @@ def teaching_itself(
         calls: Model calls; at most the grid's steps are taken.
         lowest: As for ``fine_grid``.
         table: The levels that the model was trained on, as for ``pace_of``; none if not known.
-        higher_order: Whether the run's own sampler is one.
     """
     if calls >= grid.steps:
         return GridPlan(grid, Schedule.full(grid.steps))
-    guess = _guess(generic, calls, higher_order)
+    guess = _guess(generic, calls)
     pace = pace_of(grid.sigmas, table)
     if pace is None or guess.learned_in_runs is None:
         schedule = predict_schedule(guess, calls, steps=grid.steps, below_anchor=True).schedule
@@ -157,17 +150,10 @@ def _finer_if_steady(anchor: Anchor, grid: FineGrid, schedule: Schedule, lowest:
     return GridPlan(*finer(grid, schedule, range(grid.steps), lowest))
 
 
-def _guess(generic: Anchor, calls: int, higher_order: bool) -> Anchor:
-    """The preset with what can be counted on.
-
-    Unless slopes are known to go on, the steps of many calls are spaced more evenly.
-    """
+def _guess(generic: Anchor, calls: int) -> Anchor:
+    """The preset, with the steps of many calls spaced more evenly."""
     learned = generic.learned_in_runs
     if learned is None:
-        return generic
-    if learned.steadiness is None and higher_order:
-        return replace(generic, learned_in_runs=replace(learned, steadiness=OF_HIGHER_ORDER))
-    if learned.believed is not None and learned.believed >= 0.0:
         return generic
     ends = [math.log(FEW_CALLS), math.log(MANY_CALLS)]
     evenness = float(np.interp(math.log(calls), ends, [learned.evenness, EVENER]))

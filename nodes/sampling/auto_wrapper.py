@@ -208,12 +208,7 @@ class AutoWrapper:
             if anchored is not None:
                 return _Way(anchored.grid, sampler, anchored.schedule, notes)
         guess = self.generic if known is None or known.anchor is None else known.anchor
-        planned = teaching_itself(
-            *(guess, grid, calls),
-            lowest=lowest_level(guider),
-            table=table,
-            higher_order=grid.is_fine and is_of_higher_order(sampler),
-        )
+        planned = teaching_itself(guess, grid, calls, lowest=lowest_level(guider), table=table)
         teaches = known is not None
         return _Way(planned.grid, sampler, planned.schedule, notes, teaches=teaches)
 

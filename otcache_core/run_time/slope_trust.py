@@ -95,7 +95,6 @@ class SlopeTrust:
     """
 
     def __init__(self, expected: float | None = None) -> None:
-        self._known = expected
         self._expected: float | Tensor = expected or 0.0
         self._sum: Tensor | None = None
         self._last: Tensor | None = None
@@ -104,9 +103,9 @@ class SlopeTrust:
     def foresee(self, cosine: Tensor) -> None:
         """Takes up what the first edge foresees of each picture, shaped like a coefficient.
 
-        It counts as much as what is known of the model.
+        It tells more than what is known of the model, and counts in place of it.
         """
-        self._expected = cosine if self._known is None else (cosine + self._known) / 2.0
+        self._expected = cosine
 
     def see(self, cosine: Tensor) -> None:
         """Takes up the cosine of an edge's slope with the one before, for each picture."""

@@ -10,7 +10,6 @@ from otcache_core.auto_plan import (
     FEWEST_CALLS,
     FEWEST_OF_PART,
     FEWEST_STEPS,
-    OF_HIGHER_ORDER,
     calibrated,
     calls_for,
     is_whole,
@@ -59,9 +58,9 @@ def test_many_calls_are_spaced_more_evenly_than_the_preset_has_them(steps):
     grid = own_grid(_levels(600))
     by_preset = replace(GENERIC, learned_in_runs=replace(GENERIC.learned_in_runs, evenness=0.0))
 
-    def moved(calls, **known):
+    def moved(calls, of=GENERIC):
         plain = predict_schedule(by_preset, calls, steps=600, below_anchor=True).schedule
-        ours = teaching_itself(GENERIC, grid, calls, **known).schedule
+        ours = teaching_itself(of, grid, calls).schedule
         even = np.linspace(0, plain.computed_steps[-1], calls)
         away = [np.abs(np.array(s.computed_steps) - even).sum() for s in (ours, plain)]
         return 1.0 - away[0] / away[1]
@@ -70,7 +69,7 @@ def test_many_calls_are_spaced_more_evenly_than_the_preset_has_them(steps):
     assert moved(10) == pytest.approx(0.5, abs=0.03)
     assert moved(16) == pytest.approx(0.6, abs=0.03)
     assert moved(10) < moved(14) < moved(16)
-    assert moved(steps, higher_order=True) == pytest.approx(0.5, abs=0.03)
+    assert moved(15, _taught(0.4)) == moved(15) == moved(15, _taught(-0.4))
 
 
 def test_an_anchor_brings_its_own_schedule_at_its_own_grid():
@@ -228,18 +227,6 @@ def test_a_run_that_goes_on_is_cut_finer_at_a_pace_of_its_own_too():
     assert planned.grid.steps > 2 * grid.steps and planned.schedule.budget == 16
     once = teaching_itself(_taught(0.4), grid, 15, table=TABLE)
     assert once.grid.steps <= grid.steps + 15
-
-
-def test_behind_a_sampler_of_higher_order_slopes_are_counted_on_until_they_are_known():
-    grid = fine_grid(_levels(20))
-
-    def steadiness(anchor, higher_order):
-        return teaching_itself(anchor, grid, 16, higher_order=higher_order).schedule.steadiness
-
-    assert steadiness(GENERIC, True) == OF_HIGHER_ORDER == 0.0
-    assert steadiness(GENERIC, False) is None
-    assert steadiness(_taught(-0.4), True) == steadiness(_taught(-0.4), False) < 0.0
-    assert teaching_itself(GENERIC, grid, 16, higher_order=True).grid == grid
 
 
 def test_calls_are_a_share_of_the_samplers_own_unless_asked_for():

@@ -104,11 +104,11 @@ def test_each_picture_goes_by_what_is_foreseen_of_it_until_it_shows_more() -> No
     trust.foresee(_cosines(0.2, -0.2))
     assert trust.share(LIKE).flatten().tolist() == pytest.approx([0.6, 0.0])
 
-    trust.see(_cosines(0.2, 0.7))
-
-    known = SlopeTrust(0.1)
-    known.foresee(_cosines(0.3, -0.3))  # both count alike
+    known = SlopeTrust(0.9)
+    known.foresee(_cosines(0.2, -0.2))  # tells more than what was known
     assert known.share(LIKE).flatten().tolist() == pytest.approx([0.6, 0.0])
+
+    trust.see(_cosines(0.2, 0.7))
     # Four edges that were foreseen weigh against one that was seen.
     assert trust.share(LIKE).flatten().tolist() == pytest.approx([0.6, 0.0])
     for _ in range(3):

@@ -783,11 +783,10 @@ def test_the_first_edge_tells_how_slopes_go_on_in_runs_from_the_beginning_alone(
     assert _share_followed((0.0,) * 20 + (1.0,)) == 0.0  # levels above all that the model knows
 
 
-def test_what_a_model_has_shown_counts_as_much_as_the_first_edge_of_a_run() -> None:
-    assert _share_followed(EVEN, steadiness=1.0) == 1.0
-    assert _share_followed(EVEN, steadiness=-0.9) == 0.0
-    shown, foreseen = 0.3 + 0.7 * math.log(5 / 10), 0.6 + 0.3 * math.log(0.1 / 0.2)
-    assert _share_followed(EVEN, steadiness=0.3) == pytest.approx(1.5 * (shown + foreseen))
+def test_what_a_model_has_shown_counts_where_the_first_edge_cannot_tell() -> None:
+    assert _share_followed(EVEN, steadiness=-0.9) == _share_followed(EVEN) > 0.5
+    shown = 3.0 * (0.6 + 0.7 * math.log(5 / 10))
+    assert _share_followed((), steadiness=0.6) == pytest.approx(shown) != 0.0
 
 
 def test_a_first_edge_longer_than_others_tells_of_slopes_that_go_on_the_more() -> None:

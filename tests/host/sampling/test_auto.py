@@ -312,26 +312,6 @@ def test_it_says_whether_it_went_by_an_anchor(demo, plain, auto, demo_anchor, to
     assert "otcache-demo begins at 8 calls: not used here." in told[-1][0]
 
 
-@pytest.mark.parametrize(
-    ("sampler_name", "grid", "higher"),
-    [("euler", "fine", False), ("dpmpp_2m", "fine", True), ("heun", "fine", True),
-     ("dpmpp_2m", "as sampled", False)],
-)  # fmt: skip
-def test_slopes_are_counted_on_behind_samplers_of_higher_order_on_the_fine_grid(
-    host, tiny_flux, plain, auto, monkeypatch, sampler_name, grid, higher
-):
-    wrapper, planned = host.module("nodes.sampling.auto_wrapper"), []
-    plans = wrapper.teaching_itself
-
-    def watched(*args, **kwargs):
-        planned.append(kwargs["higher_order"])
-        return plans(*args, **kwargs)
-
-    monkeypatch.setattr(wrapper, "teaching_itself", watched)
-    plain(tiny_flux, auto(tiny_flux.model, 8, grid), steps=16, sampler_name=sampler_name)
-    assert planned == [higher]
-
-
 @pytest.mark.parametrize(("scheduler", "placed"), [("simple", False), ("beta", True)])
 def test_calls_are_placed_by_the_models_own_time_behind_other_schedulers(
     host, tiny_flux, plain, auto, monkeypatch, told, scheduler, placed
