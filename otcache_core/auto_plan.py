@@ -49,8 +49,8 @@ FEW_CALLS, MANY_CALLS = 12, 16
 """Up to the one the preset's own evenness serves, from the other on ``EVENER`` does."""
 
 EVENER = 0.6
-"""How far the steps of many calls move to even spacing: most of what fewer calls need early is there
-by then. Tried at 0.5, 0.6 and 0.75 on seven models; ``nox -s bench -- auto`` is with it."""
+"""How far the steps of many calls move to even spacing: most of what fewer calls need early is
+there by then. Tried at 0.5, 0.6 and 0.75 on seven models; ``nox -s bench -- auto`` is with it."""
 
 FINER_FROM = 16
 """Calls from which on finer steps pay in runs that teach themselves: with fewer, what estimates
