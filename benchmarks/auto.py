@@ -4,10 +4,11 @@
 
 A user's run has 20 steps. Each way samples held-out prompts of every model, and its pictures are
 compared with those of 200 Euler steps. The node is used without an anchor, as on a model that
-nobody calibrated: by itself, and after it was taught by its first four pictures, of other prompts.
-It is also used with the anchor of the model's calibration, which has 50 steps, and with one over
-100 steps where the records have one: ``--calibrate`` makes these anew. With ``--work``, a run that
-was cut short goes on where it stopped; models that are left out keep their rows.
+nobody calibrated: by itself, and, at as many calls as that counts for, taught by its first four
+pictures, of other prompts. It is also used with the anchor of the model's calibration, which has 50
+steps, and with one over 100 steps where the records have one: ``--calibrate`` makes these anew.
+With ``--work``, a run that was cut short goes on where it stopped; models that are left out keep
+their rows.
 """
 
 from __future__ import annotations
@@ -81,7 +82,9 @@ def _ways(host: Host, name: str, ground: Any) -> Iterator[Way]:
     anchors = {"an anchor": _anchor(host, name), FINE_ANCHOR: _fine_anchor(host, name)}
     for calls in CALLS:
         yield Way(f"OTCache fine, {calls} calls", partial(node, calls))
-        yield Way(f"OTCache fine, taught, {calls} calls", partial(_taught, host, ground, calls))
+        if calls >= host.core("auto_plan").FINER_FROM:  # below it, what is taught changes nothing
+            taught = partial(_taught, host, ground, calls)
+            yield Way(f"OTCache fine, taught, {calls} calls", taught)
         for which, anchor in anchors.items():
             if anchor is not None:
                 way = f"OTCache fine, with {which}, {calls} calls"

@@ -13,8 +13,8 @@ COLUMNS = {
     "plain euler, 11 steps": "11 plain Euler steps",
     "OTCache fine, 8 calls": "OTCache, 8 calls",
     "OTCache fine, 11 calls": "11",
-    "OTCache fine, taught, 11 calls": "11, taught",
     "OTCache fine, 16 calls": "16",
+    "OTCache fine, 20 calls": "20",
     "OTCache fine, taught, 16 calls": "16, taught",
     "OTCache fine, taught, 20 calls": "20, taught",
     "OTCache fine, with an anchor, 11 calls": "11, with an anchor",
@@ -84,7 +84,8 @@ def auto_solvers_table(results: Row) -> str:
             for calls in CALLS:
                 once, twice = (_plain(ways, times * calls) for times in (1, 2))
                 ours = f"{way}, {calls} calls"
-                cells.append(f"{_ratio(ways, ours, once)} / {_ratio(ways, ours, twice)}")
+                ratios = f"{_ratio(ways, ours, once)} / {_ratio(ways, ours, twice)}"
+                cells.append(ratios if ours in ways else "-")
             rows.append((f"`{name}`", told, *cells))
     return markdown_table(("model", "", *(f"{calls} calls:" for calls in CALLS)), rows)
 

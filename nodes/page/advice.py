@@ -40,6 +40,9 @@ RULES = (
 EVEN_SCHEDULERS = ("simple", "normal", "sgm_uniform", "ddim_uniform")
 """Whose levels fall evenly in a model's time; ``pace_of`` tells a run."""
 
+EVEN_NODES = ("Flux2Scheduler",)
+"""Nodes that are schedulers of their own, likewise; this one at its usual 1024 x 1024 pixels."""
+
 MAX_RUNS = 8
 MAX_RUN_STEPS = 10_000  # the host's own limit
 
@@ -54,7 +57,7 @@ class Planned:
     Attributes:
         steps: The sampler's steps.
         sampler_name: The host's name of the sampler.
-        scheduler: The host's name of the scheduler.
+        scheduler: The host's name of the scheduler, or the class of a node that is one.
         part: Whether only some of the steps are run.
         partial_denoise: Whether the run begins below the highest noise level.
     """
@@ -132,7 +135,7 @@ def notes_on_auto(calls: int, fine: bool, run: Planned) -> list[Note]:
     if not calls and is_stochastic(sampler):
         return [{"rule": "plan_noise", **values}]
     own, higher = run.steps * calls_a_step(sampler), is_of_higher_order(sampler)
-    even = run.scheduler is None or run.scheduler in EVEN_SCHEDULERS
+    even = run.scheduler is None or run.scheduler in (*EVEN_SCHEDULERS, *EVEN_NODES)
     values["calls"] = calls_for(own, calls, higher_order=higher, even=even)
     if not (fine and solves_the_equation(sampler)):
         return [{"rule": "plan_own", **values}]

@@ -24,7 +24,7 @@ from scripts.host.inprocess import Host, Result, start_host
 EXTRA_NODES = (
     "nodes_custom_sampler", "nodes_easycache", "nodes_differential_diffusion", "nodes_pag",
     "nodes_slg", "nodes_perpneg", "nodes_context_windows", "nodes_hooks", "nodes_cond",
-    "nodes_cfg", "nodes_model_advanced", "nodes_apg", "nodes_tcfg",
+    "nodes_cfg", "nodes_model_advanced", "nodes_apg", "nodes_tcfg", "nodes_flux", "nodes_lt",
 )  # fmt: skip
 
 TINY_FLUX = {

@@ -28,7 +28,8 @@ function ownRun(node) {
 
 /**
  * The run of a node that takes noise levels and a sampler, such as SamplerCustomAdvanced. Levels that
- * come from anything but a scheduler tell nothing of their number.
+ * come from anything but a scheduler tell nothing of their number. A node with one way to make them, such
+ * as KarrasScheduler, is its own scheduler.
  * @param {any} node
  * @returns {Run}
  */
@@ -38,7 +39,7 @@ function customRun(node) {
   return {
     steps: scheduler && valueOf(scheduler, "steps"),
     sampler_name: sampler && valueOf(sampler, "sampler_name"),
-    scheduler: scheduler && valueOf(scheduler, "scheduler"),
+    scheduler: scheduler && (valueOf(scheduler, "scheduler") ?? scheduler.comfyClass),
     denoise: scheduler && valueOf(scheduler, "denoise"),
     part: false,
   };

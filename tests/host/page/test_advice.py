@@ -158,6 +158,32 @@ def test_the_page_knows_which_schedulers_fall_evenly(host, request, model):
 
 
 @pytest.mark.parametrize(
+    ("node", "shift", "inputs", "even"),
+    [("Flux2Scheduler", 2.02, {"width": 1024, "height": 1024}, True),
+     ("BetaSamplingScheduler", 2.02, {"alpha": 0.6, "beta": 0.6}, False),
+     ("LTXVScheduler", 2.37,
+      {"max_shift": 2.05, "base_shift": 0.95, "stretch": True, "terminal": 0.1}, False)],
+)  # fmt: skip
+def test_the_page_knows_of_nodes_that_are_schedulers_whether_they_fall_evenly(
+    host, run_node, node, shift, inputs, even
+):
+    import comfy.model_sampling
+
+    shifted = type("Shifted", (comfy.model_sampling.ModelSamplingFlux,), {})
+    config = type("Config", (), {"sampling_settings": {"shift": shift}})  # its models'
+    sampling = shifted(config())
+    model = type("Model", (), {"get_model_object": lambda self, name: sampling})()
+    given = {"model": model} if node == "BetaSamplingScheduler" else {}
+    (sigmas,) = run_node(node, steps=20, **inputs, **given).outputs
+    guider = type("Guider", (), {"model_patcher": model})
+    table = host.module("nodes.sampling.cache_wrapper").trained_levels(guider)
+
+    assert (host.core("pace").pace_of(sigmas.tolist(), table) is None) == even
+    [note] = _auto_notes(host, steps=20, sampler_name="euler", scheduler=node)
+    assert note["calls"] == (16 if even else 18)
+
+
+@pytest.mark.parametrize(
     ("known", "rule"),
     [
         ({"steps": 8, "sampler_name": "euler"}, "too_short"),
