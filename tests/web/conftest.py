@@ -119,6 +119,26 @@ def planned(page: ComfyPage) -> tuple[str, str]:
     return load, predict
 
 
+@pytest.fixture
+def custom_run(page: ComfyPage) -> Callable[..., list[str]]:
+    """`custom_run(node, scheduler=..., sampler=...)`: a node's model in SamplerCustomAdvanced.
+
+    The levels are of 20 steps. Returns guider, levels, sampler's choice and sampler.
+    """
+
+    def build(node: str, *, scheduler: str, sampler: str) -> list[str]:
+        guider = page.add("BasicGuider", (860, 80))
+        levels = page.add(scheduler, (860, 240), steps=20)
+        select = page.add("KSamplerSelect", (860, 440), sampler_name=sampler)
+        run = page.add("SamplerCustomAdvanced", (1180, 80))
+        page.link(node, 0, guider, "model")
+        for source, name in ((guider, "guider"), (levels, "sigmas"), (select, "sampler")):
+            page.link(source, 0, run, name)
+        return [guider, levels, select, run]
+
+    return build
+
+
 @pytest.fixture(params=["dark", "light"])
 def theme(request: pytest.FixtureRequest, page: ComfyPage) -> Iterator[str]:
     """Each of the page's themes, over what the fixtures named before it have drawn."""

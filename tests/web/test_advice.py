@@ -155,18 +155,12 @@ def test_another_cache_on_the_same_model_is_said(page, apply, before):
     _no_advice(page, apply)
 
 
-def test_apply_looks_through_guiders_schedulers_and_subgraphs(page, apply):
-    guider = page.add("BasicGuider", (860, 80))
-    levels = page.add("BasicScheduler", (860, 240), steps=20)
-    select = page.add("KSamplerSelect", (860, 440), sampler_name="heun")
-    sampler = page.add("SamplerCustomAdvanced", (1180, 80))
-    page.link(apply, 0, guider, "model")
-    for source, name in ((guider, "guider"), (levels, "sigmas"), (select, "sampler")):
-        page.link(source, 0, sampler, name)
+def test_apply_looks_through_guiders_schedulers_and_subgraphs(page, apply, custom_run):
+    nodes = custom_run(apply, scheduler="BasicScheduler", sampler="heun")
     panel = page.wait_for_panel(apply, "result", "The schedule is for 50 steps, the sampler has 20")
     assert "heun calls the model 2 times" in panel.inner_text()
 
-    page.select(guider, levels, select, sampler)
+    page.select(*nodes)
     page.command("Comfy.Graph.ConvertToSubgraph")
     holder = "() => app.graph.nodes.find((n) => n.subgraph)"
     page.js(f"""() => ({holder})().subgraph.nodes.find((n) => n.type === "BasicScheduler")

@@ -58,15 +58,9 @@ def test_it_tells_of_the_calls_behind_a_scheduler_of_another_pace(page):
     page.wait_for_panel(auto, "result", "Next run: 18 model calls on 60 fine steps")
 
 
-def test_it_tells_of_the_calls_behind_a_node_that_is_a_scheduler_of_its_own(page):
-    auto = page.add("OTCacheAuto", (860, 80))
-    guider = page.add("BasicGuider", (1180, 80))
-    levels = page.add("BetaSamplingScheduler", (1180, 240), steps=20)
-    select = page.add("KSamplerSelect", (1180, 440), sampler_name="euler")
-    sampler = page.add("SamplerCustomAdvanced", (1500, 80))
-    page.link(auto, 0, guider, "model")
-    for source, name in ((guider, "guider"), (levels, "sigmas"), (select, "sampler")):
-        page.link(source, 0, sampler, name)
+def test_it_tells_of_the_calls_behind_a_node_that_is_a_scheduler_of_its_own(page, custom_run):
+    auto = page.add("OTCacheAuto", (420, 80))
+    custom_run(auto, scheduler="BetaSamplingScheduler", sampler="euler")
     page.wait_for_panel(auto, "result", "Next run: 18 model calls on 60 fine steps")
 
 
