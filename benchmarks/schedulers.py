@@ -43,7 +43,7 @@ SCALES = {
 }  # fmt: skip
 """Of guidance: each model's own, one between, and where fewer steps show plainly."""
 CALLS = (8, 11)
-BEHIND = (16, 20)
+BEHIND = (16, 20, 30, 40)
 """Steps of samplers that the default is tried behind."""
 
 

@@ -39,9 +39,10 @@ EULER_STEPS, EULER_SHARES = (20, 25, 30, 40), (SHARE, 0.9, 0.9, SHARE)
 """Behind Euler, by the number of its steps: around 25 they become good on hard models, where 20
 calls have 1.35 of their distance on `latent-hard`."""
 
-UNEVEN_STEPS, UNEVEN_SHARES = (30, 40), (0.9, SHARE)
+UNEVEN_SHARE = 0.9
 """Behind a scheduler of another pace, at least: four fifths were farther than 16 or 20 own steps on
-three settings of twelve behind `beta`; ``nox -s bench -- schedulers`` is with these."""
+three settings of twelve behind `beta`, and than 40 on three of seven; ``nox -s bench -- schedulers``
+is with it."""
 
 FEWEST_CALLS = 4
 
@@ -82,7 +83,7 @@ def calls_for(own_steps: int, asked: int, *, higher_order: bool = False, even: b
     """
     share = SHARE if higher_order else float(np.interp(own_steps, EULER_STEPS, EULER_SHARES))
     if not even:
-        share = max(share, float(np.interp(own_steps, UNEVEN_STEPS, UNEVEN_SHARES)))
+        share = max(share, UNEVEN_SHARE)
     return max(asked or math.ceil(round(share * own_steps, 6)), FEWEST_CALLS)
 
 

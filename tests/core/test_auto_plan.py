@@ -233,8 +233,8 @@ def test_calls_are_a_share_of_the_samplers_own_unless_asked_for():
     shares = {12: 10, 16: 13, 20: 16, 25: 23, 30: 27, 40: 32, 50: 40, 100: 80}
     assert {steps: calls_for(steps, 0) for steps in shares} == shares
     assert [calls_for(steps, 0, higher_order=True) for steps in (20, 25, 30)] == [16, 20, 24]
-    assert [calls_for(steps, 0, even=False) for steps in (16, 20, 25, 40)] == [15, 18, 23, 32]
-    uneven = {16: 15, 20: 18, 30: 27, 40: 32}
+    assert [calls_for(steps, 0, even=False) for steps in (16, 20, 25, 40)] == [15, 18, 23, 36]
+    uneven = {16: 15, 20: 18, 30: 27, 40: 36}
     higher = {steps: calls_for(steps, 0, higher_order=True, even=False) for steps in uneven}
     assert higher == uneven
     assert calls_for(20, 11) == calls_for(20, 11, even=False) == 11
