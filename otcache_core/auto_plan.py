@@ -41,8 +41,8 @@ calls have 1.35 of their distance on `latent-hard`."""
 
 UNEVEN_SHARE = 0.9
 """Behind a scheduler of another pace, at least: four fifths were farther than 16 or 20 own steps on
-three settings of twelve behind `beta`, and than 40 on three of seven; ``nox -s bench -- schedulers``
-is with it."""
+three settings of twelve behind `beta`, and than 40 on three of seven;
+``nox -s bench -- schedulers`` is with it."""
 
 FEWEST_CALLS = 4
 
