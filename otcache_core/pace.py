@@ -26,6 +26,21 @@ CLOSEST = 0.7
 BUT_THE_END = 0.9
 """Share of a run that a pace is judged by: schedulers end in ways of their own."""
 
+EVEN_SCHEDULERS = ("simple", "normal", "sgm_uniform", "ddim_uniform")
+"""The host's schedulers whose levels fall evenly."""
+
+EVEN_NODES = ("Flux2Scheduler",)
+"""Nodes that are schedulers of their own, likewise; this one at its usual 1024 x 1024 pixels."""
+
+
+def falls_evenly(scheduler: str) -> bool:
+    """Whether a scheduler's levels fall evenly, as far as that is known before a run.
+
+    Args:
+        scheduler: The host's name of it, or the class of a node that is one.
+    """
+    return scheduler in EVEN_SCHEDULERS or scheduler in EVEN_NODES
+
 
 def pace_of(sigmas: Sequence[float], table: Sequence[float]) -> Curve | None:
     """The share of a run's time that is over at each of its levels; ``None`` if that is even.

@@ -30,8 +30,8 @@ def calls_of(stock: Stock, asked: int = 0) -> tuple[int, ...]:
     """
     if stock.adds_noise and not asked:
         return stock.steps
-    higher = stock.of_higher_order
-    return tuple(calls_for(steps, asked, higher_order=higher) for steps in stock.steps)
+    known = {"higher_order": stock.of_higher_order, "even": stock.even}
+    return tuple(calls_for(steps, asked, **known) for steps in stock.steps)
 
 
 def _in_words(parts: Sequence[int]) -> str:

@@ -11,6 +11,7 @@ from ...otcache_core.auto_plan import calls_for, least_steps
 from ...otcache_core.documents.fields import Fields
 from ...otcache_core.documents.schedule import MAX_STEPS
 from ...otcache_core.errors import OTCacheError
+from ...otcache_core.pace import falls_evenly
 from ...otcache_core.run_time.fine_grid import parts_of_step
 from ...otcache_core.run_time.run_plan import LEAST_STEPS, WORTH_STEPS
 from ..sampling.sampler_rules import (
@@ -36,12 +37,6 @@ RULES = (
     "plan_noise",
 )
 """Every rule; ``web/words_*.js`` has its words, under the name with ``rule_`` before it."""
-
-EVEN_SCHEDULERS = ("simple", "normal", "sgm_uniform", "ddim_uniform")
-"""Whose levels fall evenly in a model's time; ``pace_of`` tells a run."""
-
-EVEN_NODES = ("Flux2Scheduler",)
-"""Nodes that are schedulers of their own, likewise; this one at its usual 1024 x 1024 pixels."""
 
 MAX_RUNS = 8
 MAX_RUN_STEPS = 10_000  # the host's own limit
@@ -135,7 +130,7 @@ def notes_on_auto(calls: int, fine: bool, run: Planned) -> list[Note]:
     if not calls and is_stochastic(sampler):
         return [{"rule": "plan_noise", **values}]
     own, higher = run.steps * calls_a_step(sampler), is_of_higher_order(sampler)
-    even = run.scheduler is None or run.scheduler in (*EVEN_SCHEDULERS, *EVEN_NODES)
+    even = run.scheduler is None or falls_evenly(run.scheduler)
     values["calls"] = calls_for(own, calls, higher_order=higher, even=even)
     if not (fine and solves_the_equation(sampler)):
         return [{"rule": "plan_own", **values}]

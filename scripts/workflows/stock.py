@@ -8,6 +8,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from otcache_core.pace import falls_evenly
+
 PACKAGE = ("comfyui_workflow_templates", "0.11.44")
 
 ANCESTRAL = "euler_ancestral"
@@ -50,6 +52,11 @@ class Stock:
     def of_higher_order(self) -> bool:
         """Whether its sampler is of higher order than Euler."""
         return self.sampler != "euler"
+
+    @property
+    def even(self) -> bool:
+        """Whether its levels fall evenly in the model's time."""
+        return falls_evenly(self.scheduler)
 
 
 STOCK = (

@@ -154,7 +154,7 @@ def test_the_page_knows_which_schedulers_fall_evenly(host, request, model):
         for name in comfy.samplers.SCHEDULER_NAMES
         if pace_of(comfy.samplers.calculate_sigmas(sampling, name, 20).tolist(), table) is None
     }
-    assert even == set(host.module("nodes.page.advice").EVEN_SCHEDULERS)
+    assert even == set(host.core("pace").EVEN_SCHEDULERS)
 
 
 @pytest.mark.parametrize(
