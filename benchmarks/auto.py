@@ -43,7 +43,7 @@ CALLS = (8, 11, 15, 16, 18, 20)
 BEHIND = (16, 20, 25, 30, 40, 50)
 """Steps of samplers that the node's default is tried behind."""
 HIGHER_ORDER = "res_multistep"
-"""A sampler of higher order, behind which the default is four fifths of any number of steps."""
+"""A sampler of higher order than Euler's."""
 AS_SAMPLED = (11, 15)
 """Calls on the sampler's own 20 steps."""
 THRESHOLDS = (0.05, 0.1, 0.2)

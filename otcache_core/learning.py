@@ -2,8 +2,9 @@
 
 Each cached run shows how far the model's slopes go on as they came (``run_time.slope_trust``). That
 costs no model call and can be seen in cached runs alone, so that no picture has to be computed in
-full for it. Their mean is what later runs begin with; after a few pictures it is held, so that one
-seed goes on giving one picture, unless every picture is to teach.
+full for it. Their mean says whether later runs of many calls have finer steps, and how far to trust
+slopes in parts of runs; after a few pictures it is held, so that one seed goes on giving one
+picture, unless every picture is to teach.
 """
 # Not in the paper, which calibrates. Measured by ``nox -s bench -- auto``.
 

@@ -17,16 +17,7 @@ def schedulers_table(results: dict[str, Any]) -> str:
     for setting in results["settings"]:
         ways = {row["way"]: row["lpips"] for row in setting["ways"]}
         few = (_ratio(ways, f"OTCache, {n} calls", f"plain euler, {n} steps") for n in FEW)
-        default = (
-            " / ".join(
-                _ratio(
-                    *(ways, f"OTCache, its default for {steps} {solver} steps"),
-                    f"plain {solver}, {steps} steps",
-                )
-                for solver in SOLVERS
-            )
-            for steps in BEHIND
-        )
+        default = (_default(ways, steps) for steps in BEHIND)
         plain = f"{ways['plain euler, 20 steps']:.4f}"
         rows.append((f"`{setting['model']}`", f"{setting['cfg']:g}", plain, *few, *default))
     columns = (
@@ -34,6 +25,16 @@ def schedulers_table(results: dict[str, Any]) -> str:
         *(f"default, {steps} steps:" for steps in BEHIND),
     )  # fmt: skip
     return markdown_table(columns, rows)
+
+
+def _default(ways: dict[str, float], steps: int) -> str:
+    """The default behind so many steps of each solver."""
+    return " / ".join(
+        _ratio(
+            ways, f"OTCache, its default for {steps} {name} steps", f"plain {name}, {steps} steps"
+        )
+        for name in SOLVERS
+    )
 
 
 def _ratio(ways: dict[str, float], ours: str, other: str) -> str:

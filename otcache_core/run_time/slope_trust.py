@@ -50,7 +50,7 @@ MEAN_EDGE, LEAST_EDGE = 0.1, 0.05
 """Mean length of edges that ``BY_FINENESS`` counts from, and the one that it counts to."""
 
 KNOWN = 4.0
-"""What is known of a model counts like so many edges of the run."""
+"""What the first edge foresees, or else what is known of a model, counts like so many edges."""
 
 SLACK = 0.1
 """The share goes by no more than the cosine of the last edge and this: where a run tips over, what
