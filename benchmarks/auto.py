@@ -1,14 +1,15 @@
 """The node OTCache beside plain steps and EasyCache: how close each is to the converged picture.
 
-    nox -s bench -- auto [--model NAME ...] [--work FOLDER] [--calibrate]
+    nox -s bench -- auto [--model NAME ...] [--ways TEXT] [--work FOLDER] [--calibrate]
 
 A user's run has 20 steps. Each way samples held-out prompts of every model, and its pictures are
 compared with those of 200 Euler steps. The node is used without an anchor, as on a model that
 nobody calibrated: by itself, and, at as many calls as that counts for, taught by its first four
-pictures, of other prompts. It is also used with the anchor of the model's calibration, which has 50
+pictures, of other prompts; its default is that of a model that it knows nothing of, and of one that
+has taught it. It is also used with the anchor of the model's calibration, which has 50
 steps, and with one over 100 steps where the records have one: ``--calibrate`` makes these anew.
 With ``--work``, a run that was cut short goes on where it stopped; models that are left out keep
-their rows.
+their rows, and so do ways whose names are without the text of ``--ways``.
 """
 
 from __future__ import annotations
@@ -83,7 +84,7 @@ def _ways(host: Host, name: str, ground: Any) -> Iterator[Way]:
     for calls in CALLS:
         yield Way(f"OTCache fine, {calls} calls", partial(node, calls))
         if calls >= host.core("auto_plan").FINER_FROM:  # below it, what is taught changes nothing
-            taught = partial(_taught, host, ground, calls)
+            taught = partial(_taught, host, ground, calls, OWN_STEPS)
             yield Way(f"OTCache fine, taught, {calls} calls", taught)
         for which, anchor in anchors.items():
             if anchor is not None:
@@ -91,6 +92,9 @@ def _ways(host: Host, name: str, ground: Any) -> Iterator[Way]:
                 yield Way(way, partial(node, calls, anchor=anchor))
     for steps in BEHIND:
         yield Way(f"OTCache fine, its default for {steps} steps", partial(node, 0), steps)
+    for steps in BEHIND:
+        way = f"OTCache fine, taught, its default for {steps} steps"
+        yield Way(way, partial(_taught, host, ground, 0, steps), steps)
     for steps in BEHIND:
         way = f"OTCache fine, its default for {steps} {HIGHER_ORDER} steps"
         yield Way(way, partial(node, 0), steps, HIGHER_ORDER)
@@ -129,14 +133,14 @@ def _generic(host: Host) -> Any:
     return files.open_anchor(files.GENERIC)
 
 
-def _taught(host: Host, ground: Any, calls: int) -> Any:
+def _taught(host: Host, ground: Any, calls: int, steps: int) -> Any:
     """The model behind a node that has learned from its first pictures, those of other prompts."""
     learned = host.module("nodes.library.learned")
     weights = host.module("nodes.library.weights").weights_fingerprint(ground.model)
     learned.forget(weights)
     model = with_node(host, ground.model, calls, memory=learned.Memory(weights, _generic(host)))
     for prompt in ground.prompts("calibration")[: host.core("learning").ENOUGH]:
-        SampledModel(host, ground, [prompt]).sample([0], model, steps=OWN_STEPS, sampler="euler")
+        SampledModel(host, ground, [prompt]).sample([0], model, steps=steps, sampler="euler")
     return model
 
 
@@ -167,12 +171,12 @@ def calibrate(host: Host, name: str, work: Path) -> None:
     host.core("documents.anchor").save_anchor(anchor, _fine_path(name))
 
 
-def measure(host: Host, name: str, kept: Kept, references: Path) -> None:
-    """Every way on one model: what is not kept yet is measured."""
+def measure(host: Host, name: str, kept: Kept, references: Path, asked: str) -> None:
+    """Every way on one model that is asked for: what is not kept yet is measured."""
     ground = grounds.build(host, name)
     sampled = SampledModel(host, ground, ground.prompts("held_out")[:PROMPTS], seed=FIRST_SEED)
     sampled.keep_references(references, steps=CONVERGED)
-    measure_ways(sampled, _ways(host, name, ground), kept)
+    measure_ways(sampled, (way for way in _ways(host, name, ground) if asked in way.name), kept)
 
 
 def measure_ways(sampled: SampledModel, ways: Iterable[Way], kept: Kept) -> None:
@@ -211,6 +215,7 @@ def main(arguments: Sequence[str]) -> None:
     """Measures, prints the rows and writes the record."""
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("--model", action="append", default=[], metavar="NAME")
+    parser.add_argument("--ways", default="", metavar="TEXT")
     parser.add_argument("--work", type=Path, default=None)
     parser.add_argument("--calibrate", action="store_true")
     options = parser.parse_args(arguments)
@@ -226,8 +231,11 @@ def main(arguments: Sequence[str]) -> None:
         if options.calibrate:
             calibrate(host, name, work / name)
         kept = Kept(work / name / "auto.json")
-        measure(host, name, kept, work / name / "converged.pt")
-        results["models"][name] = rows_of(kept.lines)
-        for row in results["models"][name]:
+        measure(host, name, kept, work / name / "converged.pt", options.ways)
+        now = rows_of(kept.lines)
+        measured = {row["way"] for row in now}
+        before = results["models"].get(name, []) if options.ways else []
+        results["models"][name] = [row for row in before if row["way"] not in measured] + now
+        for row in now:
             print(f"{name:12} {row['way']:36} {row['calls']:5.1f} {row['lpips']:.4f}", flush=True)
         write_record("auto", "nox -s bench -- auto", results)

@@ -193,6 +193,21 @@ def _recall(of: Circumstances) -> Anchor | None:
     return None
 
 
+def steadiness_of(name: str, cfg: float | None = None) -> float | None:
+    """The steadiness to count on of something that was learned; ``None`` if it is not known.
+
+    Args:
+        name: Its name, see ``learned_files``; it may be gone.
+        cfg: The guidance of the run it is to be counted on for, if that is known.
+    """
+    path = learned_files().get(name)
+    known = _read(path) if path is not None else None
+    if known is None or known.learned_in_runs is None:
+        return None
+    other = cfg is not None and abs(cfg - known.sampling.cfg) > CFG_TOLERANCE
+    return None if other else known.learned_in_runs.believed
+
+
 def forget_like(name: str) -> int:
     """Removes all that was learned of a model, by one of its names; returns how many files went.
 

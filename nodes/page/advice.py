@@ -14,6 +14,7 @@ from ...otcache_core.errors import OTCacheError
 from ...otcache_core.pace import falls_evenly
 from ...otcache_core.run_time.fine_grid import parts_of_step
 from ...otcache_core.run_time.run_plan import LEAST_STEPS, WORTH_STEPS
+from ..library.learned import steadiness_of
 from ..sampling.sampler_rules import (
     calls_a_step,
     is_adaptive,
@@ -33,6 +34,7 @@ RULES = (
     "several_calls",
     "adds_noise",
     "plan_fine",
+    "plan_at_most",
     "plan_own",
     "plan_noise",
 )
@@ -40,6 +42,7 @@ RULES = (
 
 MAX_RUNS = 8
 MAX_RUN_STEPS = 10_000  # the host's own limit
+MAX_CFG = 1_000.0
 
 Note = dict[str, Any]
 """A rule by its name in ``rule``, and the numbers that its words hold."""
@@ -55,6 +58,7 @@ class Planned:
         scheduler: The host's name of the scheduler, or the class of a node that is one.
         part: Whether only some of the steps are run.
         partial_denoise: Whether the run begins below the highest noise level.
+        cfg: Guidance scale.
     """
 
     steps: int | None = None
@@ -62,6 +66,7 @@ class Planned:
     scheduler: str | None = None
     part: bool = False
     partial_denoise: bool = False
+    cfg: float | None = None
 
 
 def _step_rules(schedule_steps: int, budget: int, run: Planned) -> list[str]:
@@ -111,12 +116,14 @@ def notes_on(schedule_steps: int, budget: int, run: Planned) -> list[Note]:
     return [{"rule": rule, **values} for rule in rules]
 
 
-def notes_on_auto(calls: int, fine: bool, run: Planned) -> list[Note]:
+def notes_on_auto(calls: int, fine: bool, run: Planned, learned: str | None = None) -> list[Note]:
     """What the node OTCache will make of a run, in one note; none where only the run can tell.
 
     Args:
         calls, fine: As the node has them.
         run: The run.
+        learned: Name of what the model has taught the node, empty if the page knows of nothing, or
+            ``None`` where the node is not to learn.
     """
     if run.steps is None or run.part or run.sampler_name not in comfy.samplers.KSampler.SAMPLERS:
         return []
@@ -129,12 +136,22 @@ def notes_on_auto(calls: int, fine: bool, run: Planned) -> list[Note]:
         return [{"rule": "too_short", "least": least, **values}]
     if not calls and is_stochastic(sampler):
         return [{"rule": "plan_noise", **values}]
-    own, higher = run.steps * calls_a_step(sampler), is_of_higher_order(sampler)
-    even = run.scheduler is None or falls_evenly(run.scheduler)
-    values["calls"] = calls_for(own, calls, higher_order=higher, even=even)
+    own = run.steps * calls_a_step(sampler)
+    pace: dict[str, bool] = {
+        "higher_order": is_of_higher_order(sampler),
+        "even": run.scheduler is None or falls_evenly(run.scheduler),
+    }
+    values["calls"] = calls_for(own, calls, **pace)
     if not (fine and solves_the_equation(sampler)):
         return [{"rule": "plan_own", **values}]
-    return [{"rule": "plan_fine", "fine": run.steps * parts_of_step(run.steps), **values}]
+    values["fine"] = run.steps * parts_of_step(run.steps)
+    if learned is None or run.partial_denoise:
+        return [{"rule": "plan_fine", **values}]
+    steadiness = steadiness_of(learned, run.cfg)
+    if steadiness is None and values["calls"] > calls_for(own, calls, **pace, steadiness=1.0):
+        return [{"rule": "plan_at_most", **values}]
+    values["calls"] = calls_for(own, calls, **pace, steadiness=steadiness)
+    return [{"rule": "plan_fine", **values}]
 
 
 def _planned(fields: Fields) -> Planned:
@@ -145,6 +162,7 @@ def _planned(fields: Fields) -> Planned:
         scheduler=fields.text("scheduler", "") or None,
         part=fields.flag("part"),
         partial_denoise=denoise < 1.0,
+        cfg=fields.number("cfg", 0.0, MAX_CFG) if "cfg" in fields else None,
     )
 
 
@@ -153,8 +171,9 @@ def advice_on(fields: Fields) -> list[Note]:
 
     Args:
         fields: ``schedule`` with its ``steps`` and ``budget``, or ``auto`` with the ``calls`` and
-            ``fine`` of the node OTCache, and ``runs``, each with ``part`` and what is known of
-            ``steps``, ``sampler_name``, ``scheduler`` and ``denoise``.
+            ``fine`` of the node OTCache and the name of what it has ``learned``, if anything, and
+            ``runs``, each with ``part`` and what is known of ``steps``, ``sampler_name``,
+            ``scheduler``, ``denoise`` and ``cfg``.
 
     Raises:
         OTCacheError: If a value is of the wrong type or out of range.
@@ -165,7 +184,8 @@ def advice_on(fields: Fields) -> list[Note]:
     if "auto" in fields:
         auto = fields.nested("auto")
         settings = auto.integer("calls", 0, MAX_STEPS), auto.flag("fine")
-        found = [note for run in runs for note in notes_on_auto(*settings, _planned(run))]
+        learned = auto.text("learned") if "learned" in auto else None
+        found = [note for run in runs for note in notes_on_auto(*settings, _planned(run), learned)]
     else:
         schedule = fields.nested("schedule")
         steps = schedule.integer("steps", 1, MAX_STEPS)

@@ -176,11 +176,16 @@ class AutoWrapper:
         higher = is_of_higher_order(sampler)
         even = pace_of(levels, table) is None
         own = steps * calls_a_step(sampler)
-        calls = calls_for(own, self.calls, higher_order=higher, even=even)
-        if self.fine and solves_the_equation(sampler):
+        fine = self.fine and solves_the_equation(sampler)
+        steadiness = _steadiness(known) if fine and whole else None
+        pace: dict[str, bool] = {"higher_order": higher, "even": even}
+        usual = calls_for(own, self.calls, **pace)
+        calls = calls_for(own, self.calls, **pace, steadiness=steadiness)
+        if fine:
             grid = fine_grid(levels, lowest_level(guider))
             way = self._with_schedule(grid, sampler, guider, calls, whole, known, table)
-            return replace(way, sampler=_euler_like(sampler))
+            notes = (_fewer(calls, own), *way.notes) if calls < usual else way.notes
+            return replace(way, sampler=_euler_like(sampler), notes=notes)
         of_steps = max(calls // calls_a_step(sampler), 2)
         way = self._with_schedule(
             *(own_grid(levels), sampler, guider, of_steps, whole, None, table)
@@ -241,6 +246,21 @@ class AutoWrapper:
                 anchor=anchor.name, least=anchor.anchor.budget,
             )  # fmt: skip
         return planned, Message("anchor_used", "By the anchor {anchor}.", anchor=anchor.name)
+
+
+def _steadiness(known: Remembered | None) -> float | None:
+    """How far a model's slopes are known to go on, if anything has taught it."""
+    learned = known.anchor.learned_in_runs if known is not None and known.anchor else None
+    return learned.believed if learned is not None else None
+
+
+def _fewer(calls: int, own: int) -> Message:
+    return Message(
+        "goes_on",
+        "Earlier pictures have shown that this model goes straight on: {calls} calls do for your "
+        "{own} steps.",
+        calls=calls, own=own,
+    )  # fmt: skip
 
 
 def _is_for(anchor: Anchor, guider: Any) -> bool:

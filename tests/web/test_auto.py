@@ -7,8 +7,13 @@ import pytest
 pytestmark = [pytest.mark.web, pytest.mark.slow]
 
 
-def _stock_graph(page, *, seed, cfg=2.5, **others):
+def _stock_graph(page, **settings):
     """The demo model in KSampler's 20 steps, with one node between; the node's id."""
+    return _stock_nodes(page, **settings)[0]
+
+
+def _stock_nodes(page, *, seed, cfg=2.5, **others):
+    """The same; the ids of the node and the sampler."""
     model = page.add("OTCacheDemoModel", (40, 120))
     text = page.add("CLIPTextEncode", (40, 300), text="a red house")
     auto = page.add("OTCacheAuto", (420, 120))
@@ -24,7 +29,7 @@ def _stock_graph(page, *, seed, cfg=2.5, **others):
     page.link(sampler, 0, decode, "samples")
     page.link(model, 2, decode, "vae")
     page.link(decode, 0, page.add("PreviewImage", (1120, 80)), "images")
-    return auto
+    return auto, sampler
 
 
 def test_it_tells_after_a_run_what_it_did_against_the_samplers_own_steps(page, artefacts):
@@ -61,7 +66,7 @@ def test_it_tells_of_the_calls_behind_a_scheduler_of_another_pace(page):
 def test_it_tells_of_the_calls_behind_a_node_that_is_a_scheduler_of_its_own(page, custom_run):
     auto = page.add("OTCacheAuto", (420, 80))
     custom_run(auto, scheduler="BetaSamplingScheduler", sampler="euler")
-    page.wait_for_panel(auto, "result", "Next run: 18 model calls on 60 fine steps")
+    page.wait_for_panel(auto, "result", "Next run: at most 18 model calls on 60 fine steps")
 
 
 def test_what_it_learned_is_told_and_forgotten_by_a_button(page):
@@ -76,6 +81,26 @@ def test_what_it_learned_is_told_and_forgotten_by_a_button(page):
     page.set_widget(auto, "calls", 12)
     page.run()
     page.wait_for_panel(auto, "result", "1 of 4 pictures")
+
+
+def test_pictures_that_show_a_steady_model_bring_the_default_down(page):
+    auto, sampler = _stock_nodes(page, seed=0, cfg=2.0, sampler_name="euler")
+    page.wait_for_panel(auto, "result", "Next run: at most 16 model calls on 60 fine steps or more")
+    for picture in range(1, 5):
+        page.set_widget(sampler, "seed", 400 + 10 * len(page.renderer) + picture)
+        page.run()
+        panel = page.wait_for_panel(auto, "result", f"{picture} of 4 pictures")
+        if picture == 1:  # what comes next is told beside what was done
+            panel = page.wait_for_panel(auto, "result", "Next run: 1")
+            assert "16 computed" in panel.inner_text() and "1 of 4" in panel.inner_text()
+    assert "12 computed" in panel.inner_text()
+
+    page.set_widget(sampler, "seed", 399)
+    page.run()
+    panel = page.wait_for_panel(auto, "result", "12 calls do for your 20 steps")
+    assert "12 computed" in panel.inner_text()
+    panel.get_by_role("button", name="Learn again").click()
+    page.wait_for_panel(auto, "result", "Next run: at most 16 model calls")
 
 
 def test_another_cache_on_the_same_model_is_told_before_a_run(page):

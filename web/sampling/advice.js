@@ -6,7 +6,7 @@
 import { app } from "../../../scripts/app.js";
 import { anchorLink } from "../anchors/anchor_source.js";
 import { ask } from "../shared/ask.js";
-import { advise } from "../shared/node_text.js";
+import { advise, learnedOn } from "../shared/node_text.js";
 import { otherCache } from "./other_caches.js";
 import { runsOf, runsOfAuto, takesSchedule } from "./planned_runs.js";
 import { scheduleOf } from "../schedule/schedule_source.js";
@@ -21,21 +21,24 @@ app.registerExtension({
   nodeCreated(node) {
     const plansItself = node.comfyClass === "OTCacheAuto";
     if (!plansItself && !takesSchedule(node)) return;
-    /** @returns {{ body?: any, other?: string, calibrates?: boolean }} */
+    /** @returns {{ body?: any, other?: string, calibrates?: boolean, learned?: { name: string } }} */
     const inputsOf = () => {
       if (plansItself) {
         const auto = { calls: Number(valueOf(node, "calls") ?? 0), fine: valueOf(node, "grid") === "fine" };
         const calibrates = anchorLink(node).runs;
-        return { body: { auto, runs: runsOfAuto(node) }, other: otherCache(node), calibrates };
+        const learned = valueOf(node, "learn") === "never" ? undefined : learnedOn(node);
+        return { body: { auto, runs: runsOfAuto(node) }, other: otherCache(node), calibrates, learned };
       }
       const schedule = scheduleOf(node);
       return schedule ? { body: { schedule, runs: runsOf(node) }, other: otherCache(node) } : {};
     };
-    watch(node, inputsOf, async ({ body, other, calibrates }) => {
-      const { answer } = body ? await ask("advice", { body }) : {};
+    watch(node, inputsOf, async ({ body, other, calibrates, learned }) => {
+      const auto = learned ? { ...body.auto, learned: learned.name } : undefined;
+      const { answer } = body ? await ask("advice", { body: auto ? { ...body, auto } : body }) : {};
       const beside = other ? [say("beside_cache", { title: other })] : [];
       const first = calibrates ? [say("calibrates")] : [];
-      return () => advise(node, [...beside, ...sayNotes(answer?.notes ?? []), ...first].join("\n"));
+      const text = [...beside, ...sayNotes(answer?.notes ?? []), ...first].join("\n");
+      return () => advise(node, text, body);
     });
   },
 });

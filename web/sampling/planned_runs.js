@@ -7,7 +7,7 @@ const PASSED_ON = new Set(["MODEL", "GUIDER", "*"]);
 const MAX_RUNS = 8; // the same as in nodes/page/advice.py
 const MAX_HOPS = 50;
 
-/** @typedef {{ steps?: number, sampler_name?: string, scheduler?: string, denoise?: number, part: boolean }} Run */
+/** @typedef {{ steps?: number, sampler_name?: string, scheduler?: string, denoise?: number, cfg?: number, part: boolean }} Run */
 
 /**
  * The run of a node that has its own steps and sampler, such as KSampler.
@@ -22,6 +22,7 @@ function ownRun(node) {
     sampler_name: valueOf(node, "sampler_name"),
     scheduler: valueOf(node, "scheduler"),
     denoise: valueOf(node, "denoise"),
+    cfg: valueOf(node, "cfg"),
     part: begin > 0 || end < steps,
   };
 }
@@ -36,11 +37,13 @@ function ownRun(node) {
 function customRun(node) {
   const scheduler = originOf(node, "sigmas")?.node;
   const sampler = originOf(node, "sampler")?.node;
+  const guider = inputOf(node, "guider") ? originOf(node, "guider")?.node : node;
   return {
     steps: scheduler && valueOf(scheduler, "steps"),
     sampler_name: sampler && valueOf(sampler, "sampler_name"),
     scheduler: scheduler && (valueOf(scheduler, "scheduler") ?? scheduler.comfyClass),
     denoise: scheduler && valueOf(scheduler, "denoise"),
+    cfg: guider && valueOf(guider, "cfg"),
     part: false,
   };
 }

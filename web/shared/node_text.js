@@ -29,6 +29,7 @@ const SAID_BY_THEMSELVES = new Set([
  * @typedef {{ steps: number, computed: number, skipped: number, computed_steps?: number[], evaluations: number,
  *   notes: string[], learned?: string }} Report  of nodes/sampler.py
  * @typedef {import("./words.js").Message} Message
+ * @typedef {{ text: string, of: string }} Advice  and the settings that it is of
  */
 
 /** @param {any} node */
@@ -83,9 +84,11 @@ function createPanel(node) {
   /** @type {HTMLElement[]} */
   const lasting = []; // buttons that are there before a run, too
   let learned = ""; // the name of what the last run's model has taught
-  let advised = "";
-  let settled = ""; // the advice that a run was made with: its own note tells the outcome
-  let noted = ""; // that note: once the advice is another one, it is of settings that are gone
+  let runs = 0;
+  /** @type {Advice} */
+  let advised = { text: "", of: "" };
+  let settled = advised; // what a run was made with: its own note tells the outcome
+  let noted = ""; // that note: of other settings it says nothing
 
   function height() {
     const lines = [advice, body, note].reduce((sum, part) => sum + linesOf(part.textContent ?? "", node), 0);
@@ -96,8 +99,9 @@ function createPanel(node) {
   addPanel(node, "otcache_text", element, height);
 
   function fit() {
-    advice.textContent = advised === settled ? "" : advised;
-    note.textContent = advised === settled ? noted : "";
+    const same = advised.of === settled.of;
+    advice.textContent = same && advised.text === settled.text ? "" : advised.text;
+    note.textContent = same ? noted : "";
     makeRoom(node);
   }
 
@@ -125,6 +129,7 @@ function createPanel(node) {
       body.textContent = sayLines(lines.slice(0, end));
       offer(steps?.learned ?? "");
       if (steps) settled = advised;
+      if (steps) runs += 1;
       fit();
     },
     /** The result of a run before the page was opened. */
@@ -133,11 +138,12 @@ function createPanel(node) {
       body.textContent = say("result_kept");
       fit();
     },
-    /** @param {string} text */
-    advise(text) {
-      advised = text;
+    /** @param {Advice} given */
+    advise(given) {
+      advised = given;
       fit();
     },
+    learned: () => ({ name: learned, runs }),
     /** @param {HTMLElement} made a button */
     offer(made) {
       lasting.push(made);
@@ -161,11 +167,18 @@ function panelOf(node) {
  * Says before a run what to know of it; empty where there is nothing to say.
  * @param {any} node
  * @param {string} text
+ * @param {unknown} settings  that it is of, plain values
  */
-export function advise(node, text) {
+export function advise(node, text, settings) {
   if (text && !panels.has(node)) showNotRun(node);
-  if (panels.has(node)) panelOf(node).advise(text);
+  if (panels.has(node)) panelOf(node).advise({ text, of: JSON.stringify(settings) ?? "" });
 }
+
+/**
+ * The name of what a node's last run has taught it, empty for nothing, and how many runs it has shown.
+ * @param {any} node
+ */
+export const learnedOn = (node) => panels.get(node)?.learned() ?? { name: "", runs: 0 };
 
 /**
  * Puts a button on a node, from before its first run on.

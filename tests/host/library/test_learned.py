@@ -64,6 +64,37 @@ def test_the_first_pictures_teach_and_later_ones_go_by_it(
     assert torch.equal(taught, alone)
 
 
+@pytest.fixture
+def calls_of(demo, plain, counted, node):
+    """`calls_of(**run)`: model calls of the bundled model's run at the node's default."""
+
+    def calls(learn: str = "first pictures", grid: str = "fine", **run: Any) -> int:
+        with counted(demo.model) as (model, seen):
+            plain(demo, node(model, 0, learn=learn, grid=grid), **{"steps": 20, "cfg": 2.5} | run)
+        return seen.predictions
+
+    return calls
+
+
+def test_a_model_that_goes_straight_on_is_run_less_often_by_default(demo, plain, node, calls_of):
+    made = [calls_of(seed=seed) for seed in range(ENOUGH + 2)]
+    assert made[0] == 16 and made == sorted(made, reverse=True) and made[-2:] == [12, 12]
+    assert any("12 calls do for your 20 steps" in line for line in node.told[-1][0])
+
+    # Where that was not measured, or is not known, the default is as it was.
+    picture = {"samples": plain(demo, steps=20, cfg=2.5)}
+    others = [
+        {"sampler_name": "res_multistep"}, {"cfg": 8.0}, {"learn": "never"},
+        {"grid": "as sampled"}, {"denoise": 0.6, "latent": picture},
+    ]  # fmt: skip
+    assert [calls_of(**other) for other in others] == [16] * len(others)
+    assert not any("do for your" in line for line in node.told[-1][0])
+
+
+def test_a_model_that_takes_back_what_it_said_keeps_its_default(calls_of):
+    assert [calls_of(seed=seed, cfg=8.0) for seed in range(ENOUGH + 1)] == [16] * (ENOUGH + 1)
+
+
 def test_every_picture_teaches_where_that_is_asked_for(demo, plain, node, learned_folder):
     for seed in range(ENOUGH + 2):
         plain(demo, node(demo.model, learn="every picture"), seed=seed, steps=20)

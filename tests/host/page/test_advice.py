@@ -102,9 +102,9 @@ def test_a_note_that_several_runs_share_comes_once(host):
 # The node OTCache
 
 
-def _auto_notes(host, calls=0, fine=True, **known):
+def _auto_notes(host, calls=0, fine=True, learned=None, **known):
     advice = host.module("nodes.page.advice")
-    return advice.notes_on_auto(calls, fine, advice.Planned(**known))
+    return advice.notes_on_auto(calls, fine, advice.Planned(**known), learned)
 
 
 @pytest.mark.parametrize(
@@ -138,6 +138,38 @@ def test_what_the_node_foretells_is_what_its_run_does(
     assert abs(report["steps"] - note.get("fine", steps)) <= few
     more = 2 if sampler_name in ("heun", "seeds_2") else 0  # odd numbers; heun asks once at the end
     assert 0 <= note["calls"] - report["evaluations"] <= more
+
+
+def test_what_a_model_has_taught_is_foretold_too(
+    host, run_node, demo, plain, counted, monkeypatch, learned_folder
+):
+    done, known = [], {"steps": 20, "sampler_name": "euler", "scheduler": "simple", "cfg": 2.5}
+    module = host.module("nodes.auto")
+    monkeypatch.setattr(module, "own_anchors", lambda weights: [])
+    monkeypatch.setattr(
+        module, "show_text", lambda said, place, report=None: done.append(report["learned"])
+    )
+    [note] = _auto_notes(host, learned="", **known)
+    assert (note["rule"], note["calls"]) == ("plan_at_most", 16)
+
+    for seed in range(5):
+        with counted(demo.model) as (model, seen):
+            (cached,) = run_node("OTCacheAuto", model=model, calls=0, grid="fine").outputs
+            plain(demo, cached, seed=seed, steps=20, cfg=2.5)
+        assert seen.predictions == note["calls"]
+        [note] = _auto_notes(host, learned=done[-1], **known)
+        assert note["rule"] == "plan_fine"
+    assert note["calls"] == 12
+
+    for other in ({"cfg": 8.0}, {"sampler_name": "dpmpp_2m"}, {"partial_denoise": True}):
+        [note] = _auto_notes(host, learned=done[-1], **known | other)
+        assert note["calls"] == 16
+    [note] = _auto_notes(host, learned=None, **known)
+    assert (note["rule"], note["calls"]) == ("plan_fine", 16)
+    [note] = _auto_notes(host, 11, learned="", **known)
+    assert (note["rule"], note["calls"]) == ("plan_fine", 11)
+    [note] = _auto_notes(host, learned="learned: ../../x", **known)
+    assert (note["rule"], note["calls"]) == ("plan_at_most", 16)
 
 
 @pytest.mark.parametrize("model", ["tiny_flux", "tiny_eps", "tiny_video"])
