@@ -1,20 +1,21 @@
-"""The node OTCache behind a scheduler of another pace, at three scales of guidance.
+"""The node OTCache at other scales of guidance, and behind a scheduler of another pace.
 
     nox -s bench -- schedulers [--model NAME ...] [--work FOLDER]
 
-Everything else here is measured at each model's own scheduler and at one or two scales of guidance.
-Here every model is sampled with `beta`, whose levels are dense at both ends, at three scales. The
-node knows nothing of the model, is beside as many plain steps at few calls, and, at its default,
-beside all steps of the sampler that it stands behind. Pictures are compared with those of 200 Euler
-steps of the same scheduler. How calls are placed there was chosen on the first twelve of the
-pictures in ten of the twelve settings, and the default's share on all 24 in three.
+Everything else here is measured at each model's own scheduler, at an easy and a hard scale of
+guidance. Here every model is sampled at a scale between the two, and with `beta`, whose levels are
+dense at both ends, at three scales. The node knows nothing of the model, is beside as many plain
+steps at few calls, and, at its default, beside all steps of the sampler that it stands behind.
+Pictures are compared with those of 200 Euler steps of the same scheduler. How calls are placed was
+chosen on the first twelve of the pictures in ten of the twelve settings behind `beta`, and the
+default's share on all 24 in three.
 """
 
 from __future__ import annotations
 
 import argparse
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -33,18 +34,26 @@ from benchmarks.auto import (
 from benchmarks.instruments.kept import Kept
 from benchmarks.instruments.record import read_results, write_record
 from benchmarks.models import grounds
+from benchmarks.models.ground_model import GroundModel
 from benchmarks.models.sampled import SampledModel
 from scripts.host.inprocess import Host, start_host
 
-SCHEDULER = "beta"
 SCALES = {
     "demo": (2.5, 5.0, 11.0), "latent": (3.0, 6.0, 11.0),
     "unet": (3.0, 8.0, 25.0), "video": (3.0, 6.0, 13.0),
 }  # fmt: skip
 """Of guidance: each model's own, one between, and where fewer steps show plainly."""
+OTHER_PACE = "beta"
 CALLS = (8, 11)
 BEHIND = (16, 20, 30, 40)
 """Steps of samplers that the default is tried behind."""
+
+
+def _settings(names: Sequence[str]) -> Iterator[tuple[str, float, str]]:
+    """Model, guidance and scheduler, empty for the model's own, of what is measured."""
+    for name in names or SCALES:
+        yield name, SCALES[name][1], ""
+        yield from ((name, cfg, OTHER_PACE) for cfg in SCALES[name])
 
 
 def _ways(host: Host, ground: Any) -> Iterator[Way]:
@@ -59,9 +68,8 @@ def _ways(host: Host, ground: Any) -> Iterator[Way]:
             yield Way(name, partial(node, 0), steps, sampler)
 
 
-def measure(host: Host, name: str, cfg: float, kept: Kept, references: Path) -> None:
-    """Every way at one scale of guidance: what is not kept yet is measured."""
-    ground = replace(grounds.build(host, name), cfg=cfg, scheduler=SCHEDULER)
+def measure(host: Host, ground: GroundModel, kept: Kept, references: Path) -> None:
+    """Every way in one setting: what is not kept yet is measured."""
     sampled = SampledModel(host, ground, ground.prompts("held_out")[:PROMPTS], seed=FIRST_SEED)
     sampled.keep_references(references, steps=CONVERGED)
     measure_ways(sampled, _ways(host, ground), kept)
@@ -76,17 +84,24 @@ def main(arguments: Sequence[str]) -> None:
     work = options.work or Path(tempfile.mkdtemp())
     host = start_host(Path(tempfile.mkdtemp()))
     results = read_results("schedulers") or {
-        "scheduler": SCHEDULER, "converged": CONVERGED, "prompts": PROMPTS, "settings": [],
+        "converged": CONVERGED, "prompts": PROMPTS, "settings": [],
     }  # fmt: skip
-    for name in options.model or SCALES:
-        for cfg in SCALES[name]:
-            folder = work / f"{name}-{cfg:g}"
-            folder.mkdir(parents=True, exist_ok=True)
-            kept = Kept(folder / "schedulers.json")
-            measure(host, name, cfg, kept, folder / "converged.pt")
-            setting = {"model": name, "cfg": cfg, "ways": rows_of(kept.lines)}
-            others = [s for s in results["settings"] if (s["model"], s["cfg"]) != (name, cfg)]
-            results["settings"] = sorted([*others, setting], key=lambda s: (s["model"], s["cfg"]))
-            for row in setting["ways"]:
-                print(f"{name} {cfg:g} {row['way']:44} {row['lpips']:.4f}", flush=True)
-            write_record("schedulers", "nox -s bench -- schedulers", results)
+    for name, cfg, scheduler in _settings(options.model):
+        ground = replace(grounds.build(host, name), cfg=cfg)
+        ground = replace(ground, scheduler=scheduler or ground.scheduler)
+        folder = work / f"{name}-{cfg:g}-{ground.scheduler}"
+        folder.mkdir(parents=True, exist_ok=True)
+        kept = Kept(folder / "schedulers.json")
+        measure(host, ground, kept, folder / "converged.pt")
+        setting: dict[str, Any] = {"model": name, "cfg": cfg, "scheduler": ground.scheduler}
+        others = [s for s in results["settings"] if _key(s) != _key(setting)]
+        setting["ways"] = rows_of(kept.lines)
+        results["settings"] = sorted([*others, setting], key=_key)
+        for row in setting["ways"]:
+            print(f"{name} {cfg:g} {row['way']:44} {row['lpips']:.4f}", flush=True)
+        write_record("schedulers", "nox -s bench -- schedulers", results)
+
+
+def _key(setting: Mapping[str, Any]) -> tuple[bool, str, float]:
+    """Sorts settings, and tells them apart: the models' own schedulers come first."""
+    return setting["scheduler"] == OTHER_PACE, setting["model"], setting["cfg"]

@@ -44,10 +44,13 @@ UNEVEN_SHARE = 0.9
 three settings of twelve behind `beta`, and than 40 on three of seven;
 ``nox -s bench -- schedulers`` is with it up to 40, and ``auto`` (`karras`) up to 50."""
 
-STEADY, STEADY_SHARE = 0.1, 0.6
-"""The steadiness from which on a model goes straight on, and its share behind Euler: the picture is
-at most three fifths as far from the converged one as all of the own steps, on four such models
-behind 20, 30 and 50. Behind samplers of higher order, which are closer by themselves, it is not."""
+STEADY_FROM, STEADY = 0.05, 0.15
+"""From the one steadiness to the other a model comes to go straight on."""
+
+STEADY_SHARE = 0.6
+"""Of such a model, behind Euler: on four of them the picture is at most three fifths as far from
+the converged one as all of 20, 30 and 50 own steps. Samplers of higher order are closer by
+themselves, and their share stays."""
 
 FEWEST_CALLS = 4
 
@@ -98,7 +101,8 @@ def calls_for(
     if not even:
         share = max(share, UNEVEN_SHARE)
     if not higher_order:
-        share += (STEADY_SHARE - share) * min(max((steadiness or 0.0) / STEADY, 0.0), 1.0)
+        ends, shares = (STEADY_FROM, STEADY), (share, STEADY_SHARE)
+        share = float(np.interp(steadiness or 0.0, ends, shares))
     return max(asked or math.ceil(round(share * own_steps, 6)), FEWEST_CALLS)
 
 

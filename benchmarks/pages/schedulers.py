@@ -1,4 +1,4 @@
-"""The table of the node OTCache behind another scheduler."""
+"""The table of the node OTCache at other scales of guidance, and behind another scheduler."""
 
 from __future__ import annotations
 
@@ -19,9 +19,12 @@ def schedulers_table(results: dict[str, Any]) -> str:
         few = (_ratio(ways, f"OTCache, {n} calls", f"plain euler, {n} steps") for n in FEW)
         default = (_default(ways, steps) for steps in BEHIND)
         plain = f"{ways['plain euler, 20 steps']:.4f}"
-        rows.append((f"`{setting['model']}`", f"{setting['cfg']:g}", plain, *few, *default))
+        rows.append(
+            (f"`{setting['model']}`", setting["scheduler"], f"{setting['cfg']:g}", plain, *few)
+            + tuple(default)
+        )
     columns = (
-        "model", "guidance:", "20 plain Euler steps:", *(f"{n} calls:" for n in FEW),
+        "model", "scheduler", "guidance:", "20 plain Euler steps:", *(f"{n} calls:" for n in FEW),
         *(f"default, {steps} steps:" for steps in BEHIND),
     )  # fmt: skip
     return markdown_table(columns, rows)

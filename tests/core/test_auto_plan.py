@@ -11,6 +11,7 @@ from otcache_core.auto_plan import (
     FEWEST_OF_PART,
     FEWEST_STEPS,
     STEADY,
+    STEADY_FROM,
     calibrated,
     calls_for,
     is_whole,
@@ -246,9 +247,9 @@ def test_a_model_that_goes_straight_on_needs_fewer_calls_behind_euler():
     shares = {12: 8, 20: 12, 25: 15, 30: 18, 50: 30}
     assert {steps: calls_for(steps, 0, steadiness=0.4) for steps in shares} == shares
     assert {steps: calls_for(steps, 0, steadiness=STEADY) for steps in shares} == shares
-    assert [calls_for(20, 0, steadiness=s) for s in (None, -1.0, 0.0)] == [16] * 3
-    between = [calls_for(100, 0, steadiness=s * STEADY) for s in (0.0, 0.25, 0.5, 0.75, 1.0)]
-    assert between == [80, 75, 70, 65, 60]
+    assert [calls_for(20, 0, steadiness=s) for s in (None, -1.0, STEADY_FROM)] == [16] * 3
+    between = np.linspace(STEADY_FROM, STEADY, 5)
+    assert [calls_for(100, 0, steadiness=s) for s in between] == [80, 75, 70, 65, 60]
     assert calls_for(20, 0, steadiness=0.4, even=False) == 12
     assert calls_for(20, 0, steadiness=0.4, higher_order=True) == 16
     assert calls_for(20, 16, steadiness=0.4) == 16 and calls_for(20, 8, steadiness=0.4) == 8

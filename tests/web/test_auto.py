@@ -99,6 +99,10 @@ def test_pictures_that_show_a_steady_model_bring_the_default_down(page):
     page.run()
     panel = page.wait_for_panel(auto, "result", "12 calls do for your 20 steps")
     assert "12 computed" in panel.inner_text()
+    page.set_widget(auto, "calls", 8)  # a number that is asked for stays
+    page.run()
+    panel = page.wait_for_panel(auto, "result", "8 computed")
+    page.set_widget(auto, "calls", 0)
     panel.get_by_role("button", name="Learn again").click()
     page.wait_for_panel(auto, "result", "Next run: at most 16 model calls")
 

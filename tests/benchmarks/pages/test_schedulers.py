@@ -25,9 +25,10 @@ def test_the_node_is_held_against_as_many_steps_and_against_those_its_default_re
         "OTCache, its default for 40 res_multistep steps": 0.004,
     }  # fmt: skip
     ways = [{"way": way, "lpips": lpips} for way, lpips in (plain | ours).items()]
-    table = schedulers_table({"settings": [{"model": "demo", "cfg": 5.0, "ways": ways}]})
+    setting = {"model": "demo", "cfg": 5.0, "scheduler": "beta", "ways": ways}
+    table = schedulers_table({"settings": [setting]})
 
     (row,) = table.splitlines()[2:3]
     cells = [cell.strip() for cell in row.strip("| ").split("|")]
     default = ["0.50 / 0.25", "0.80 / 2.00", "0.30 / 2.00", "0.10 / 0.40"]
-    assert cells == ["`demo`", "5", "0.0125", "0.50", "1.20", *default]
+    assert cells == ["`demo`", "beta", "5", "0.0125", "0.50", "1.20", *default]
