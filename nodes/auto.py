@@ -15,7 +15,7 @@ from .sampler import report
 from .sampling.host import RunStatistics, apply_automatically
 from .shared.declare import declare
 from .shared.newer import FASTER, found_by
-from .shared.news import HIDDEN, place_of, show_text
+from .shared.news import HIDDEN, place_now, place_of, show_text
 from .shared.types import AnchorType
 
 FINE, AS_SAMPLED = "fine", "as sampled"
@@ -64,7 +64,7 @@ class Auto(io.ComfyNode):
         place = place_of(cls.hidden)
 
         def show(done: RunStatistics) -> None:
-            show_text(done.lines(), place, report(done))
+            show_text(done.lines(), place_now(place), report(done))
 
         weights, generic = weights_fingerprint(model), open_anchor(GENERIC)
         memory = Memory(weights, generic, settles=learn != EVERY_PICTURE)

@@ -15,7 +15,7 @@ from ..otcache_core.message import Message
 from .sampling.host import RunStatistics, apply_schedule, has_schedule
 from .shared.declare import declare
 from .shared.newer import FASTER, found_by
-from .shared.news import HIDDEN, place_of, result, show_text
+from .shared.news import HIDDEN, place_now, place_of, result, show_text
 from .shared.types import ScheduleType
 
 SEEN_ELSEWHERE = Message("seen_elsewhere", "statistics are on Apply OTCache")
@@ -119,6 +119,6 @@ class ApplySchedule(io.ComfyNode):
             return io.NodeOutput(model)
 
         def show(done: RunStatistics) -> None:
-            show_text(done.lines(), place, report(done))
+            show_text(done.lines(), place_now(place), report(done))
 
         return io.NodeOutput(apply_schedule(model, schedule, show))

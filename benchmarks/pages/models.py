@@ -12,7 +12,7 @@ from typing import Any
 
 from benchmarks.instruments.record import read_results
 from benchmarks.pages.tables import markdown_table, replace_table, rewrite
-from otcache_core.auto_plan import calls_for
+from otcache_core.auto_plan import STEADY, calls_for
 from scripts.host.find import REPOSITORY
 from scripts.workflows.stock import FEW_STEPS, STOCK, Stock
 
@@ -21,17 +21,19 @@ PAGE = REPOSITORY / "docs" / "models.md"
 Hosts = Mapping[str, Sequence[Mapping[str, Any]]]
 
 
-def calls_of(stock: Stock, asked: int = 0) -> tuple[int, ...]:
+def calls_of(stock: Stock, asked: int = 0, steadiness: float | None = None) -> tuple[int, ...]:
     """Model calls of each part of a run with the node OTCache in front of the sampler.
 
     Args:
         stock: The model as its template samples it.
         asked: The node's `calls`.
+        steadiness: What pictures have shown of the model, which counts in whole runs.
     """
     if stock.adds_noise and not asked:
         return stock.steps
-    known = {"higher_order": stock.of_higher_order, "even": stock.even}
-    return tuple(calls_for(steps, asked, **known) for steps in stock.steps)
+    pace = {"higher_order": stock.of_higher_order, "even": stock.even}
+    known = steadiness if len(stock.steps) == 1 else None
+    return tuple(calls_for(steps, asked, **pace, steadiness=known) for steps in stock.steps)
 
 
 def _in_words(parts: Sequence[int]) -> str:
@@ -53,16 +55,18 @@ def stock_table(hosts: Hosts) -> str:
     """Models whose templates have steps to save."""
     columns = (
         "model", "steps:", "sampler, scheduler", "shift", "guidance", "calls:", "saved:",
-        "class sampled here", "about",
+        "straight on:", "class sampled here", "about",
     )  # fmt: skip
     cells = []
     for stock in STOCK:
         calls = calls_of(stock)
         saved = 1.0 - sum(calls) / sum(stock.steps)
+        fewer = calls_of(stock, steadiness=STEADY)
         cells.append((
             f"{stock.model} (`{stock.template}`)", _in_words(stock.steps),
             f"{stock.sampler}, {stock.scheduler}", stock.shift or "its own", stock.guidance,
-            _in_words(calls), f"{100 * saved:.0f} %", _seen(stock, hosts), stock.about,
+            _in_words(calls), f"{100 * saved:.0f} %",
+            _in_words(fewer) if fewer != calls else "", _seen(stock, hosts), stock.about,
         ))  # fmt: skip
     return markdown_table(columns, cells)
 

@@ -256,7 +256,7 @@ def _steadiness(known: Remembered | None) -> float | None:
 
 def _fewer(calls: int, own: int) -> Message:
     return Message(
-        "goes_on",
+        "straight_on",
         "Earlier pictures have shown that this model goes straight on: {calls} calls do for your "
         "{own} steps.",
         calls=calls, own=own,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from comfy_api.latest import io
@@ -37,6 +37,25 @@ def place_of(hidden: Any) -> NodePlace:
     return NodePlace(workflow_id(hidden.extra_pnginfo), hidden.unique_id)
 
 
+def place_now(of: NodePlace) -> NodePlace:
+    """The node's place in the workflow that is running.
+
+    The host does not run a node again whose inputs are as they were, even for another workflow that
+    has the same node: a copy in a second tab. What a node does later, while a sampler runs, belongs
+    there.
+
+    Args:
+        of: Where it was when it ran.
+    """
+    queue = getattr(_server(), "prompt_queue", None)
+    try:
+        [[_, _, prompt, sent, *_]], _ = queue.get_current_queue_volatile()  # type: ignore[union-attr]
+    except (AttributeError, TypeError, ValueError):
+        return of  # no server, or not one that runs a single prompt
+    found = workflow_id(sent.get("extra_pnginfo")) if of.node in prompt else ""
+    return replace(of, workflow=found) if found else of
+
+
 def workflow_id(extra_pnginfo: Any) -> str:
     """The id of the workflow that a run came from, or empty where it came from no page.
 
@@ -50,11 +69,16 @@ def workflow_id(extra_pnginfo: Any) -> str:
 
 def send(event: str, news: dict[str, Any]) -> None:
     """Sends an event to the page, where there is one."""
-    # Looked up, not imported: outside a running server there is nobody to tell.
-    module: Any = sys.modules.get("server")
-    server = getattr(getattr(module, "PromptServer", None), "instance", None)
+    server = _server()
     if server is not None:
         server.send_sync(event, news)
+
+
+def _server() -> Any:
+    """The running server, if any."""
+    # Looked up, not imported: outside of one there is nobody to tell.
+    module: Any = sys.modules.get("server")
+    return getattr(getattr(module, "PromptServer", None), "instance", None)
 
 
 def _lines(said: str | Sequence[str]) -> list[str]:

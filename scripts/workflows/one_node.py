@@ -28,7 +28,7 @@ _NOTE = """\
 ## {title}, with one node
 
 {steps} steps as in ComfyUI's own template. **OTCache** stands between the model and the sampler;
-*calls* says how many of them run the model, and at 0 it is four fifths to nine tenths.
+*calls* says how many of them run the model; at 0 the node chooses, and says how many it took.
 
 - The loaders say which files they need and where to get them.
 - Fewer *calls* are faster, more are closer to the picture of very many steps. Begin with 0.

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import json
+import uuid
+
 import pytest
 
 pytestmark = [pytest.mark.web, pytest.mark.slow]
@@ -105,6 +108,22 @@ def test_pictures_that_show_a_steady_model_bring_the_default_down(page):
     page.set_widget(auto, "calls", 0)
     panel.get_by_role("button", name="Learn again").click()
     page.wait_for_panel(auto, "result", "Next run: at most 16 model calls")
+
+
+def test_a_copy_of_the_workflow_shows_its_own_runs(page):
+    """The host runs the node once for both: their nodes and inputs are the same."""
+    seed = 500 + 10 * len(page.renderer)
+    auto, sampler = _stock_nodes(page, seed=seed, cfg=3.0)
+    page.set_widget(auto, "calls", 9)
+    page.run()
+    page.wait_for_panel(auto, "result", "9 computed")
+    workflow = json.loads(page.workflow())
+    page.open_workflow(json.dumps(workflow | {"id": str(uuid.uuid4())}))
+    assert page.workflow_id() != workflow["id"]
+
+    page.set_widget(sampler, "seed", seed + 1)
+    page.run()
+    page.wait_for_panel(auto, "result", "9 computed")
 
 
 def test_another_cache_on_the_same_model_is_told_before_a_run(page):

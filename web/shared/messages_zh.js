@@ -53,7 +53,7 @@ export const CHINESE_MESSAGES = {
   unknown_weights: "此锚点未注明是在哪个 {kind} 模型上校准的：其中的步可能不适合当前模型。请与完整采样的图像比较，或自行校准。",
 
   // What runs teach.
-  goes_on: "先前的图像表明模型一路向前：您的 {own} 步只需 {calls} 次调用。",
+  straight_on: "先前的图像表明模型一路向前：您的 {own} 步只需 {calls} 次调用。",
   learned: "已从该模型的 {count} 张图像中学习。",
   teaches: "本次采样让 OTCache 了解了该模型：{enough} 张图像中的第 {count} 张。",
   teaches_on: "本次采样让 OTCache 了解了该模型：至今共 {count} 张图像。",

@@ -22,6 +22,8 @@ def test_calls_count_for_each_part_of_a_run() -> None:
     assert calls_of(_stock((25,))) == (23,)
     assert calls_of(_stock((25,), "res_multistep")) == (20,)
     assert calls_of(_stock((10, 10))) == (8, 8)
+    assert calls_of(_stock((20,)), steadiness=1.0) == (12,)
+    assert calls_of(_stock((10, 10)), steadiness=1.0) == (8, 8)  # parts keep theirs
 
 
 def test_a_sampler_that_adds_noise_makes_all_calls_unless_a_number_is_given() -> None:
@@ -35,7 +37,7 @@ def test_a_line_says_where_the_class_was_sampled(monkeypatch) -> None:
     absent = {"architecture": "Tiny A", "state": "absent"}
 
     (line,) = stock_table({"1.0": [tested], "2.0": [absent]}).splitlines()[2:]
-    assert line.startswith("| A (`a`) | 20 | euler, simple | its own | cfg 4 | 16 | 20 % |")
+    assert line.startswith("| A (`a`) | 20 | euler, simple | its own | cfg 4 | 16 | 20 % | 12 |")
     assert "small, on 1.0 |" in line
     (line,) = stock_table({"2.0": [absent]}).splitlines()[2:]
     assert "no: by its class's rules alone" in line
