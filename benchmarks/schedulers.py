@@ -1,6 +1,6 @@
 """The node OTCache at other scales of guidance, and behind a scheduler of another pace.
 
-    nox -s bench -- schedulers [--model NAME ...] [--work FOLDER]
+    nox -s bench -- schedulers [--model NAME ...] [--scheduler own|beta] [--work FOLDER]
 
 Everything else here is measured at each model's own scheduler, at an easy and a hard scale of
 guidance. Here every model is sampled at a scale between the two, and with `beta`, whose levels are
@@ -43,17 +43,17 @@ SCALES = {
     "unet": (3.0, 8.0, 25.0), "video": (3.0, 6.0, 13.0),
 }  # fmt: skip
 """Of guidance: each model's own, one between, and where fewer steps show plainly."""
-OTHER_PACE = "beta"
+OWN, OTHER_PACE = "own", "beta"
 CALLS = (8, 11)
 BEHIND = (16, 20, 30, 40)
 """Steps of samplers that the default is tried behind."""
 
 
-def _settings(names: Sequence[str]) -> Iterator[tuple[str, float, str]]:
-    """Model, guidance and scheduler, empty for the model's own, of what is measured."""
+def _settings(names: Sequence[str], asked: str) -> Iterator[tuple[str, float, str]]:
+    """Model, guidance and scheduler of what is measured, of one scheduler if one is asked for."""
     for name in names or SCALES:
-        yield name, SCALES[name][1], ""
-        yield from ((name, cfg, OTHER_PACE) for cfg in SCALES[name])
+        every = [(SCALES[name][1], OWN), *((cfg, OTHER_PACE) for cfg in SCALES[name])]
+        yield from ((name, cfg, which) for cfg, which in every if asked in ("", which))
 
 
 def _ways(host: Host, ground: Any) -> Iterator[Way]:
@@ -79,6 +79,7 @@ def main(arguments: Sequence[str]) -> None:
     """Measures, prints the rows and writes the record."""
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("--model", action="append", default=[], choices=SCALES, metavar="NAME")
+    parser.add_argument("--scheduler", default="", choices=(OWN, OTHER_PACE))
     parser.add_argument("--work", type=Path, default=None)
     options = parser.parse_args(arguments)
     work = options.work or Path(tempfile.mkdtemp())
@@ -86,9 +87,10 @@ def main(arguments: Sequence[str]) -> None:
     results = read_results("schedulers") or {
         "converged": CONVERGED, "prompts": PROMPTS, "settings": [],
     }  # fmt: skip
-    for name, cfg, scheduler in _settings(options.model):
+    for name, cfg, scheduler in _settings(options.model, options.scheduler):
         ground = replace(grounds.build(host, name), cfg=cfg)
-        ground = replace(ground, scheduler=scheduler or ground.scheduler)
+        if scheduler != OWN:
+            ground = replace(ground, scheduler=scheduler)
         folder = work / f"{name}-{cfg:g}-{ground.scheduler}"
         folder.mkdir(parents=True, exist_ok=True)
         kept = Kept(folder / "schedulers.json")
