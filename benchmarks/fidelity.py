@@ -1,11 +1,12 @@
 """Fidelity to the full run at equal model calls, against what people would pick instead.
 
     nox -s bench -- fidelity [--model NAME ...] [--work FOLDER] [--short | --quick]
-                            [--replace] [--only ...]
+                            [--replace] [--only ... [--merge]]
 
 Each model of the proving ground is sampled through the host's own stack, on held-out prompts with
 seeds that no calibration saw, and every contestant is compared with the model's 50-step Euler run
 of the same prompt and seed. With ``--work``, a run that was cut short goes on where it stopped.
+With ``--merge``, what ``--only`` names takes the place of its rows in the records.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from benchmarks.contestants.everyone import chosen
+from benchmarks.contestants.everyone import chosen, everyone
 from benchmarks.contestants.generic import GENERIC
 from benchmarks.contestants.meancache import MEANCACHE
 from benchmarks.contestants.measuring import measure_missing, rows_of
@@ -55,6 +56,8 @@ def _extent(options: argparse.Namespace) -> Extent:
 
 def _contestants(options: argparse.Namespace) -> dict[str, Any]:
     found = chosen(options.only, options.peer)
+    if options.merge:
+        found = {OURS: everyone()[OURS]} | found  # for the ratios
     if not (options.quick or options.short):
         return found
     named = QUICK_CONTESTANTS if options.quick else SHORT_CONTESTANTS
@@ -81,7 +84,9 @@ def parts_of(names: Sequence[str], options: argparse.Namespace, work: Path) -> l
     """The parts of a whole run: a quick one has one for each model, a full one one a budget too."""
     given = [word for peer in options.peer for word in ("--peer", peer)]
     given += ["--only", *options.only] if options.only else []
-    given += [f"--{flag}" for flag in ("quick", "short", "calibrate") if vars(options)[flag]]
+    given += [
+        f"--{flag}" for flag in ("quick", "short", "calibrate", "merge") if vars(options)[flag]
+    ]
 
     def part(name: str, kind: str, budgets: Sequence[int] = (), after: str = "") -> Task:
         words = ("fidelity", "--part", kind, "--model", name, "--work", str(work), *given)
@@ -120,6 +125,22 @@ def keep_record(work: Path, name: str, rows: Sequence[Row], short: bool = False)
     print(f"wrote {path}")
 
 
+def merged(before: Sequence[Row], now: Sequence[Row]) -> list[Row]:
+    """A record's rows, those of contestants that were measured anew in the place of their old ones.
+
+    At a budget where OTCache itself is not what it was, the others' ratios to it would be wrong:
+    there the old rows stay.
+    """
+    old, new = ({(row["contestant"], row["budget"]): row for row in rows} for rows in (before, now))
+    ours = [budget for name, budget in new if name == OURS and (name, budget) in old]
+    moved = [b for b in ours if new[OURS, b]["lpips"] != old[OURS, b]["lpips"]]
+    for budget in moved:
+        print(
+            f"{OURS} at {budget} calls is not what the record says: measure all contestants there"
+        )
+    return list((old | {key: row for key, row in new.items() if key[1] not in moved}).values())
+
+
 def refuse_smaller(names: Sequence[str], extent: Extent) -> None:
     """Refuses to write over records that saw more pictures than a run now would.
 
@@ -146,6 +167,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--replace", action="store_true", help="fuller records too")
     parser.add_argument("--calibrate", action="store_true", help="make the models' anchors anew")
     parser.add_argument("--only", nargs="+", help="parts of contestants' names; writes no record")
+    parser.add_argument("--merge", action="store_true", help="... but puts them into the record")
     parser.add_argument("--budgets", nargs="+", type=int, help="model calls; writes no record")
     parser.add_argument("--peer", action="append", default=[], help="NAME=FOLDER of another pack")
     parser.add_argument("--part", choices=("prepare", "measure"), help=argparse.SUPPRESS)
@@ -155,7 +177,7 @@ def _parser() -> argparse.ArgumentParser:
 def main(arguments: list[str]) -> None:
     """Command line."""
     options = _parser().parse_args(arguments)
-    recorded = not (options.quick or options.only or options.budgets)
+    recorded = options.merge or not (options.quick or options.only or options.budgets)
     options.budgets = options.budgets or (QUICK_BUDGETS if options.quick else BUDGETS)
     with tempfile.TemporaryDirectory() as folder:
         if options.part:
@@ -178,6 +200,8 @@ def main(arguments: list[str]) -> None:
             for row in rows:
                 shown = f"{row['budget']:3} {row['calls']:6.1f} {row['lpips']:.5f}"
                 print(f"{name:9} {shown}  {row['contestant']}", flush=True)
+            if options.merge:
+                rows = merged((read_results(f"ground-{name}") or {"rows": []})["rows"], rows)
             if recorded:
                 keep_record(work, name, rows, options.short)
 

@@ -5,6 +5,7 @@ from typing import Any
 import pytest
 
 from benchmarks import fidelity
+from benchmarks.instruments.numbers import OURS
 from benchmarks.runs.fidelity_bench import SHORT, Extent
 
 FULL = Extent()
@@ -45,3 +46,30 @@ def test_refusal_comes_before_anything_is_measured(monkeypatch: pytest.MonkeyPat
     fidelity.main(["--model", "demo", "--quick"])  # writes no record
     fidelity.main(["--model", "demo"])
     assert ran == ["ran"] * 3
+
+
+def _row(contestant: str, budget: int, lpips: float) -> dict[str, object]:
+    return {"contestant": contestant, "budget": budget, "lpips": lpips}
+
+
+def test_what_was_measured_anew_takes_the_place_of_its_rows(capsys) -> None:
+    before = [
+        _row(OURS, 8, 0.1),
+        _row("a", 8, 0.2),
+        _row("b", 8, 0.3),
+        _row(OURS, 10, 0.1),
+        _row("a", 10, 0.2),
+    ]
+    now = [
+        _row(OURS, 8, 0.1),
+        _row("a", 8, 0.15),
+        _row("c", 8, 0.5),
+        _row(OURS, 10, 0.09),
+        _row("a", 10, 0.1),
+    ]
+
+    kept = fidelity.merged(before, now)
+
+    # At 10 calls the others' ratios are to another OTCache.
+    assert kept == [before[0], now[1], before[2], *before[3:], now[2]]
+    assert capsys.readouterr().out.count("measure all contestants") == 1
