@@ -155,7 +155,7 @@ def teaching_itself(
 def _begun_early(schedule: Schedule) -> Schedule:
     """A schedule of more than ``EARLY_CALLS`` with a shorter first edge."""
     first, *others = schedule.computed_steps
-    shorter = max(round(FIRST_SHORTER * others[0]), 1) if others[0] > 1 else 0
+    shorter = round(FIRST_SHORTER * others[0]) if others[0] > 2 else 0
     early = [step - shorter for step in others[:EARLY_CALLS]]
     return replace(schedule, computed_steps=(first, *early, *others[EARLY_CALLS:]))
 
