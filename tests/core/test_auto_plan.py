@@ -170,6 +170,25 @@ def _taught(steadiness, pictures=4):
     return replace(GENERIC, learned_in_runs=learned)
 
 
+@pytest.mark.parametrize(("own", "calls"), [(20, 16), (20, 18), (30, 24), (50, 40)])
+def test_the_first_edge_of_many_calls_is_shorter(own, calls):
+    grid = fine_grid(_levels(own))
+    computed = teaching_itself(GENERIC, grid, calls).schedule.computed_steps
+    as_sampled = own_grid(grid.sigmas)  # where the preset's steps stay
+    before = teaching_itself(GENERIC, as_sampled, calls).schedule.computed_steps
+
+    first, *_ = earlier = np.subtract(before, computed)[1:]
+    shorter = round(before[1] / 3) if before[1] > 2 else 0
+    assert first == shorter and list(earlier[:6]) == [shorter] * 6 and not any(earlier[6:])
+    assert len(computed) == calls and all(np.diff(computed) > 0)
+
+
+def test_fewer_calls_keep_their_first_edge():
+    grid = fine_grid(_levels(20))
+    kept, before = (teaching_itself(GENERIC, of, 15) for of in (grid, own_grid(grid.sigmas)))
+    assert kept.schedule.computed_steps == before.schedule.computed_steps
+
+
 def test_steps_are_cut_finer_once_slopes_are_known_to_go_on():
     grid = fine_grid(_levels(20))
     steady, turning = (teaching_itself(_taught(known), grid, 16) for known in (0.4, -0.4))
@@ -179,7 +198,7 @@ def test_steps_are_cut_finer_once_slopes_are_known_to_go_on():
     assert set(_levels_of_calls(steady)) <= set(grid.sigmas)
     few = teaching_itself(_taught(0.4), own_grid(_levels(60)), 16)
     assert few.grid.steps == 60  # as sampled: the run's own levels stay
-    assert _levels_of_calls(few) == pytest.approx(_levels_of_calls(steady))
+    assert _levels_of_calls(turning) == pytest.approx(_levels_of_calls(steady))
     assert teaching_itself(_taught(0.4), grid, 15).grid == grid
     assert steady.schedule.budget == 16 and steady.schedule.steadiness == pytest.approx(0.3)
 
