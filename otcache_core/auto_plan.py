@@ -64,8 +64,9 @@ there by then. Tried at 0.5, 0.6 and 0.75 on seven models; ``nox -s bench -- aut
 
 FIRST_SHORTER, EARLY_CALLS = 1.0 / 3.0, 6
 """Of many calls, the share of the first edge that it is shorter by, and how many calls come earlier
-for it. It has no slope to follow, so that it leaves most missing: `video` between easy and hard
-guidance is 2 to 13 times as close with it, the other models level."""
+for it. It has no slope to follow, so that it leaves most missing, unless slopes are known to go on:
+then it is put back. `video` between easy and hard guidance is 2 to 13 times as close with it, the
+other models level."""
 
 FINER_FROM = 16
 """Calls from which on finer steps pay in runs that teach themselves: with fewer, what estimates
@@ -144,7 +145,7 @@ def teaching_itself(
     pace = pace_of(grid.sigmas, table)
     if pace is None or guess.learned_in_runs is None:
         schedule = predict_schedule(guess, calls, steps=grid.steps, below_anchor=True).schedule
-        if grid.is_fine and calls >= MANY_CALLS:
+        if grid.is_fine and calls >= MANY_CALLS and not _is_steady(guess):
             schedule = _begun_early(schedule)
         planned = GridPlan(grid, replace(schedule, sigmas=grid.sigmas))
     else:
@@ -178,12 +179,16 @@ def _at_its_pace(
 
 def _finer_if_steady(anchor: Anchor, grid: FineGrid, schedule: Schedule, lowest: float) -> GridPlan:
     """An adaptive schedule, its fine grid cut further if the model's slopes are known to go on."""
-    known = anchor.learned_in_runs
-    steady = known is not None and known.believed is not None and known.believed > 0.0
-    pays = steady and schedule.budget >= FINER_FROM
+    pays = _is_steady(anchor) and schedule.budget >= FINER_FROM
     if not (pays and grid.is_fine and schedule.estimator == "adaptive"):
         return GridPlan(grid, schedule)
     return GridPlan(*finer(grid, schedule, range(grid.steps), lowest))
+
+
+def _is_steady(anchor: Anchor) -> bool:
+    """Whether its model's slopes are known to go on."""
+    known = anchor.learned_in_runs
+    return known is not None and known.believed is not None and known.believed > 0.0
 
 
 def _guess(generic: Anchor, calls: int) -> Anchor:

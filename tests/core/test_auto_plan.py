@@ -183,6 +183,12 @@ def test_the_first_edge_of_many_calls_is_shorter(own, calls):
     assert len(computed) == calls and all(np.diff(computed) > 0)
 
 
+def test_a_model_that_goes_straight_on_keeps_its_first_edge():
+    grid = fine_grid(_levels(20))
+    first = [_levels_of_calls(teaching_itself(_taught(s), grid, 18))[1] for s in (0.4, -0.4)]
+    assert first[0] < first[1]
+
+
 def test_fewer_calls_keep_their_first_edge():
     grid = fine_grid(_levels(20))
     kept, before = (teaching_itself(GENERIC, of, 15) for of in (grid, own_grid(grid.sigmas)))
@@ -198,7 +204,7 @@ def test_steps_are_cut_finer_once_slopes_are_known_to_go_on():
     assert set(_levels_of_calls(steady)) <= set(grid.sigmas)
     few = teaching_itself(_taught(0.4), own_grid(_levels(60)), 16)
     assert few.grid.steps == 60  # as sampled: the run's own levels stay
-    assert _levels_of_calls(turning) == pytest.approx(_levels_of_calls(steady))
+    assert _levels_of_calls(few) == pytest.approx(_levels_of_calls(steady))
     assert teaching_itself(_taught(0.4), grid, 15).grid == grid
     assert steady.schedule.budget == 16 and steady.schedule.steadiness == pytest.approx(0.3)
 
