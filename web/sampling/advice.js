@@ -33,12 +33,13 @@ app.registerExtension({
       return schedule ? { body: { schedule, runs: runsOf(node) }, other: otherCache(node) } : {};
     };
     watch(node, inputsOf, async ({ body, other, calibrates, learned }) => {
+      const asked = performance.now();
       const auto = learned ? { ...body.auto, learned: learned.name } : undefined;
       const { answer } = body ? await ask("advice", { body: auto ? { ...body, auto } : body }) : {};
       const beside = other ? [say("beside_cache", { title: other })] : [];
       const first = calibrates ? [say("calibrates")] : [];
       const text = [...beside, ...sayNotes(answer?.notes ?? []), ...first].join("\n");
-      return () => advise(node, text, body);
+      return () => advise(node, text, body, asked);
     });
   },
 });

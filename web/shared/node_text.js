@@ -29,7 +29,7 @@ const SAID_BY_THEMSELVES = new Set([
  * @typedef {{ steps: number, computed: number, skipped: number, computed_steps?: number[], evaluations: number,
  *   notes: string[], learned?: string }} Report  of nodes/sampler.py
  * @typedef {import("./words.js").Message} Message
- * @typedef {{ text: string, of: string }} Advice  and the settings that it is of
+ * @typedef {{ text: string, of: string, asked: number }} Advice  the settings that it is of, and when it was asked for
  */
 
 /** @param {any} node */
@@ -85,8 +85,9 @@ function createPanel(node) {
   const lasting = []; // buttons that are there before a run, too
   let learned = ""; // the name of what the last run's model has taught
   let runs = 0;
+  let shown = 0; // when the last run was
   /** @type {Advice} */
-  let advised = { text: "", of: "" };
+  let advised = { text: "", of: "", asked: 0 };
   let settled = advised; // what a run was made with: its own note tells the outcome
   let noted = ""; // that note: of other settings it says nothing
 
@@ -129,6 +130,7 @@ function createPanel(node) {
       body.textContent = sayLines(lines.slice(0, end));
       offer(steps?.learned ?? "");
       if (steps) settled = advised;
+      if (steps) shown = performance.now();
       if (steps) runs += 1;
       fit();
     },
@@ -141,6 +143,7 @@ function createPanel(node) {
     /** @param {Advice} given */
     advise(given) {
       advised = given;
+      if (given.asked < shown && given.of !== settled.of) settled = given; // the run was quicker than the answer
       fit();
     },
     learned: () => ({ name: learned, runs }),
@@ -168,10 +171,11 @@ function panelOf(node) {
  * @param {any} node
  * @param {string} text
  * @param {unknown} settings  that it is of, plain values
+ * @param {number} asked  when it was asked for, by ``performance.now``
  */
-export function advise(node, text, settings) {
+export function advise(node, text, settings, asked) {
   if (text && !panels.has(node)) showNotRun(node);
-  if (panels.has(node)) panelOf(node).advise({ text, of: JSON.stringify(settings) ?? "" });
+  if (panels.has(node)) panelOf(node).advise({ text, of: JSON.stringify(settings) ?? "", asked });
 }
 
 /**
