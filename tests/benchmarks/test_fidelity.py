@@ -53,20 +53,10 @@ def _row(contestant: str, budget: int, lpips: float) -> dict[str, object]:
 
 
 def test_what_was_measured_anew_takes_the_place_of_its_rows(capsys) -> None:
-    before = [
-        _row(OURS, 8, 0.1),
-        _row("a", 8, 0.2),
-        _row("b", 8, 0.3),
-        _row(OURS, 10, 0.1),
-        _row("a", 10, 0.2),
-    ]
-    now = [
-        _row(OURS, 8, 0.1),
-        _row("a", 8, 0.15),
-        _row("c", 8, 0.5),
-        _row(OURS, 10, 0.09),
-        _row("a", 10, 0.1),
-    ]
+    places = ((OURS, 8), ("a", 8), ("b", 8), (OURS, 10), ("a", 10))
+    before = [_row(*place, lpips=0.1) for place in places]
+    changed = {("a", 8): 0.05, (OURS, 10): 0.09, ("a", 10): 0.05}
+    now = [_row(*place, changed.get(place, 0.1)) for place in (*places[:2], ("c", 8), *places[3:])]
 
     kept = fidelity.merged(before, now)
 
