@@ -31,18 +31,26 @@ FEWEST_STEPS = 12
 FEWEST_OF_PART = 9
 """Likewise for a part of a run, such as that of one of two experts; such models take up to 8."""
 
-SHARE = 0.8
+SHARE_STEPS = (16, 20, 25, 30, 40)
+"""Steps of a sampler for which shares of calls were measured; between them they are interpolated."""
+
+EULER_SHARES = (0.8, 0.8, 0.9, 0.9, 0.8)
 """Calls for each of the sampler's own steps unless a number is asked for: as many as bring the
-picture as close to the converged one as all of the own steps, on the models that were measured."""
+picture as close to the converged one as all of the own steps, on the models that were measured.
+Around 25 Euler steps become good on hard models, where 20 calls have 1.35 of their distance on
+`latent-hard`."""
 
-EULER_STEPS, EULER_SHARES = (20, 25, 30, 40), (SHARE, 0.9, 0.9, SHARE)
-"""Behind Euler, by the number of its steps: around 25 they become good on hard models, where 20
-calls have 1.35 of their distance on `latent-hard`."""
+HIGHER_ORDER_SHARES = (0.9, 0.8, 0.8, 0.8, 0.8)
+"""Likewise behind a sampler of higher order. 13 calls were farther than 16 res_multistep steps on
+`video` between easy and hard guidance, by .06 on 64 pictures; 15 have .80."""
 
-UNEVEN_SHARE = 0.9
-"""Behind a scheduler of another pace, at least: four fifths were farther than 16 or 20 own steps on
-three settings of twelve behind `beta`, and than 40 on three of seven;
-``nox -s bench -- schedulers`` is with it up to 40, and ``auto`` (`karras`) up to 50."""
+UNEVEN_EULER_SHARES = (1.0, 1.0, 1.0, 1.0, 0.9)
+"""Likewise behind Euler and a scheduler of another pace. Nine tenths were farther behind `beta`:
+than 16 steps on `latent` at guidance 6 (1.41, 64 pictures), than 20 on `demo` at 11 (1.05), and
+than 30 on both at 11 (1.35, 1.47)."""
+
+UNEVEN_HIGHER_ORDER_SHARES = (0.9, 0.9, 0.9, 0.9, 0.9)
+"""Likewise behind one of higher order and a scheduler of another pace."""
 
 STEADY_FROM, STEADY = 0.05, 0.15
 """From the one steadiness to the other a model comes to go straight on."""
@@ -62,8 +70,13 @@ EVENER = 0.6
 """How far the steps of many calls move to even spacing: most of what fewer calls need early is
 there by then. Tried at 0.5, 0.6 and 0.75 on seven models; ``nox -s bench -- auto`` is with it."""
 
+EVENER_OF_ALL = 0.8
+"""Likewise of as many calls as the sampler has steps, behind a scheduler of another pace: 30 calls
+behind 30 Euler steps and `beta` have 1.19 of their distance on `latent` at guidance 11 with
+``EVENER``, .96 with this, 64 pictures each (`demo` .86 and .80)."""
+
 FIRST_SHORTER, EARLY_CALLS = 1.0 / 3.0, 6
-"""Of many calls, the share of the first edge that it is shorter by, and how many calls come earlier
+"""From ``FEW_CALLS`` on, the share of the first edge that it is shorter by, and how many calls come earlier
 for it. It has no slope to follow, so that it leaves most missing, unless slopes are known to go on:
 then it is put back. `video` between easy and hard guidance is 2 to 13 times as close with it, most
 others level; `demo` is farther where pictures tip over, at hard guidance behind 40 Euler steps by
@@ -102,12 +115,15 @@ def calls_for(
         own_steps: At least 1.
         asked: The number of calls, or 0 for a share of the steps.
         higher_order: Whether the sampler is of higher order than Euler.
-        even: Whether the scheduler's levels fall evenly in the model's time, see ``pace_of``.
+        even: Whether the scheduler's levels fall evenly in the model's time, see ``pace_of``; true
+            for runs over the sampler's own steps, than which nothing is closer.
         steadiness: Of the model, ``LearnedInRuns.believed``; ``None`` if it is not known.
     """
-    share = SHARE if higher_order else float(np.interp(own_steps, EULER_STEPS, EULER_SHARES))
-    if not even:
-        share = max(share, UNEVEN_SHARE)
+    if higher_order:
+        shares = HIGHER_ORDER_SHARES if even else UNEVEN_HIGHER_ORDER_SHARES
+    else:
+        shares = EULER_SHARES if even else UNEVEN_EULER_SHARES
+    share = float(np.interp(own_steps, SHARE_STEPS, shares))
     if not higher_order:
         least = min(max(STEADY_SHARE, STEADY_CALLS / own_steps), share)
         share = float(np.interp(steadiness or 0.0, (STEADY_FROM, STEADY), (share, least)))
@@ -142,11 +158,12 @@ def teaching_itself(
     """
     if calls >= grid.steps:
         return GridPlan(grid, Schedule.full(grid.steps))
-    guess = _guess(generic, calls)
     pace = pace_of(grid.sigmas, table)
+    as_many = calls >= len(grid.own) - 1
+    guess = _guess(generic, calls, EVENER if pace is None or not as_many else EVENER_OF_ALL)
     if pace is None or guess.learned_in_runs is None:
         schedule = predict_schedule(guess, calls, steps=grid.steps, below_anchor=True).schedule
-        if grid.is_fine and calls >= MANY_CALLS and not _is_steady(guess):
+        if grid.is_fine and calls >= FEW_CALLS and not _is_steady(guess):
             schedule = _begun_early(schedule)
         planned = GridPlan(grid, replace(schedule, sigmas=grid.sigmas))
     else:
@@ -192,13 +209,13 @@ def _is_steady(anchor: Anchor) -> bool:
     return known is not None and known.believed is not None and known.believed > 0.0
 
 
-def _guess(generic: Anchor, calls: int) -> Anchor:
-    """The preset, with the steps of many calls spaced more evenly."""
+def _guess(generic: Anchor, calls: int, evener: float) -> Anchor:
+    """The preset, with the steps of many calls spaced more evenly: ``evener`` of the way."""
     learned = generic.learned_in_runs
     if learned is None:
         return generic
     ends = [math.log(FEW_CALLS), math.log(MANY_CALLS)]
-    evenness = float(np.interp(math.log(calls), ends, [learned.evenness, EVENER]))
+    evenness = float(np.interp(math.log(calls), ends, [learned.evenness, evener]))
     return replace(generic, learned_in_runs=replace(learned, evenness=evenness))
 
 

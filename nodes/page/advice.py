@@ -137,12 +137,13 @@ def notes_on_auto(calls: int, fine: bool, run: Planned, learned: str | None = No
     if not calls and is_stochastic(sampler):
         return [{"rule": "plan_noise", **values}]
     own = run.steps * calls_a_step(sampler)
+    fine = fine and solves_the_equation(sampler)
     pace: dict[str, bool] = {
         "higher_order": is_of_higher_order(sampler),
-        "even": run.scheduler is None or falls_evenly(run.scheduler),
+        "even": not fine or run.scheduler is None or falls_evenly(run.scheduler),
     }
     values["calls"] = calls_for(own, calls, **pace)
-    if not (fine and solves_the_equation(sampler)):
+    if not fine:
         return [{"rule": "plan_own", **values}]
     values["fine"] = run.steps * parts_of_step(run.steps)
     if learned is None or run.partial_denoise:

@@ -174,9 +174,9 @@ class AutoWrapper:
         if not self.calls and is_stochastic(sampler):
             return plain(SAMPLER_ADDS_NOISE)
         higher = is_of_higher_order(sampler)
-        even = pace_of(levels, table) is None
         own = steps * calls_a_step(sampler)
         fine = self.fine and solves_the_equation(sampler)
+        even = not fine or pace_of(levels, table) is None
         steadiness = _steadiness(known) if fine and whole else None
         pace: dict[str, bool] = {"higher_order": higher, "even": even}
         usual = calls_for(own, self.calls, **pace)

@@ -23,7 +23,7 @@ from scipy.interpolate import PchipInterpolator
 from ..documents.schedule import MAX_STEPS, Schedule
 from .run_plan import SIGMA_TOLERANCE
 
-FINE_STEPS = 48
+FINE_STEPS = 60
 """Steps of a fine grid, at least."""
 
 LEAST_PARTS = 3
