@@ -187,7 +187,7 @@ def measure_ways(sampled: SampledModel, ways: Iterable[Way], kept: Kept) -> None
         with counted(way.build()) as (model, calls):
             lpips = sampled.distances(model, steps=way.steps, sampler=way.sampler)
         # One batch after the other: each is one run.
-        runs = len(sampled.batches(range(PROMPTS)))
+        runs = len(sampled.batches(range(len(sampled.texts))))
         worked = calls.worked if way.name.startswith("EasyCache") else calls.predictions
         kept.put(way.name, {"calls": worked / runs, "lpips": lpips.tolist()})
 

@@ -32,7 +32,7 @@ FEWEST_OF_PART = 9
 """Likewise for a part of a run, such as that of one of two experts; such models take up to 8."""
 
 SHARE_STEPS = (16, 20, 25, 30, 40)
-"""Steps of a sampler for which shares of calls were measured; between them they are interpolated."""
+"""Steps of a sampler for which shares of calls were measured; others lie between."""
 
 EULER_SHARES = (0.8, 0.8, 0.9, 0.9, 0.8)
 """Calls for each of the sampler's own steps unless a number is asked for: as many as bring the
@@ -76,11 +76,11 @@ behind 30 Euler steps and `beta` have 1.19 of their distance on `latent` at guid
 ``EVENER``, .96 with this, 64 pictures each (`demo` .86 and .80)."""
 
 FIRST_SHORTER, EARLY_CALLS = 1.0 / 3.0, 6
-"""From ``FEW_CALLS`` on, the share of the first edge that it is shorter by, and how many calls come earlier
-for it. It has no slope to follow, so that it leaves most missing, unless slopes are known to go on:
-then it is put back. `video` between easy and hard guidance is 2 to 13 times as close with it, most
-others level; `demo` is farther where pictures tip over, at hard guidance behind 40 Euler steps by
-a third (``nox -s bench -- auto``, ``schedulers``)."""
+"""From ``FEW_CALLS`` on, the share of the first edge that it is shorter by, and how many calls come
+earlier for it. It has no slope to follow, so that it leaves most missing, unless steps are cut
+finer since slopes go on: then it is put back. `video` between easy and hard guidance is 2 to 13
+times as close with it, most others level; `demo` is farther where pictures tip over, at hard
+guidance behind 40 Euler steps by a third (``nox -s bench -- auto``, ``schedulers``)."""
 
 FINER_FROM = 16
 """Calls from which on finer steps pay in runs that teach themselves: with fewer, what estimates
@@ -163,7 +163,7 @@ def teaching_itself(
     guess = _guess(generic, calls, EVENER if pace is None or not as_many else EVENER_OF_ALL)
     if pace is None or guess.learned_in_runs is None:
         schedule = predict_schedule(guess, calls, steps=grid.steps, below_anchor=True).schedule
-        if grid.is_fine and calls >= FEW_CALLS and not _is_steady(guess):
+        if grid.is_fine and calls >= FEW_CALLS and not _finer_pays(guess, calls):
             schedule = _begun_early(schedule)
         planned = GridPlan(grid, replace(schedule, sigmas=grid.sigmas))
     else:
@@ -197,16 +197,17 @@ def _at_its_pace(
 
 def _finer_if_steady(anchor: Anchor, grid: FineGrid, schedule: Schedule, lowest: float) -> GridPlan:
     """An adaptive schedule, its fine grid cut further if the model's slopes are known to go on."""
-    pays = _is_steady(anchor) and schedule.budget >= FINER_FROM
-    if not (pays and grid.is_fine and schedule.estimator == "adaptive"):
+    pays = grid.is_fine and _finer_pays(anchor, schedule.budget)
+    if not (pays and schedule.estimator == "adaptive"):
         return GridPlan(grid, schedule)
     return GridPlan(*finer(grid, schedule, range(grid.steps), lowest))
 
 
-def _is_steady(anchor: Anchor) -> bool:
-    """Whether its model's slopes are known to go on."""
+def _finer_pays(anchor: Anchor, calls: int) -> bool:
+    """Whether so many calls are closer on finer steps: if the model's slopes are known to go on."""
     known = anchor.learned_in_runs
-    return known is not None and known.believed is not None and known.believed > 0.0
+    steady = known is not None and known.believed is not None and known.believed > 0.0
+    return steady and calls >= FINER_FROM
 
 
 def _guess(generic: Anchor, calls: int, evener: float) -> Anchor:

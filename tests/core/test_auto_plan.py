@@ -1,6 +1,7 @@
 """A plan without being told: exactly the calls, an anchor only where it has them."""
 
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -20,7 +21,7 @@ from otcache_core.auto_plan import (
     tells_enough,
 )
 from otcache_core.documents.anchor import load_anchor
-from otcache_core.run_time.fine_grid import fine_grid, own_grid
+from otcache_core.run_time.fine_grid import FineGrid, fine_grid, own_grid
 from otcache_core.transport import predict_schedule
 
 PRESETS = Path(__file__).parents[2] / "presets"
@@ -170,7 +171,7 @@ def _taught(steadiness, pictures=4):
     return replace(GENERIC, learned_in_runs=learned)
 
 
-@pytest.mark.parametrize(("own", "calls"), [(20, 16), (20, 18), (30, 24), (50, 40)])
+@pytest.mark.parametrize(("own", "calls"), [(16, 13), (20, 12), (20, 16), (20, 18), (30, 24)])
 def test_the_first_edge_of_many_calls_is_shorter(own, calls):
     grid = fine_grid(_levels(own))
     computed = teaching_itself(GENERIC, grid, calls).schedule.computed_steps
@@ -183,16 +184,19 @@ def test_the_first_edge_of_many_calls_is_shorter(own, calls):
     assert len(computed) == calls and all(np.diff(computed) > 0)
 
 
-def test_a_model_that_goes_straight_on_keeps_its_first_edge():
+def test_a_run_that_is_cut_finer_keeps_its_first_edge():
     grid = fine_grid(_levels(20))
     first = [_levels_of_calls(teaching_itself(_taught(s), grid, 18))[1] for s in (0.4, -0.4)]
     assert first[0] < first[1]
 
 
-def test_fewer_calls_keep_their_first_edge():
+@pytest.mark.parametrize(("calls", "earlier"), [(11, False), (12, True), (15, True)])
+def test_few_calls_keep_their_first_edge_whatever_was_taught(calls, earlier):
     grid = fine_grid(_levels(20))
-    kept, before = (teaching_itself(GENERIC, of, 15) for of in (grid, own_grid(grid.sigmas)))
-    assert kept.schedule.computed_steps == before.schedule.computed_steps
+    known = [teaching_itself(of, grid, calls) for of in (GENERIC, _taught(0.4), _taught(-0.4))]
+    before = teaching_itself(GENERIC, own_grid(grid.sigmas), calls).schedule.computed_steps
+    assert len({planned.schedule.computed_steps for planned in known}) == 1
+    assert (known[0].schedule.computed_steps[1] < before[1]) is earlier
 
 
 def test_steps_are_cut_finer_once_slopes_are_known_to_go_on():
@@ -248,6 +252,18 @@ def test_calls_are_not_crowded_where_the_scheduler_crowds_its_levels_already(cal
     assert away[1] < 0.9 * away[0]
 
 
+def test_as_many_calls_as_steps_come_nearer_to_the_samplers_own_places():
+    levels = fine_grid(_early_and_late(20)).sigmas
+
+    def away(own_steps):
+        """How far 20 calls are from where the sampler has its 20 steps."""
+        grid = FineGrid(levels, tuple(range(0, 61, 60 // own_steps)))
+        placed = _levels_of_calls(teaching_itself(GENERIC, grid, 20, table=TABLE))
+        return np.abs(np.array(placed) - levels[:-1:3]).max()
+
+    assert away(20) == pytest.approx(away(30) * 0.2 / 0.4, rel=0.1)
+
+
 def test_a_run_that_goes_on_is_cut_finer_at_a_pace_of_its_own_too():
     grid = fine_grid(_early_and_late(20))
     planned = teaching_itself(_taught(0.4), grid, 16, table=TABLE)
@@ -259,11 +275,19 @@ def test_a_run_that_goes_on_is_cut_finer_at_a_pace_of_its_own_too():
 def test_calls_are_a_share_of_the_samplers_own_unless_asked_for():
     shares = {12: 10, 16: 13, 20: 16, 25: 23, 30: 27, 40: 32, 50: 40, 100: 80}
     assert {steps: calls_for(steps, 0) for steps in shares} == shares
-    assert [calls_for(steps, 0, higher_order=True) for steps in (20, 25, 30)] == [16, 20, 24]
-    assert [calls_for(steps, 0, even=False) for steps in (16, 20, 25, 40)] == [15, 18, 23, 36]
-    uneven = {16: 15, 20: 18, 30: 27, 40: 36}
-    higher = {steps: calls_for(steps, 0, higher_order=True, even=False) for steps in uneven}
-    assert higher == uneven
+    higher = {12: 11, 16: 15, 20: 16, 25: 20, 30: 24, 50: 40}
+    assert {steps: calls_for(steps, 0, higher_order=True) for steps in higher} == higher
+
+
+def test_behind_schedulers_of_another_pace_more_calls_are_needed():
+    euler = {12: 12, 16: 16, 20: 20, 30: 30, 40: 36, 50: 45}
+    assert {steps: calls_for(steps, 0, even=False) for steps in euler} == euler
+    higher = {12: 11, 16: 15, 20: 18, 30: 27, 40: 36}
+    of_higher_order = partial(calls_for, asked=0, higher_order=True, even=False)
+    assert {steps: of_higher_order(steps) for steps in higher} == higher
+
+
+def test_calls_that_are_asked_for_are_made():
     assert calls_for(20, 11) == calls_for(20, 11, even=False) == 11
     assert calls_for(20, 1) == FEWEST_CALLS
 

@@ -25,10 +25,15 @@ def test_the_node_is_held_against_as_many_steps_and_against_those_its_default_re
         "OTCache, its default for 40 res_multistep steps": 0.004,
     }  # fmt: skip
     ways = [{"way": way, "lpips": lpips} for way, lpips in (plain | ours).items()]
+    more = [
+        {"way": "plain res_multistep, 20 steps", "lpips": 0.02},
+        {"way": "OTCache, its default for 20 res_multistep steps", "lpips": 0.01},
+    ]
     setting = {"model": "demo", "cfg": 5.0, "scheduler": "beta", "ways": ways}
+    setting["on_more_pictures"] = more
     table = schedulers_table({"settings": [setting]})
 
     (row,) = table.splitlines()[2:3]
     cells = [cell.strip() for cell in row.strip("| ").split("|")]
-    default = ["0.50 / 0.25", "0.80 / 2.00", "0.30 / 2.00", "0.10 / 0.40"]
+    default = ["0.50 / 0.25", "0.80 / 0.50*", "0.30 / 2.00", "0.10 / 0.40"]
     assert cells == ["`demo`", "beta", "5", "0.0125", "0.50", "1.20", *default]

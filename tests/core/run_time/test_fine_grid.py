@@ -69,7 +69,7 @@ def test_other_runs_are_left_as_they_are(sigmas):
 
 
 def test_each_step_is_cut_into_three_at_least_and_no_schedule_gets_too_long():
-    assert [parts_of_step(steps) for steps in (1, 8, 12, 16, 20, 50, 333)] == [48, 6, 4, 3, 3, 3, 3]
+    assert [parts_of_step(steps) for steps in (1, 8, 12, 16, 20, 50, 333)] == [60, 8, 5, 4, 3, 3, 3]
     assert [parts_of_step(steps) for steps in (334, 500, 501, MAX_STEPS)] == [2, 2, 1, 1]
 
 
