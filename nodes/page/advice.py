@@ -35,6 +35,7 @@ RULES = (
     "adds_noise",
     "plan_fine",
     "plan_at_most",
+    "plan_as_many",
     "plan_own",
     "plan_noise",
 )
@@ -146,13 +147,13 @@ def notes_on_auto(calls: int, fine: bool, run: Planned, learned: str | None = No
     if not fine:
         return [{"rule": "plan_own", **values}]
     values["fine"] = run.steps * parts_of_step(run.steps)
-    if learned is None or run.partial_denoise:
-        return [{"rule": "plan_fine", **values}]
-    steadiness = steadiness_of(learned, run.cfg)
-    if steadiness is None and values["calls"] > calls_for(own, calls, **pace, steadiness=1.0):
-        return [{"rule": "plan_at_most", **values}]
-    values["calls"] = calls_for(own, calls, **pace, steadiness=steadiness)
-    return [{"rule": "plan_fine", **values}]
+    if learned is not None and not run.partial_denoise:
+        steadiness = steadiness_of(learned, run.cfg)
+        if steadiness is None and values["calls"] > calls_for(own, calls, **pace, steadiness=1.0):
+            return [{"rule": "plan_at_most", **values}]
+        values["calls"] = calls_for(own, calls, **pace, steadiness=steadiness)
+    as_many = not calls and values["calls"] >= own
+    return [{"rule": "plan_as_many" if as_many else "plan_fine", **values}]
 
 
 def _planned(fields: Fields) -> Planned:

@@ -65,13 +65,13 @@ def test_it_tells_before_a_run_what_it_will_do(page):
 
 def test_it_tells_of_the_calls_behind_a_scheduler_of_another_pace(page):
     auto = _stock_graph(page, seed=301, scheduler="beta")
-    page.wait_for_panel(auto, "result", "Next run: 18 model calls on 60 fine steps")
+    page.wait_for_panel(auto, "result", "Next run: 20 model calls on 60 fine steps")
 
 
 def test_it_tells_of_the_calls_behind_a_node_that_is_a_scheduler_of_its_own(page, custom_run):
     auto = page.add("OTCacheAuto", (420, 80))
     custom_run(auto, scheduler="BetaSamplingScheduler", sampler="euler")
-    page.wait_for_panel(auto, "result", "Next run: at most 18 model calls on 60 fine steps")
+    page.wait_for_panel(auto, "result", "Next run: at most 20 model calls on 60 fine steps")
 
 
 def test_what_it_learned_is_told_and_forgotten_by_a_button(page):

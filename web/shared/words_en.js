@@ -18,6 +18,7 @@ export const ENGLISH = {
   rule_several_calls: "{sampler} calls the model {calls} times at each computed step: euler calls once.",
   rule_adds_noise: "{sampler} adds noise between steps, and skipped steps are estimated less exactly: euler is closer to the full run.",
   rule_plan_fine: "Next run: {calls} model calls on {fine} fine steps or more, in place of your {steps}.",
+  rule_plan_as_many: "Next run: {calls} model calls on {fine} fine steps or more: closer than your {steps}, not faster. Behind this scheduler fewer are not always as close: set calls for speed.",
   rule_plan_at_most: "Next run: at most {calls} model calls on {fine} fine steps or more, in place of your {steps}.",
   rule_plan_own: "Next run: {calls} model calls on your {steps} steps.",
   rule_plan_noise: "{sampler} adds noise between steps: all {steps} steps will run the model unless calls is set.",

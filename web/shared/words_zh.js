@@ -18,6 +18,7 @@ export const CHINESE = {
   rule_several_calls: "{sampler} 在每个计算步调用模型 {calls} 次：euler 只调用一次。",
   rule_adds_noise: "{sampler} 在各步之间加入噪波，跳过的步估计得不够准确：euler 更接近完整运行。",
   rule_plan_fine: "下次采样：以 {fine} 个或更多细分步代替您的 {steps} 步，调用模型 {calls} 次。",
+  rule_plan_as_many: "下次采样：以 {fine} 个或更多细分步代替您的 {steps} 步，调用模型 {calls} 次：更接近，但不会更快。使用此调度器时，更少的调用并不总是同样接近：要提速，请设置 calls。",
   rule_plan_at_most: "下次采样：以 {fine} 个或更多细分步代替您的 {steps} 步，最多调用模型 {calls} 次。",
   rule_plan_own: "下次采样：在您的 {steps} 步上调用模型 {calls} 次。",
   rule_plan_noise: "{sampler} 在各步之间加入噪波：除非设置调用次数，否则全部 {steps} 步都会运行模型。",
