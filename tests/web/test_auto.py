@@ -65,7 +65,13 @@ def test_it_tells_before_a_run_what_it_will_do(page):
 
 def test_it_tells_of_the_calls_behind_a_scheduler_of_another_pace(page):
     auto = _stock_graph(page, seed=301, scheduler="beta")
-    page.wait_for_panel(auto, "result", "Next run: 20 model calls on 60 fine steps")
+    page.wait_for_panel(auto, "result", "Next run: 18 model calls on 60 fine steps")
+
+
+def test_it_says_where_as_many_calls_as_steps_are_closer_and_not_faster(page):
+    auto = _stock_graph(page, seed=301, scheduler="beta", sampler_name="euler")
+    page.set_widget(auto, "learn", "never")
+    page.wait_for_panel(auto, "result", "or more: closer than your 20, not faster.")
 
 
 def test_it_tells_of_the_calls_behind_a_node_that_is_a_scheduler_of_its_own(page, custom_run):
