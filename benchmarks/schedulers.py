@@ -21,7 +21,7 @@ import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
-from itertools import cycle, product
+from itertools import cycle, islice, product
 from pathlib import Path
 from typing import Any
 
@@ -105,7 +105,7 @@ def measure(host: Host, ground: GroundModel, folder: Path) -> dict[str, Any]:
     found = {"ways": rows_of(kept.lines), "on_more_pictures": []}
     if places := close_places(found["ways"]):
         more = Kept(folder / "more.json")
-        texts = [text for text, _ in zip(cycle(prompts), range(MORE_PICTURES), strict=False)]
+        texts = list(islice(cycle(prompts), MORE_PICTURES))
         sampled = SampledModel(host, ground, texts, seed=FIRST_SEED)
         sampled.keep_references(folder / "converged-more.pt", steps=CONVERGED)
         for place in places:
