@@ -41,18 +41,16 @@ Around 25 Euler steps become good on hard models, where 20 calls have 1.35 of th
 `latent-hard`."""
 
 HIGHER_ORDER_SHARES = (0.9, 0.8, 0.8, 0.8, 0.8)
-"""Likewise behind a sampler of higher order. 13 calls were farther than 16 res_multistep steps on
-`video` between easy and hard guidance, by .06 on 64 pictures; 15 have .80."""
+"""Likewise behind a sampler of higher order: 13 calls behind 16 steps were not enough for `video`
+between easy and hard guidance."""
 
 UNEVEN_EULER_SHARES = (1.0, 1.0, 1.0, 1.0, 0.9)
-"""Likewise behind Euler and a scheduler of another pace. Nine tenths were farther behind `beta`:
-than 16 steps on `latent` at guidance 6 (1.41, 64 pictures), than 20 on `demo` at 11 (1.05), and
-than 30 on both at 11 (1.35, 1.47). ``nox -s bench -- schedulers`` is with these."""
+"""Likewise behind Euler and a scheduler of another pace: nine tenths were not enough behind `beta`,
+for flow models at guidance between easy and hard and above."""
 
 UNEVEN_HIGHER_ORDER_SHARES = (0.9, 0.9, 0.9, 0.9, 0.9)
-"""Likewise behind one of higher order and a scheduler of another pace: farther in one place of 48,
-`unet` at guidance 8 behind 30 steps and `beta`, by .12 on 64 pictures, and in a trial by .11
-with all 30 calls (``nox -s bench -- schedulers`` is with these)."""
+"""Likewise behind one of higher order and a scheduler of another pace."""
+# Figures of all four: docs/method.md, and the records of ``nox -s bench -- auto``, ``schedulers``.
 
 STEADY_FROM, STEADY = 0.05, 0.15
 """From the one steadiness to the other a model comes to go straight on."""
@@ -73,18 +71,13 @@ EVENER = 0.6
 there by then. Tried at 0.5, 0.6 and 0.75 on seven models; ``nox -s bench -- auto`` is with it."""
 
 EVENER_OF_ALL = 0.8
-"""Likewise of as many calls as the sampler has steps, behind a scheduler of another pace: 30 calls
-behind 30 Euler steps and `beta` have 1.19 of their distance on `latent` at guidance 11 with
-``EVENER``, .96 with this, on 64 pictures of a trial (`demo` .86 and .80);
-``nox -s bench -- schedulers`` is with it."""
+"""Likewise of as many calls as the sampler has steps, behind a scheduler of another pace: nearer to
+the sampler's own places, of which such a run has enough."""
 
 FIRST_SHORTER, EARLY_CALLS = 1.0 / 3.0, 6
 """From ``FEW_CALLS`` on, the share of the first edge that it is shorter by, and how many calls come
 earlier for it. It has no slope to follow, so that it leaves most missing, unless steps are cut
-finer since slopes go on: then it is put back. `video` between easy and hard guidance is 2 to 13
-times as close with it, most others level; `demo` is farther where pictures tip over, at hard
-guidance behind 40 Euler steps by a third, and `latent-hard` with 15 calls by a half, by a sixth on
-64 pictures (``nox -s bench -- auto``, ``schedulers``)."""
+finer since slopes go on: then it is put back. Figures: docs/method.md."""
 
 FINER_FROM = 16
 """Calls from which on finer steps pay in runs that teach themselves: with fewer, what estimates

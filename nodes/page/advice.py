@@ -139,14 +139,15 @@ def notes_on_auto(calls: int, fine: bool, run: Planned, learned: str | None = No
         return [{"rule": "plan_noise", **values}]
     own = run.steps * calls_a_step(sampler)
     fine = fine and solves_the_equation(sampler)
+    higher = is_of_higher_order(sampler)
     pace: dict[str, bool] = {
-        "higher_order": is_of_higher_order(sampler),
+        "higher_order": higher,
         "even": not fine or run.scheduler is None or falls_evenly(run.scheduler),
     }
     values["calls"] = calls_for(own, calls, **pace)
     if not fine:
         return [{"rule": "plan_own", **values}]
-    values["fine"] = run.steps * parts_of_step(run.steps)
+    values["fine"] = run.steps * parts_of_step(run.steps, higher)
     if learned is not None and not run.partial_denoise:
         steadiness = steadiness_of(learned, run.cfg)
         if steadiness is None and values["calls"] > calls_for(own, calls, **pace, steadiness=1.0):

@@ -182,7 +182,7 @@ class AutoWrapper:
         usual = calls_for(own, self.calls, **pace)
         calls = calls_for(own, self.calls, **pace, steadiness=steadiness)
         if fine:
-            grid = fine_grid(levels, lowest_level(guider))
+            grid = fine_grid(levels, lowest_level(guider), higher_order=higher)
             way = self._with_schedule(grid, sampler, guider, calls, whole, known, table)
             notes = (_fewer(calls, own), *way.notes) if calls < usual else way.notes
             return replace(way, sampler=_euler_like(sampler), notes=notes)

@@ -30,6 +30,10 @@ models and level on hard ones (``nox -s bench -- auto``)."""
 LEAST_PARTS = 3
 """Into how many each of a run's steps is cut, at least: even 50 steps are not yet converged."""
 
+HIGHER_ORDER_PARTS = 5
+"""Likewise behind a sampler of higher order, whose own 30 steps are about as near to the converged
+picture as 90 of Euler, of which the small steps are (``nox -s bench -- schedulers``)."""
+
 FINEST_STEPS = 200
 """Steps of a grid that is cut further, at most: such a run has converged."""
 
@@ -74,13 +78,16 @@ def own_grid(sigmas: Sequence[float]) -> FineGrid:
     return FineGrid(tuple(sigmas), tuple(range(len(sigmas))))
 
 
-def parts_of_step(own_steps: int) -> int:
+def parts_of_step(own_steps: int, higher_order: bool = False) -> int:
     """Into how many each of a run's steps is cut: no schedule has more than ``MAX_STEPS``."""
     own = max(own_steps, 1)
-    return min(max(math.ceil(FINE_STEPS / own), LEAST_PARTS), max(MAX_STEPS // own, 1))
+    least = HIGHER_ORDER_PARTS if higher_order else LEAST_PARTS
+    return min(max(math.ceil(FINE_STEPS / own), least), max(MAX_STEPS // own, 1))
 
 
-def fine_grid(sigmas: Sequence[float], lowest: float = 0.0) -> FineGrid:
+def fine_grid(
+    sigmas: Sequence[float], lowest: float = 0.0, *, higher_order: bool = False
+) -> FineGrid:
     """The levels of a run with others put into each of its steps, ``parts_of_step`` in all.
 
     They lie on the smooth falling curve through the run's own, which is the scheduler's. A run
@@ -89,9 +96,10 @@ def fine_grid(sigmas: Sequence[float], lowest: float = 0.0) -> FineGrid:
     Args:
         sigmas: The run's levels.
         lowest: The model knows no lower level but 0: none is put below it.
+        higher_order: Whether the sampler is of higher order than Euler.
     """
     own = len(sigmas) - 1
-    parts = parts_of_step(own)
+    parts = parts_of_step(own, higher_order)
     if own < 2 or parts < 2 or any(after >= at for at, after in pairwise(sigmas)):
         return own_grid(sigmas)
     return _cut(sigmas, range(own), parts, lowest)

@@ -102,12 +102,13 @@ def write_one_node_thumbnails() -> None:
 
     Levels fall evenly there: the steps are placed by their number, whatever the model.
     """
-    plotted = {APP: (OWN_STEPS, calls_for(OWN_STEPS, APP_CALLS))}
+    plotted = {APP: (OWN_STEPS, False, calls_for(OWN_STEPS, APP_CALLS))}
     for name, (_, stock) in ONE_NODE_WORKFLOWS.items():
         steps, higher = sum(stock.steps), stock.of_higher_order
-        plotted[name] = (steps, calls_for(steps, 0, higher_order=higher))
-    for name, (steps, calls) in plotted.items():
-        grid = fine_grid([1.0 - step / steps for step in range(steps + 1)])
+        plotted[name] = (steps, higher, calls_for(steps, 0, higher_order=higher))
+    for name, (steps, higher, calls) in plotted.items():
+        levels = [1.0 - step / steps for step in range(steps + 1)]
+        grid = fine_grid(levels, higher_order=higher)
         plan = teaching_itself(_anchor(GENERIC), grid, calls)
         picture = render_schedule(
             steps=grid.steps, computed_steps=plan.schedule.computed_steps, curves={}, caption=name
