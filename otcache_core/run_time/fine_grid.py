@@ -30,12 +30,13 @@ models and level on hard ones (``nox -s bench -- auto``)."""
 LEAST_PARTS = 3
 """Into how many each of a run's steps is cut, at least: even 50 steps are not yet converged."""
 
-HIGHER_ORDER_PARTS = 5
-"""Likewise behind a sampler of higher order, whose own 30 steps are about as near to the converged
-picture as 90 of Euler, of which the small steps are (``nox -s bench -- schedulers``)."""
-
 FINEST_STEPS = 200
 """Steps of a grid that is cut further, at most: such a run has converged."""
+
+HIGHER_ORDER_STEPS = 6
+"""A sampler of higher order has one more part in each step for so many steps of its own. The error
+of its n steps falls with their square, that of m small Euler steps with m, so that m rises as n n
+(``nox -s bench -- schedulers``)."""
 
 
 @dataclass(frozen=True)
@@ -81,8 +82,10 @@ def own_grid(sigmas: Sequence[float]) -> FineGrid:
 def parts_of_step(own_steps: int, higher_order: bool = False) -> int:
     """Into how many each of a run's steps is cut: no schedule has more than ``MAX_STEPS``."""
     own = max(own_steps, 1)
-    least = HIGHER_ORDER_PARTS if higher_order else LEAST_PARTS
-    return min(max(math.ceil(FINE_STEPS / own), least), max(MAX_STEPS // own, 1))
+    parts = max(math.ceil(FINE_STEPS / own), LEAST_PARTS)
+    if higher_order:
+        parts = max(parts, min(own // HIGHER_ORDER_STEPS, FINEST_STEPS // own))
+    return min(parts, max(MAX_STEPS // own, 1))
 
 
 def fine_grid(

@@ -55,17 +55,17 @@ def test_it_tells_after_a_run_what_it_did_against_the_samplers_own_steps(page, a
 def test_it_tells_before_a_run_what_it_will_do(page):
     auto = _stock_graph(page, seed=300)
     page.wait_for_panel(
-        auto, "result", "Next run: 16 model calls on 100 fine steps or more, in place of your 20."
+        auto, "result", "Next run: 16 model calls on 60 fine steps or more, in place of your 20."
     )
     page.set_widget(auto, "calls", 11)
-    page.wait_for_panel(auto, "result", "Next run: 11 model calls on 100 fine steps")
+    page.wait_for_panel(auto, "result", "Next run: 11 model calls on 60 fine steps")
     page.set_widget(auto, "grid", "as sampled")
     page.wait_for_panel(auto, "result", "Next run: 11 model calls on your 20 steps.")
 
 
 def test_it_tells_of_the_calls_behind_a_scheduler_of_another_pace(page):
     auto = _stock_graph(page, seed=301, scheduler="beta")
-    page.wait_for_panel(auto, "result", "Next run: 18 model calls on 100 fine steps")
+    page.wait_for_panel(auto, "result", "Next run: 18 model calls on 60 fine steps")
 
 
 def test_it_says_where_as_many_calls_as_steps_are_closer_and_not_faster(page):

@@ -71,13 +71,16 @@ def test_other_runs_are_left_as_they_are(sigmas):
 def test_each_step_is_cut_into_three_at_least_and_no_schedule_gets_too_long():
     assert [parts_of_step(steps) for steps in (1, 8, 12, 16, 20, 50, 333)] == [60, 8, 5, 4, 3, 3, 3]
     assert [parts_of_step(steps) for steps in (334, 500, 501, MAX_STEPS)] == [2, 2, 1, 1]
-    higher = [parts_of_step(steps, higher_order=True) for steps in (8, 12, 16, 20, 50, 201)]
-    assert higher == [8, 5, 5, 5, 5, 4]
 
 
-def test_a_run_of_a_sampler_of_higher_order_is_cut_finer():
-    assert fine_grid(_simple(20)).steps == 60
-    assert fine_grid(_simple(20), higher_order=True).steps == 100
+def test_many_steps_of_a_sampler_of_higher_order_are_cut_finer():
+    parts = {steps: parts_of_step(steps, higher_order=True) for steps in (16, 20, 25, 30, 40, 50)}
+    assert parts == {16: 4, 20: 3, 25: 4, 30: 5, 40: 5, 50: 4}
+    assert [parts_of_step(steps, higher_order=True) for steps in (8, 60, 100, 501)] == [8, 3, 3, 1]
+    assert (fine_grid(_simple(30)).steps, fine_grid(_simple(30), higher_order=True).steps) == (
+        90,
+        150,
+    )
 
 
 def test_the_runs_own_steps_are_counted():
