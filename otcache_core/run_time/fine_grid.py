@@ -33,10 +33,10 @@ LEAST_PARTS = 3
 FINEST_STEPS = 200
 """Steps of a grid that is cut further, at most: such a run has converged."""
 
-HIGHER_ORDER_STEPS = 6
-"""A sampler of higher order has one more part in each step for so many steps of its own. The error
-of its n steps falls with their square, that of m small Euler steps with m, so that m rises as n n
-(``nox -s bench -- schedulers``)."""
+HIGHER_ORDER_STEPS, HIGHER_ORDER_FINEST = 6, 150
+"""A sampler of higher order has one more part in each step for so many steps of its own, up to so
+many in all. The error of its n steps falls with their square, that of m small Euler steps with m,
+so that m rises as n n; but estimates are followed the farther, the finer the steps are."""
 
 
 @dataclass(frozen=True)
@@ -84,7 +84,7 @@ def parts_of_step(own_steps: int, higher_order: bool = False) -> int:
     own = max(own_steps, 1)
     parts = max(math.ceil(FINE_STEPS / own), LEAST_PARTS)
     if higher_order:
-        parts = max(parts, min(own // HIGHER_ORDER_STEPS, FINEST_STEPS // own))
+        parts = max(parts, min(own // HIGHER_ORDER_STEPS, HIGHER_ORDER_FINEST // own))
     return min(parts, max(MAX_STEPS // own, 1))
 
 
