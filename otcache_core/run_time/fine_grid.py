@@ -25,7 +25,7 @@ from .run_plan import SIGMA_TOLERANCE
 
 FINE_STEPS = 60
 """Steps of a fine grid, at least. With 48, 13 calls behind 16 steps were up to twice as far on easy
-models and level on hard ones (``nox -s bench -- auto``)."""
+models and level on hard ones, in a trial; ``nox -s bench -- auto`` is with it."""
 
 LEAST_PARTS = 3
 """Into how many each of a run's steps is cut, at least: even 50 steps are not yet converged."""
@@ -36,7 +36,8 @@ FINEST_STEPS = 200
 HIGHER_ORDER_STEPS, HIGHER_ORDER_FINEST = 6, 150
 """A sampler of higher order has one more part in each step for so many steps of its own, up to so
 many in all. The error of its n steps falls with their square, that of m small Euler steps with m,
-so that m rises as n n; but estimates are followed the farther, the finer the steps are."""
+so that m rises as n n; but estimates are followed the farther, the finer the steps are. Figures:
+docs/method.md; ``nox -s bench -- auto`` and ``schedulers`` are with it."""
 
 
 @dataclass(frozen=True)

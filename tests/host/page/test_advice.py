@@ -143,6 +143,12 @@ def test_what_the_node_foretells_is_what_its_run_does(
     assert 0 <= note["calls"] - report["evaluations"] <= more
 
 
+@pytest.mark.parametrize(("sampler_name", "fine"), [("euler", 90), ("dpmpp_2m", 150)])
+def test_many_steps_of_a_sampler_of_higher_order_are_cut_finer(host, sampler_name, fine):
+    [note] = _auto_notes(host, steps=30, sampler_name=sampler_name, scheduler="simple")
+    assert (note["rule"], note["fine"]) == ("plan_fine", fine)
+
+
 def test_what_a_model_has_taught_is_foretold_too(
     host, run_node, demo, plain, counted, monkeypatch, learned_folder
 ):
