@@ -14,7 +14,7 @@ import numpy as np
 from ..documents.anchor import Anchor, Sampling
 from ..documents.fidelity import FidelityPoint
 from ..errors import EvaluationError
-from ..gaps import Candidate, Fit, candidate
+from ..gaps import Candidate, Fit, Steps, candidate
 from ..search.trials import SearchResult
 from .choices import log_losses
 from .full_runs import FullRuns, rotated
@@ -120,8 +120,24 @@ def _starts(run: CalibrationRun, budget: int) -> list[Candidate]:
     """What stage 2 begins with; without a search, paths with fitted edges are all there is."""
     if run.settings.searches:
         return run.graphs.candidates(budget)
-    paths = run.graphs.paths(budget)[: run.settings.search.trials]
+    paths = list(dict.fromkeys(run.graphs.paths(budget)[: run.settings.search.trials]))
+    if len(paths) > 3 and not run.stop():
+        paths = _three_of(run, paths)
     return list(dict.fromkeys(run.fit(candidate(path)) for path in paths))
+
+
+def _three_of(run: CalibrationRun, paths: list[Steps]) -> list[Steps]:
+    """Of four kinds of paths the inner two, and the outer one beside the better of them.
+
+    From kind to kind early steps get longer, and losses fall and rise once: on none of the proving
+    ground's models is the other outer one the best. What it would cost fits the chosen path well.
+    """
+    try:
+        one, other = (run.badness(run.fit(candidate(path))) for path in paths[1:3])
+    except EvaluationError as error:
+        logger.warning("OTCache: a path could not be judged: %s", error)
+        return paths
+    return paths[:3] if one <= other else paths[1:]
 
 
 def _completed(run: CalibrationRun, found: SearchResult, first: int) -> tuple[Anchor, Report]:

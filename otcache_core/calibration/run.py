@@ -11,6 +11,7 @@ import logging
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any, Protocol
 
 import numpy as np
@@ -26,7 +27,13 @@ from ..documents.anchor import (
 )
 from ..documents.schedule import COEFFICIENTS, Schedule, coefficients
 from ..errors import EvaluationError, OTCacheError
-from ..estimate.edge_fit import State, fit_edges, refine_gains
+from ..estimate.edge_fit import (
+    LEAST_FOR_ALL,
+    LEAST_TO_LEAVE_OUT,
+    State,
+    fit_edges,
+    refine_gains,
+)
 from ..gaps import Candidate, Fit, candidate, unfitted
 from ..search.anchor_search import search_anchor
 from ..search.settings import SearchSettings
@@ -226,11 +233,12 @@ class CalibrationRun:
         return self._fitted(fit_edges, of, of.computed_steps, fit_prompts(self.runner.prompts))
 
     def fit_well(self, of: Candidate) -> Candidate:
-        """The same on all prompts, on which it will be judged, so that few calls are added."""
+        """All coefficients on all prompts, on which it will be judged: that adds few calls."""
         prompts = min(MOST_FIT_PROMPTS, self.runner.prompts)
-        if prompts == fit_prompts(self.runner.prompts):
+        if LEAST_FOR_ALL <= prompts == fit_prompts(self.runner.prompts):
             return self.fit(of)
-        return self._fitted(fit_edges, of, (of.computed_steps, prompts), prompts)
+        how = partial(fit_edges, least_for_all=LEAST_TO_LEAVE_OUT)
+        return self._fitted(how, of, (of.computed_steps, prompts), prompts)
 
     def refine(self, of: Candidate) -> Candidate:
         """The candidate with all gains fitted together, or as it is."""

@@ -51,12 +51,18 @@ MOST_REFINEMENTS = 4
 HOLDS = (1e-3, 3e-2, 0.3, 3.0, 1e6)
 """How firmly a coefficient is held at 0, as ridge on those of unit size; the last is for good."""
 
+FIRM_OF_FEW = 0.3
+"""What is foretold and bends is held at least so firmly where a few prompts tell it."""
+
+GOES_ON_OF_FEW = 0.8
+"""The least gain of an edge that bends, where a few prompts tell it."""
+
 USUAL_HOLD, LEAST_TO_LEAVE_OUT = 3e-2, 3
-"""A drift's, where there are too few prompts to leave one out."""
+"""A drift's hold where there are too few prompts to leave one out, and the least of the last two
+kinds where there are many."""
 
 LEAST_FOR_ALL = 6
-"""Prompts from which on all coefficients are fitted. On one, what is foretold is no direction of
-its own, and on four it says more of those four than of others (two hard models)."""
+"""Prompts from which on all coefficients are fitted, where there are more prompts to judge by."""
 
 STEEPEST_OF_FEW = 2.0
 """The largest gain on fewer prompts than that: what so few ask for beyond it is their own. Without
@@ -117,7 +123,14 @@ def products(moves: list[list[State]], missing: list[State]) -> Products:
     )
 
 
-def fit_edges(of: Candidate, prompts: Iterable[int], arrive: Arrive, full: FullStates) -> Candidate:
+def fit_edges(
+    of: Candidate,
+    prompts: Iterable[int],
+    arrive: Arrive,
+    full: FullStates,
+    *,
+    least_for_all: int = LEAST_FOR_ALL,
+) -> Candidate:
     """The candidate's steps with fitted coefficients, or the candidate if a run is not finite.
 
     Args:
@@ -125,12 +138,13 @@ def fit_edges(of: Candidate, prompts: Iterable[int], arrive: Arrive, full: FullS
         prompts: The prompts to fit on.
         arrive: Runs the model.
         full: What the full runs left.
+        least_for_all: On fewer prompts only gains and drifts are fitted.
     """
     fitted, listed = candidate(of.computed_steps, 0.0), list(prompts)
     for edge, (step, end) in enumerate(pairwise(of.computed_steps)):
         if end == step + 1:
             continue
-        kinds = _kinds(edge, len(listed))
+        kinds = _kinds(edge, few=len(listed) < least_for_all)
         probes = [_with_edge(fitted, edge, {kind: 1.0}) for kind in kinds]
         moves, missing = [], []
         for prompt in listed:
@@ -153,7 +167,7 @@ def fitted_edge(known: Products, kinds: Sequence[str]) -> Vector:
     if "bend" in kinds:
         straight, others = known.first(len(kinds) - 1), kinds[:-1]
         found = solve(straight, best_holds(straight, others))
-        if found[0] < GOES_ON:
+        if found[0] < (GOES_ON_OF_FEW if len(known.missing) < LEAST_FOR_ALL else GOES_ON):
             return np.append(found, 0.0)
     return solve(known, best_holds(known, kinds))
 
@@ -163,12 +177,12 @@ def _steepest(prompts: int) -> float:
     return MAX_SLOPE_GAIN if prompts >= LEAST_FOR_ALL else STEEPEST_OF_FEW
 
 
-def _kinds(edge: int, prompts: int) -> tuple[str, ...]:
+def _kinds(edge: int, few: bool) -> tuple[str, ...]:
     """Which coefficients an edge has: before the first one is no slope, before the second one."""
     if edge == 0:
         return ("drift",)
     kinds = ("slope_gain", "drift", "foretold", "bend")
-    if prompts < LEAST_FOR_ALL:
+    if few:
         return kinds[:2]
     return kinds if edge > 1 else kinds[:3]
 
@@ -179,10 +193,12 @@ def best_holds(known: Products, kinds: Sequence[str]) -> Vector:
     Gains are free, the last two never are. Of holds that serve as well, the firmest are taken.
     """
     prompts = len(known.missing)
+    least = FIRM_OF_FEW if prompts < LEAST_FOR_ALL else USUAL_HOLD
     if prompts < LEAST_TO_LEAVE_OUT:
         return np.array([HOLDS[0] if kind == "slope_gain" else USUAL_HOLD for kind in kinds])
     choices = {"slope_gain": HOLDS[:1], "drift": HOLDS[::-1]}
-    every = [choices.get(kind, HOLDS[:0:-1]) for kind in kinds]
+    firm = tuple(hold for hold in reversed(HOLDS) if hold >= least)
+    every = [choices.get(kind, firm) for kind in kinds]
     alone = ~np.eye(prompts, dtype=bool)  # each row leaves one prompt out
 
     def unseen(holds: Vector) -> float:

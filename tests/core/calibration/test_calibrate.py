@@ -1,6 +1,7 @@
 import itertools
 import math
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -279,13 +280,13 @@ def test_workers_that_begin_apart_fit_the_same(monkeypatch: pytest.MonkeyPatch) 
     """The order of budgets is a worker's own and leaves no trace in the anchor."""
     anchor, _ = _calibrate(Analytic())
     asked: list[int] = []
-    fit = CalibrationRun.fit
+    fit_well = CalibrationRun.fit_well
 
     def noted(run: CalibrationRun, of: Candidate) -> Candidate:
         asked.append(len(of.computed_steps))
-        return fit(run, of)
+        return fit_well(run, of)
 
-    monkeypatch.setattr(CalibrationRun, "fit", noted)
+    monkeypatch.setattr(CalibrationRun, "fit_well", noted)
     apart, _ = _calibrate(Analytic(), first_prompt=2)
 
     assert (apart.fitted, apart.fidelity) == (anchor.fitted, anchor.fidelity)
@@ -844,13 +845,52 @@ def test_quick_takes_at_most_500_calls_on_three_prompts() -> None:
 
     assert runner.model_calls <= 500
     assert runner.model_calls == report.model_calls == anchor.calibration.model_calls
-    # The first step is one for all: four candidates at 8 calls, one each at the other budgets.
+    # The first step is one for all: three paths at 8 calls and the chosen one with all
+    # coefficients, one each at the other budgets.
     told = calibration_cost(QUICK, 3)
     assert told.most == 3 * (50 + 4 * 8 + (10 + 13 + 16 + 20) + (20 + 13))
     assert runner.model_calls <= told.most - 3 * 7
-    assert len(report.search.trials) == anchor.calibration.trials <= 4
+    assert len(report.search.trials) == anchor.calibration.trials == 3
     assert {trial.phase for trial in report.search.trials} == {"warm start"}
     assert (anchor.rho, report.rho_losses) == (1.0, {})
+
+
+@pytest.mark.parametrize(
+    ("losses", "expected"),
+    [
+        ((1.0, 2.0, 3.0, 4.0), (0, 1, 2)),
+        ((2.0, 1.0, 3.0, 4.0), (0, 1, 2)),
+        ((3.0, 2.0, 2.0, 3.0), (0, 1, 2)),
+        ((4.0, 3.0, 2.0, 3.0), (1, 2, 3)),
+        ((4.0, 3.0, 2.0, 1.0), (1, 2, 3)),
+        ((4.0, None, 2.0, 1.0), (0, 1, 2, 3)),
+    ],
+)
+def test_quick_compares_the_kinds_of_paths_around_the_better_of_the_inner_two(
+    monkeypatch: pytest.MonkeyPatch, losses: tuple[float | None, ...], expected: tuple[int, ...]
+) -> None:
+    """All four where a picture of these is not to be had."""
+    paths = [(0, first, 16, 22, 28, 34, 39, 49) for first in (2, 4, 6, 8)]
+    compared: list[Sequence[Candidate]] = []
+
+    def badness(run: CalibrationRun, of: Candidate) -> float:
+        found = losses[paths.index(of.computed_steps)]
+        if found is None:
+            raise EvaluationError("no picture")
+        return found
+
+    def search(run: CalibrationRun, role: str, starts: Sequence[Candidate], *rest: Any) -> Any:
+        compared.append(starts)
+        raise InterruptedError
+
+    monkeypatch.setattr(Graphs, "paths", lambda *_: paths)
+    monkeypatch.setattr(CalibrationRun, "badness", badness)
+    monkeypatch.setattr(CalibrationRun, "search", search)
+
+    with pytest.raises(InterruptedError):
+        _calibrate(Analytic(3, LONG), QUICK)
+
+    assert [of.computed_steps for of in compared[0]] == [paths[kind] for kind in expected]
 
 
 def test_quick_fits_at_every_budget_and_is_better_for_it() -> None:
@@ -864,10 +904,14 @@ def test_quick_fits_at_every_budget_and_is_better_for_it() -> None:
     assert anchor.objective is not None
     # Of what is about as good, the plainest: the first path.
     roots = [np.mean([loss**0.5 for loss in t.losses.values()]) for t in report.search.trials]
-    place = [t.candidate for t in report.search.trials].index(report.search.best)
+    paths = [trial.candidate.computed_steps for trial in report.search.trials]
+    place = paths.index(report.search.best.computed_steps)
     assert roots[place] <= 1.1 * min(roots)
     assert all(root > 1.1 * min(roots) for root in roots[:place])
-    assert anchor.objective.best == report.search.trials[place].loss
+    # Paths are told apart by gains and drifts; what goes into the anchor has all coefficients.
+    assert not any(any(trial.candidate.bend) for trial in report.search.trials)
+    assert anchor.objective.best == report.search.best_loss < report.search.trials[place].loss
+    assert all(any(known.bend) for known in (anchor.anchor, *anchor.fitted, anchor.reference))
     assert [schedule.budget for schedule in anchor.fitted] == [10, 13, 16]
     assert [point.budget for point in anchor.fidelity] == [*QUICK.curve_budgets]
     assert fit_prompts(runner.prompts) == 3  # all that there are
