@@ -62,9 +62,8 @@ USUAL_HOLD, LEAST_TO_LEAVE_OUT = 3e-2, 3
 kinds where there are many."""
 
 LEAST_FOR_ALL = 6
-"""Prompts from which on all coefficients are fitted where candidates are told apart; what goes into
-an anchor has them from ``LEAST_TO_LEAVE_OUT`` on, held as ``FIRM_OF_FEW`` and ``GOES_ON_OF_FEW`` say
-below this many."""
+"""Prompts from which on all coefficients are fitted where candidates are told apart. What goes into
+an anchor has them from ``LEAST_TO_LEAVE_OUT`` on, more firmly held below this many."""
 
 STEEPEST_OF_FEW = 2.0
 """The largest gain on fewer prompts than that: what so few ask for beyond it is their own. Without
