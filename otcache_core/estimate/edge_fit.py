@@ -62,8 +62,8 @@ USUAL_HOLD, LEAST_TO_LEAVE_OUT = 3e-2, 3
 kinds where there are many."""
 
 LEAST_FOR_ALL = 6
-"""Prompts from which on all coefficients are fitted where candidates are told apart. What goes into
-an anchor has them from ``LEAST_TO_LEAVE_OUT`` on, more firmly held below this many."""
+"""Prompts from which on all coefficients are fitted to tell candidates apart. What goes into an
+anchor has them all from three prompts on, more firmly held on fewer than these."""
 
 STEEPEST_OF_FEW = 2.0
 """The largest gain on fewer prompts than that: what so few ask for beyond it is their own. Without
