@@ -130,7 +130,7 @@ def _three_of(run: CalibrationRun, paths: list[Steps]) -> list[Steps]:
     """Of four kinds of paths the inner two, and the outer one beside the better of them.
 
     From kind to kind early steps get longer, and losses fall and rise once: on none of the proving
-    ground's models is the other outer one the best. What it would cost fits the chosen path well.
+    ground's models is the path left out the best. Its calls pay for ``fit_well`` of the chosen one.
     """
     try:
         one, other = (run.badness(run.fit(candidate(path))) for path in paths[1:3])

@@ -15,7 +15,7 @@ from ..search.settings import SearchSettings
 RHO_CANDIDATES = (1.0, 1.1, 1.2, 1.3, 1.5)
 
 QUICK_TRIALS = 4
-"""So many kinds of shortest paths, with fitted edges."""
+"""Runs of the anchor's budget for each prompt: three kinds of paths, the chosen one once more."""
 
 
 @dataclass(frozen=True)

@@ -51,12 +51,6 @@ MOST_REFINEMENTS = 4
 HOLDS = (1e-3, 3e-2, 0.3, 3.0, 1e6)
 """How firmly a coefficient is held at 0, as ridge on those of unit size; the last is for good."""
 
-FIRM_OF_FEW = 0.3
-"""What is foretold and bends is held at least so firmly where a few prompts tell it."""
-
-GOES_ON_OF_FEW = 0.8
-"""The least gain of an edge that bends, where a few prompts tell it."""
-
 USUAL_HOLD, LEAST_TO_LEAVE_OUT = 3e-2, 3
 """A drift's hold where there are too few prompts to leave one out, and the least of the last two
 kinds where there are many."""
@@ -65,8 +59,12 @@ LEAST_FOR_ALL = 6
 """Prompts from which on all coefficients are fitted to tell candidates apart. What goes into an
 anchor has them all from three prompts on, more firmly held on fewer than these."""
 
+FIRM_OF_FEW, GOES_ON_OF_FEW = 0.3, 0.8
+"""On fewer prompts than that: how firmly what is foretold and bends is held at least, and the least
+gain of an edge that bends."""
+
 STEEPEST_OF_FEW = 2.0
-"""The largest gain on fewer prompts than that: what so few ask for beyond it is their own. Without
+"""The largest gain on so few prompts: what so few ask for beyond it is their own. Without
 it a search that fits candidates on four led to anchors that were farther at 10 to 15 calls of
 `unet-hard` and at 10 and 12 of `latent`, level on `video` and `unet`."""
 
@@ -194,9 +192,9 @@ def best_holds(known: Products, kinds: Sequence[str]) -> Vector:
     Gains are free, the last two never are. Of holds that serve as well, the firmest are taken.
     """
     prompts = len(known.missing)
-    least = FIRM_OF_FEW if prompts < LEAST_FOR_ALL else USUAL_HOLD
     if prompts < LEAST_TO_LEAVE_OUT:
         return np.array([HOLDS[0] if kind == "slope_gain" else USUAL_HOLD for kind in kinds])
+    least = FIRM_OF_FEW if prompts < LEAST_FOR_ALL else USUAL_HOLD
     choices = {"slope_gain": HOLDS[:1], "drift": HOLDS[::-1]}
     firm = tuple(hold for hold in reversed(HOLDS) if hold >= least)
     every = [choices.get(kind, firm) for kind in kinds]
