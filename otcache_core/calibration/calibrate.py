@@ -13,6 +13,7 @@ import numpy as np
 
 from ..documents.anchor import Anchor, Sampling
 from ..documents.fidelity import FidelityPoint
+from ..documents.schedule import Schedule
 from ..errors import EvaluationError
 from ..gaps import Candidate, Fit, Steps, candidate
 from ..search.trials import SearchResult
@@ -22,7 +23,7 @@ from .learning import choose_learning
 from .reference import choose_reference
 from .run import CalibrationRun, Progress, Runner
 from .settings import RHO_CANDIDATES, Settings
-from .tail import Tail, choose_tail
+from .tail import with_tail
 
 __all__ = ["RHO_CANDIDATES", "Report", "Runner", "Settings", "calibrate"]
 
@@ -151,16 +152,14 @@ def _completed(run: CalibrationRun, found: SearchResult, first: int) -> tuple[An
     rho_losses = calibrate_rho(run, anchor)
     if rho_losses:
         anchor = replace(anchor, rho=min(rho_losses, key=lambda r: rho_losses[r]))
-    tail = choose_tail(run, anchor, found)
-    if tail is not None:
-        found = tail.found(run, found)
     found = _if_better(run, found, run.fit_well)
     if run.settings.refine:
         found = _if_better(run, found, run.refine)
-    made = run.anchor(found)
-    anchor = replace(anchor, anchor=made.anchor, objective=made.objective)
+    anchor = replace(anchor, anchor=run.schedule(found.best))
+    found = _with_best(run, found, with_tail(run, found.best))
+    anchor = replace(anchor, objective=run.anchor(found).objective)
     if run.settings.curve:
-        anchor = measure_fidelity(run, anchor, tail, first)
+        anchor = measure_fidelity(run, anchor, first)
     calls = run.spent + run.fits.model_calls + found.model_calls
     anchor = replace(anchor, calibration=replace(anchor.calibration, model_calls=calls))
     return anchor, Report(found, rho_losses, calls)
@@ -186,8 +185,15 @@ def _if_better(run: CalibrationRun, found: SearchResult, fit: Fit) -> SearchResu
         return found
     if not better:
         return found
-    mean = float(np.mean(list(run.losses(fitted).values())))
-    return replace(found, best=fitted, best_loss=mean)
+    return _with_best(run, found, fitted)
+
+
+def _with_best(run: CalibrationRun, found: SearchResult, best: Candidate) -> SearchResult:
+    """What the search found, with another schedule as its best."""
+    if best == found.best:
+        return found
+    mean = float(np.mean(list(run.losses(best).values())))
+    return replace(found, best=best, best_loss=mean)
 
 
 def _with_middle(run: CalibrationRun, anchor: Anchor) -> Anchor:
@@ -232,29 +238,26 @@ def calibrate_rho(run: CalibrationRun, anchor: Anchor) -> dict[float, float]:
     return {rho: math.exp(logarithms / judged) for rho, logarithms in left.items()}
 
 
-def measure_fidelity(
-    run: CalibrationRun, anchor: Anchor, tail: Tail | None = None, first: int = 0
-) -> Anchor:
-    """The anchor with gains fitted at further budgets, at some of them the loss, and learning.
+def measure_fidelity(run: CalibrationRun, anchor: Anchor, first: int = 0) -> Anchor:
+    """The anchor with schedules fitted at further budgets, at some of them the loss, and learning.
+
+    Each of them, the anchor's and the reference's too, ends where its last call serves best.
 
     Args:
         run: The calibration.
         anchor: Predicts the schedules.
-        tail: What predicted schedules leave of a run's end.
         first: Where in the list of budgets to begin; workers that begin apart share the fits.
     """
     settings, searched = run.settings, {s.budget for _, s in anchor.searched}
     budgets = sorted({*settings.curve_budgets, *settings.fitted_budgets})
-    points, fitted, given = [], [], {}
+    made: dict[int, Schedule] = {}
+    points, given = [], {}
     for done, place in enumerate(rotated(len(budgets), first)):
         budget = budgets[place]
         if run.stop():
             break
         run.progress("fidelity", done, len(budgets))
-        if tail is None or budget in searched:
-            predicted = run.predicted(anchor, budget, fit=run.fit_well)
-        else:
-            predicted = tail.predicted(run, budget, run.fit_well)
+        predicted = with_tail(run, run.predicted(anchor, budget, fit=run.fit_well))
         if budget in settings.curve_budgets:
             try:
                 given[budget] = run.losses(predicted)
@@ -262,12 +265,14 @@ def measure_fidelity(
                 logger.warning("OTCache: the loss at %d calls could not be had: %s", budget, error)
                 continue
             points.append(FidelityPoint.of(budget, given[budget].values()))
-        if budget in settings.fitted_budgets and budget not in searched:
-            fitted.append(run.schedule(predicted))
+        if budget in settings.fitted_budgets:
+            made[budget] = run.schedule(predicted)
     anchor = replace(
         anchor,
+        anchor=made.get(anchor.anchor.budget, anchor.anchor),
+        reference=made.get(anchor.reference.budget, anchor.reference),
         fidelity=tuple(sorted(points, key=lambda point: point.budget)),
-        fitted=tuple(sorted(fitted, key=lambda schedule: schedule.budget)),
+        fitted=tuple(made[budget] for budget in sorted({*made} - searched)),
     )
     anchor = choose_learning(run, anchor, given)
     run.progress("fidelity", len(budgets), len(budgets))

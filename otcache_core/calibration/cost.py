@@ -36,7 +36,7 @@ class Cost:
         learned: Learning in runs at the budgets where it is judged, and where it is chosen.
         reference: Three kinds of references, judged half-way and at their own budget, where one of
             them is in the curve.
-        tail: All tails at the anchor's budget and at the predicted ones, with their fits.
+        tail: The last calls of all tails of each schedule that is fitted.
         spent_share: Share of a candidate's runs that it is likely to take.
     """
 
@@ -64,7 +64,7 @@ class Cost:
 
     @property
     def likely_rho(self) -> int:
-        """What to expect of the search for rho, and of tails: few are judged to the end."""
+        """What to expect of the search for rho, and of tails: few are tried to the longest."""
         return round(self.spent_share * self.rho + 0.5 * self.tail)
 
     @property
@@ -102,16 +102,16 @@ def calibration_cost(settings: Settings, prompts: int) -> Cost:
         runs * sum(budget * budget // 2 for budget in searched)
         + 2 * most * sum(searched) * settings.fits_gains * settings.searches,
         prompts * sum(_learned_budgets(settings)),
-        (prompts + fit_prompts(prompts)) * _tail_calls(settings),
+        prompts * _tail_calls(settings),
         prompts * _reference_calls(settings),
         min(SPENT_PROMPTS / prompts + SPENT_SHARE, 1.0) if settings.searches else 1.0,
     )
 
 
 def _tail_calls(settings: Settings) -> int:
-    """One prompt's, for every tail at the anchor's budget and at predicted ones."""
-    budgets = (settings.anchor_budget, *settings.predicted_budgets)
-    return len(tails(settings.steps)) * sum(budgets) * leaves_tails(settings)
+    """One prompt's, for every tail at every budget that has schedules of its own, and for none."""
+    budgets = {*settings.fitted_budgets, *settings.curve_budgets}
+    return (1 + len(tails(settings.steps))) * len(budgets) * leaves_tails(settings)
 
 
 def _reference_calls(settings: Settings) -> int:

@@ -240,6 +240,13 @@ class CalibrationRun:
         how = partial(fit_edges, least_for_all=LEAST_TO_LEAVE_OUT)
         return self._fitted(how, of, (of.computed_steps, prompts), prompts)
 
+    def fit_end(self, of: Candidate) -> Candidate:
+        """The last edge alone on all prompts, the others as they are."""
+        prompts = min(MOST_FIT_PROMPTS, self.runner.prompts)
+        last = len(of.computed_steps) - 2
+        how = partial(fit_edges, least_for_all=LEAST_TO_LEAVE_OUT, first=last)
+        return self._fitted(how, of, ("end", of), prompts)
+
     def refine(self, of: Candidate) -> Candidate:
         """The candidate with all gains fitted together, or as it is."""
         return self._fitted(refine_gains, of, of, min(MOST_FIT_PROMPTS, self.runner.prompts))

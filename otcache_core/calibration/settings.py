@@ -107,13 +107,13 @@ class Settings:
 
     @classmethod
     def quick(cls, **given: Any) -> Settings:
-        """No search: shortest paths and fits of their edges, at five budgets.
+        """No search: shortest paths and fits of their edges, at four budgets.
 
         Args:
             given: Attributes that the caller decides.
         """
         search = SearchSettings(trials=QUICK_TRIALS, proposer="none", polish=False)
-        few: dict[str, Any] = {"rhos": (1.0,), "most_fitted": 5, "refine": False}
+        few: dict[str, Any] = {"rhos": (1.0,), "most_fitted": 4, "refine": False}
         return cls(**{"search": search, **few, **given})
 
     @property

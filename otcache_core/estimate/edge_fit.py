@@ -39,7 +39,7 @@ from ..documents.schedule import (
     MAX_SLOPE_GAIN,
     coefficient_values,
 )
-from ..gaps import Candidate, candidate
+from ..gaps import Candidate, candidate, gaps_from_steps
 from ..run_time.edge import GOES_ON
 
 PROBE = 0.1
@@ -99,6 +99,11 @@ class Products:
         """Of the first coefficients alone."""
         return Products(self.moves[:, :count, :count], self.toward[:, :count], self.missing)
 
+    def beyond(self, coefficients: Vector) -> Products:
+        """Of what is missing once some coefficients, ``(k,)``, are followed."""
+        rest = self.toward - self.moves @ coefficients
+        return Products(self.moves, rest, self.left(coefficients))
+
     def left(self, coefficients: Vector) -> Vector:
         """Square of what is missing with some coefficients, ``(..., P)`` for ``(..., k)``."""
         moved = np.einsum("...i,pij,...j->...p", coefficients, self.moves, coefficients)
@@ -129,6 +134,7 @@ def fit_edges(
     full: FullStates,
     *,
     least_for_all: int = LEAST_FOR_ALL,
+    first: int = 0,
 ) -> Candidate:
     """The candidate's steps with fitted coefficients, or the candidate if a run is not finite.
 
@@ -138,10 +144,11 @@ def fit_edges(
         arrive: Runs the model.
         full: What the full runs left.
         least_for_all: On fewer prompts only gains and drifts are fitted.
+        first: The edge to begin with; those before keep what they have.
     """
-    fitted, listed = candidate(of.computed_steps, 0.0), list(prompts)
+    fitted, listed = _from_edge(of, first), list(prompts)
     for edge, (step, end) in enumerate(pairwise(of.computed_steps)):
-        if end == step + 1:
+        if edge < first or end == step + 1:
             continue
         kinds = _kinds(edge, few=len(listed) < least_for_all)
         probes = [_with_edge(fitted, edge, {kind: 1.0}) for kind in kinds]
@@ -153,9 +160,24 @@ def fit_edges(
         known = products(moves, missing)
         if not all(np.isfinite(part).all() for part in vars(known).values()):
             return of
-        found = dict(zip(kinds, fitted_edge(known, kinds).tolist(), strict=True))
-        fitted = _with_edge(fitted, edge, found, _steepest(len(listed)))
+        expected = _expected(fitted, edge, kinds, few=len(listed) < LEAST_FOR_ALL)
+        found = expected + fitted_edge(known.beyond(expected), kinds)
+        values = dict(zip(kinds, found.tolist(), strict=True))
+        fitted = _with_edge(fitted, edge, values, _steepest(len(listed)))
     return fitted
+
+
+def _expected(of: Candidate, edge: int, kinds: Sequence[str], *, few: bool) -> Vector:
+    """Where an edge's coefficients are held, ``(k,)``: at 0, but on few prompts what is foretold at
+    its mean so far.
+
+    How well a run foretells its own picture is the model's more than an edge's, and few prompts
+    tell it better by all edges than by each. Many tell it by each, and are level so.
+    """
+    gaps = gaps_from_steps(of.computed_steps)
+    shares = [of.foretold[before] for before in range(1, edge) if gaps[before] > 1]
+    usual = float(np.mean(shares)) if few and shares else 0.0
+    return np.array([usual if kind == "foretold" else 0.0 for kind in kinds])
 
 
 def fitted_edge(known: Products, kinds: Sequence[str]) -> Vector:
@@ -290,6 +312,12 @@ def refine_gains(
     gains = dict(zip(edges, found.x.tolist(), strict=True))
     refined = [gains.get(edge, gain) for edge, gain in enumerate(of.slope_gain)]
     return candidate(nodes, refined, of.drift, of.foretold, of.bend)
+
+
+def _from_edge(of: Candidate, first: int) -> Candidate:
+    """The candidate with nothing followed from an edge on."""
+    kept = [[*known[:first], *([0.0] * len(known[first:]))] for known in coefficient_values(of)]
+    return candidate(of.computed_steps, *kept)
 
 
 def _with_edge(

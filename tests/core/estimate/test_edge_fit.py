@@ -196,10 +196,39 @@ def test_few_prompts_hold_what_is_foretold_and_bends_more_firmly() -> None:
         for each in (few, many)
     )
 
-    for kind, edge in (("foretold", 1), ("foretold", 3), ("bend", 3)):
+    for kind, edge in (("foretold", 1), ("bend", 3)):
         told = getattr(wanted, kind)[edge]
         assert 0.6 * told < getattr(held, kind)[edge] < 0.85 * told
         assert getattr(free, kind)[edge] == pytest.approx(told, rel=0.06)
+
+
+@pytest.mark.parametrize("told", [0.7, 0.0, -0.3])
+def test_what_is_foretold_is_held_at_its_mean_so_far(told: float) -> None:
+    """A ridge of 0.3 leaves about 1 / 1.3 of the way there from the edge before."""
+    wanted = candidate(STEPS, 1.0, 0.3, (0.0, 0.7, 0.0, told))
+    few, many = (Linear(wanted, prompts) for prompts in (3, LEAST_FOR_ALL))
+
+    held, free = (
+        fit_edges(
+            candidate(STEPS), range(len(each.directions)), each.arrive, each.full, least_for_all=3
+        ).foretold
+        for each in (few, many)
+    )
+
+    assert held[3] == pytest.approx(held[1] + (told - held[1]) / 1.3, abs=0.06)
+    assert free[3] == pytest.approx(told, abs=0.04)
+
+
+def test_edges_before_the_first_one_keep_what_they_have() -> None:
+    """The last edge, fitted behind others than its own, makes up for them."""
+    runs, others = Linear(), candidate(STEPS, 0.5, 0.1, 0.2, 0.3)
+
+    found = fit_edges(others, range(PROMPTS), runs.arrive, runs.full, first=len(STEPS) - 2)
+
+    for known, of in zip(coefficient_values(found), coefficient_values(others), strict=True):
+        assert known[:-1] == of[:-1]
+    assert found != others
+    assert {step for _, step in runs.tried} == {STEPS[-1]}
 
 
 @pytest.mark.parametrize(("gain", "prompts", "bends"), [(0.7, 3, False), (0.9, 3, True),
