@@ -821,9 +821,9 @@ def test_quick_is_no_search() -> None:
     assert Settings().searches
     assert (QUICK.search.trials, QUICK.search.proposer, QUICK.search.polish) == (4, "none", False)
     assert (QUICK.rhos, QUICK.refine, QUICK.gains) == ((1.0,), False, True)
-    # Each 2.5^(1/4) = 1.257 times the one before
-    assert QUICK.fitted_budgets == QUICK.curve_budgets == (8, 10, 13, 16, 20)
-    assert QUICK.judged_budgets == (20, 13)
+    # Each 2.5^(1/3) = 1.357 times the one before
+    assert QUICK.fitted_budgets == QUICK.curve_budgets == (8, 11, 15, 20)
+    assert QUICK.judged_budgets == (20, 11)
 
 
 def test_quick_leaves_to_the_caller_what_he_decides() -> None:
@@ -833,8 +833,8 @@ def test_quick_leaves_to_the_caller_what_he_decides() -> None:
 
     assert (settings.steps, settings.reference_budget, settings.anchor_budget) == (30, 12, 6)
     assert (settings.estimator, settings.rhos, settings.searches) == ("reuse", (1.0, 1.2), False)
-    # Each 2^(1/4) = 1.189 times the one before
-    assert settings.curve_budgets == (6, 7, 8, 10, 12)
+    # Each 2^(1/3) = 1.26 times the one before
+    assert settings.curve_budgets == (6, 8, 10, 12)
     assert settings.fitted_budgets == settings.judged_budgets == ()
 
 
@@ -846,9 +846,9 @@ def test_quick_takes_at_most_500_calls_on_three_prompts() -> None:
     assert runner.model_calls <= 500
     assert runner.model_calls == report.model_calls == anchor.calibration.model_calls
     # The first step is one for all: three paths at 8 calls and the chosen one with all
-    # coefficients, one each at the other budgets.
+    # coefficients, one each at the other budgets, and at each the last call at four places.
     told = calibration_cost(QUICK, 3)
-    assert told.most == 3 * (50 + 4 * 8 + (10 + 13 + 16 + 20) + (20 + 13))
+    assert told.most == 3 * (50 + 4 * 8 + (11 + 15 + 20) + (20 + 11) + 4 * 4)
     assert runner.model_calls <= told.most - 3 * 7
     assert len(report.search.trials) == anchor.calibration.trials == 3
     assert {trial.phase for trial in report.search.trials} == {"warm start"}
@@ -904,15 +904,15 @@ def test_quick_fits_at_every_budget_and_is_better_for_it() -> None:
     assert anchor.objective is not None
     # Of what is about as good, the plainest: the first path.
     roots = [np.mean([loss**0.5 for loss in t.losses.values()]) for t in report.search.trials]
-    paths = [trial.candidate.computed_steps for trial in report.search.trials]
-    place = paths.index(report.search.best.computed_steps)
+    paths = [trial.candidate.computed_steps[:-1] for trial in report.search.trials]
+    place = paths.index(report.search.best.computed_steps[:-1])  # it may have a tail
     assert roots[place] <= 1.1 * min(roots)
     assert all(root > 1.1 * min(roots) for root in roots[:place])
     # Paths are told apart by gains and drifts; what goes into the anchor has all coefficients.
     assert not any(any(trial.candidate.bend) for trial in report.search.trials)
     assert anchor.objective.best == report.search.best_loss < report.search.trials[place].loss
     assert all(any(known.bend) for known in (anchor.anchor, *anchor.fitted, anchor.reference))
-    assert [schedule.budget for schedule in anchor.fitted] == [10, 13, 16]
+    assert [schedule.budget for schedule in anchor.fitted] == [11, 15]
     assert [point.budget for point in anchor.fidelity] == [*QUICK.curve_budgets]
     assert fit_prompts(runner.prompts) == 3  # all that there are
     for known in (anchor.anchor, *anchor.fitted, anchor.reference):
