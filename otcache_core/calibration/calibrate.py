@@ -19,11 +19,12 @@ from ..gaps import Candidate, Fit, Steps, candidate
 from ..search.trials import SearchResult
 from .choices import log_losses
 from .full_runs import FullRuns, rotated
+from .last_call import with_best_last_call
 from .learning import choose_learning
 from .reference import choose_reference
 from .run import CalibrationRun, Progress, Runner
 from .settings import RHO_CANDIDATES, Settings
-from .tail import with_tail
+from .tail import Tail, choose_tail
 
 __all__ = ["RHO_CANDIDATES", "Report", "Runner", "Settings", "calibrate"]
 
@@ -152,14 +153,17 @@ def _completed(run: CalibrationRun, found: SearchResult, first: int) -> tuple[An
     rho_losses = calibrate_rho(run, anchor)
     if rho_losses:
         anchor = replace(anchor, rho=min(rho_losses, key=lambda r: rho_losses[r]))
+    tail = choose_tail(run, anchor, found)
+    if tail is not None:
+        found = tail.found(run, found)
     found = _if_better(run, found, run.fit_well)
     if run.settings.refine:
         found = _if_better(run, found, run.refine)
     anchor = replace(anchor, anchor=run.schedule(found.best))
-    found = _with_best(run, found, with_tail(run, found.best))
+    found = _with_best(run, found, with_best_last_call(run, found.best))
     anchor = replace(anchor, objective=run.anchor(found).objective)
     if run.settings.curve:
-        anchor = measure_fidelity(run, anchor, first)
+        anchor = measure_fidelity(run, anchor, tail, first)
     calls = run.spent + run.fits.model_calls + found.model_calls
     anchor = replace(anchor, calibration=replace(anchor.calibration, model_calls=calls))
     return anchor, Report(found, rho_losses, calls)
@@ -238,14 +242,17 @@ def calibrate_rho(run: CalibrationRun, anchor: Anchor) -> dict[float, float]:
     return {rho: math.exp(logarithms / judged) for rho, logarithms in left.items()}
 
 
-def measure_fidelity(run: CalibrationRun, anchor: Anchor, first: int = 0) -> Anchor:
+def measure_fidelity(
+    run: CalibrationRun, anchor: Anchor, tail: Tail | None = None, first: int = 0
+) -> Anchor:
     """The anchor with schedules fitted at further budgets, at some of them the loss, and learning.
 
-    Each of them, the anchor's and the reference's too, ends where its last call serves best.
+    The last call of each of them, the anchor's and the reference's too, is where it serves best.
 
     Args:
         run: The calibration.
         anchor: Predicts the schedules.
+        tail: What the shape of predicted schedules leaves of a run's end.
         first: Where in the list of budgets to begin; workers that begin apart share the fits.
     """
     settings, searched = run.settings, {s.budget for _, s in anchor.searched}
@@ -257,7 +264,11 @@ def measure_fidelity(run: CalibrationRun, anchor: Anchor, first: int = 0) -> Anc
         if run.stop():
             break
         run.progress("fidelity", done, len(budgets))
-        predicted = with_tail(run, run.predicted(anchor, budget, fit=run.fit_well))
+        if tail is None or budget in searched:
+            predicted = run.predicted(anchor, budget, fit=run.fit_well)
+        else:
+            predicted = tail.predicted(run, budget, run.fit_well)
+        predicted = with_best_last_call(run, predicted)
         if budget in settings.curve_budgets:
             try:
                 given[budget] = run.losses(predicted)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from ..estimate.edge_fit import MOST_REFINEMENTS
+from .last_call import moves_last_calls
 from .run import MOST_FIT_PROMPTS, fit_prompts
 from .settings import Settings
 from .tail import leaves_tails, tails
@@ -36,7 +37,8 @@ class Cost:
         learned: Learning in runs at the budgets where it is judged, and where it is chosen.
         reference: Three kinds of references, judged half-way and at their own budget, where one of
             them is in the curve.
-        tail: The last calls of all tails of each schedule that is fitted.
+        tail: All tails at the anchor's budget and at the predicted ones, with their fits.
+        last_calls: All places of the last call of each schedule that is fitted.
         spent_share: Share of a candidate's runs that it is likely to take.
     """
 
@@ -48,6 +50,7 @@ class Cost:
     refined: int = 0
     learned: int = 0
     tail: int = 0
+    last_calls: int = 0
     reference: int = 0
     spent_share: float = 1.0
 
@@ -55,7 +58,8 @@ class Cost:
     def most(self) -> int:
         """Upper bound."""
         before = self.full_runs + self.search + self.refined + self.rho
-        return before + self.curve + self.fits + self.learned + self.tail + self.reference
+        after = self.curve + self.fits + self.learned + self.tail + self.last_calls
+        return before + after + self.reference
 
     @property
     def likely_search(self) -> int:
@@ -64,7 +68,7 @@ class Cost:
 
     @property
     def likely_rho(self) -> int:
-        """What to expect of the search for rho, and of tails: few are tried to the longest."""
+        """What to expect of the search for rho, and of tails: few are judged to the end."""
         return round(self.spent_share * self.rho + 0.5 * self.tail)
 
     @property
@@ -74,7 +78,8 @@ class Cost:
         Learning is judged at high budgets first, and no further where it does not win; kinds of
         references are often the same, and given up half-way.
         """
-        return self.curve + round(0.6 * self.reference + 0.5 * (self.fits + self.learned))
+        halves = self.fits + self.learned + self.last_calls
+        return self.curve + round(0.6 * self.reference + 0.5 * halves)
 
     @property
     def likely(self) -> int:
@@ -102,16 +107,23 @@ def calibration_cost(settings: Settings, prompts: int) -> Cost:
         runs * sum(budget * budget // 2 for budget in searched)
         + 2 * most * sum(searched) * settings.fits_gains * settings.searches,
         prompts * sum(_learned_budgets(settings)),
-        prompts * _tail_calls(settings),
+        (prompts + fit_prompts(prompts)) * _tail_calls(settings),
+        prompts * _last_calls(settings),
         prompts * _reference_calls(settings),
         min(SPENT_PROMPTS / prompts + SPENT_SHARE, 1.0) if settings.searches else 1.0,
     )
 
 
 def _tail_calls(settings: Settings) -> int:
-    """One prompt's, for every tail at every budget that has schedules of its own, and for none."""
+    """One prompt's, for every tail at the anchor's budget and at predicted ones."""
+    budgets = (settings.anchor_budget, *settings.predicted_budgets)
+    return len(tails(settings.steps)) * sum(budgets) * leaves_tails(settings)
+
+
+def _last_calls(settings: Settings) -> int:
+    """One prompt's, at every budget that has a schedule of its own: the last one, and moved."""
     budgets = {*settings.fitted_budgets, *settings.curve_budgets}
-    return (1 + len(tails(settings.steps))) * len(budgets) * leaves_tails(settings)
+    return (1 + len(tails(settings.steps))) * len(budgets) * moves_last_calls(settings)
 
 
 def _reference_calls(settings: Settings) -> int:

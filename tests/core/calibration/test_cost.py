@@ -20,7 +20,8 @@ def test_calls_by_stage() -> None:
     """10 prompts; rho at 11 and 15 calls, the curve also at 20 and 26.
 
     Three kinds of references are judged at 15 and 20 calls, learning at 8, 11, 15 and 20, and it is
-    measured at 26 where it is chosen. Three tails and none at 14 budgets cost a last call each.
+    measured at 26 where it is chosen. Three tails are judged at 8, 11 and 15 calls, four places of
+    the last call at each of 14 budgets.
     """
     cost = calibration_cost(SETTINGS, 10)
 
@@ -34,22 +35,23 @@ def test_calls_by_stage() -> None:
         fits=10 * (9 + 10 + 12 + 13 + 14 + 16 + 17 + 18 + 19),
         refined=4 * 32 * 10 + 2 * 10 * 8,
         learned=10 * (8 + 11 + 15 + 20 + 26),
-        tail=10 * 4 * 14,
+        tail=(10 + 4) * 3 * (8 + 11 + 15),
+        last_calls=10 * 4 * 14,
         reference=10 * (3 * 15 + 2 * 20),
         spent_share=0.525,
     )
-    assert cost.most == 500 + 3200 + 1300 + 460 + 1280 + 1440 + 800 + 560 + 850
+    assert cost.most == 500 + 3200 + 1300 + 460 + 1280 + 1440 + 800 + 1428 + 560 + 850
     # 4 prompts and an eighth of 10 for each candidate, half of the refinements
     assert cost.likely_search == round(40 * 8 * (4 + 10 / 8) + 720)
-    assert cost.likely_rho == round(0.525 * 1300 + 0.5 * 560)
-    assert cost.likely == 500 + cost.likely_search + cost.likely_rho + 460 + 640 + 400 + 510
+    assert cost.likely_rho == round(0.525 * 1300 + 0.5 * 1428)
+    assert cost.likely == 500 + cost.likely_search + cost.likely_rho + 460 + 640 + 400 + 280 + 510
 
 
 @pytest.mark.parametrize("changes", [{"gains": False}, {"estimator": "reuse"}])
 def test_without_gains_nothing_is_fitted(changes: dict[str, object]) -> None:
     cost = calibration_cost(replace(SETTINGS, **changes), 10)  # type: ignore[arg-type]
 
-    assert (cost.fits, cost.refined, cost.learned, cost.tail) == (0, 0, 0, 0)
+    assert (cost.fits, cost.refined, cost.learned, cost.tail, cost.last_calls) == (0,) * 5
     assert cost.likely_search == 1680
 
 
@@ -93,9 +95,9 @@ def test_quick_has_neither_a_choice_of_rho_nor_refinements() -> None:
         rho=0,
         curve=3 * (11 + 15 + 20),
         learned=3 * (11 + 20),
-        tail=3 * 4 * 4,
+        last_calls=3 * 4 * 4,
     )
-    assert cost.likely == cost.most - 24 - 47  # half of tails, and of learning, rounded
+    assert cost.likely == cost.most - 24 - 47  # half of places, and of learning, rounded
 
 
 def test_one_rho_is_not_chosen_from() -> None:

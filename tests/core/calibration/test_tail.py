@@ -12,19 +12,25 @@ from numpy.typing import NDArray
 from otcache_core.calibration.calibrate import calibrate
 from otcache_core.calibration.run import CalibrationRun
 from otcache_core.calibration.settings import Settings
-from otcache_core.calibration.tail import leaves_tails, tails, with_tail
-from otcache_core.documents.anchor import Sampling
+from otcache_core.calibration.tail import (
+    choose_tail,
+    last_winning_budget,
+    leaves_tails,
+    tails,
+)
+from otcache_core.documents.anchor import Anchor, Sampling
 from otcache_core.documents.schedule import Schedule
 from otcache_core.errors import EvaluationError
 from otcache_core.estimate.edge_fit import State
 from otcache_core.gaps import Candidate, candidate, uniform_steps
 from otcache_core.search.settings import SearchSettings, paper_search
+from otcache_core.search.trials import SearchResult
 from otcache_core.trajectory import Trajectory, TrajectoryRecorder
 from otcache_core.transport import predict_schedule
 
 STEPS = 50
-Loss = Callable[[int], float]
-"""Tail -> what a schedule loses on any prompt."""
+Loss = Callable[[int, int], float]
+"""(budget, tail) -> what a schedule loses on any prompt."""
 
 
 class _Run:
@@ -32,90 +38,105 @@ class _Run:
 
     def __init__(self, loss: Loss) -> None:
         self.settings, self.loss, self.stopped = Settings(), loss, False
-        self.tried: list[int] = []
-        self.fitted: list[Candidate] = []
+        self.tried: list[tuple[int, int]] = []
 
     def stop(self) -> bool:
         return self.stopped
 
-    def fit_end(self, of: Candidate) -> Candidate:
-        self.fitted.append(of)
+    def fit(self, of: Candidate) -> Candidate:
         return of
 
+    def schedule(self, of: Candidate) -> Schedule:
+        return Schedule(STEPS, of.computed_steps)
+
+    def predicted(self, anchor: Anchor, budget: int, *, fit: object = None) -> Candidate:
+        return candidate(predict_schedule(anchor, budget).schedule.computed_steps)
+
     def losses(self, of: Candidate) -> dict[int, float]:
-        if (tail := _tail(of)) not in self.tried:
-            self.tried.append(tail)
-        return dict.fromkeys(range(4), self.loss(tail))
+        budget, tail = len(of.computed_steps), STEPS - 1 - of.computed_steps[-1]
+        self.tried.append((budget, tail))
+        return dict.fromkeys(range(4), self.loss(budget, tail))
 
 
-EIGHT = candidate(uniform_steps(8, STEPS), 0.5)
-
-
-def _left(run: _Run, of: Candidate = EIGHT) -> int:
-    """The tail that a schedule is left with; all but its end must be as it was."""
-    found = with_tail(cast(CalibrationRun, run), of)
-    assert found.computed_steps[:-1] == of.computed_steps[:-1]
-    return _tail(found)
+def _chosen(run: _Run) -> tuple[int, int] | None:
+    """Tail at the anchor's 8 calls, and the highest budget with one; none before."""
+    anchor, reference = (Schedule(STEPS, uniform_steps(budget, STEPS)) for budget in (8, 20))
+    found = SearchResult(candidate(anchor.computed_steps), 0.1, 0.2)
+    given = Anchor(reference=reference, anchor=anchor, name="m", architecture="A")
+    as_run = cast(CalibrationRun, run)
+    tail = choose_tail(as_run, given, found)
+    if tail is None:
+        return None
+    left = tail.found(as_run, found)
+    assert (left.best, left.best_loss) == (tail.best, run.loss(8, _tail(tail.best)))
+    for budget in range(9, 21):
+        assert _tail(tail.predicted(as_run, budget, as_run.fit)) == (budget <= tail.until)
+    return _tail(tail.best), tail.until
 
 
 def _tail(of: Candidate) -> int:
     return STEPS - 1 - of.computed_steps[-1]
 
 
-def test_the_longest_that_goes_on_to_win_is_left() -> None:
-    run = _Run(lambda tail: 0.1 - 0.02 * min(tail, 2) + 0.05 * (tail == 3))
+def test_the_longest_that_goes_on_to_win_is_left_at_the_anchors_budget() -> None:
+    run = _Run(lambda budget, tail: 0.1 - 0.02 * min(tail, 2) + 0.05 * (tail == 3))
 
-    assert _left(run) == 2
-    assert sorted(run.tried) == [0, 1, 2, 3]
-    assert [_tail(of) for of in run.fitted] == [1, 2, 3]
-    assert {of.slope_gain for of in run.fitted} == {EIGHT.slope_gain}
+    assert _chosen(run) == (2, 15)
+    assert [tail for budget, tail in run.tried if budget == 8 and tail][:1] == [1]
+    assert (8, 3) in run.tried
 
 
 def test_none_is_left_where_the_first_one_loses_and_no_more_is_tried() -> None:
-    run = _Run(lambda tail: 0.1 + 0.01 * tail)
+    run = _Run(lambda budget, tail: 0.1 + 0.01 * tail)
 
-    assert _left(run) == 0
-    assert sorted(run.tried) == [0, 1]
-
-
-def test_none_is_left_where_it_changes_nothing() -> None:
-    assert _left(_Run(lambda tail: 0.1)) == 0
+    assert _chosen(run) is None
+    assert run.tried == [(8, 1), (8, 0)]
 
 
-@pytest.mark.parametrize(("end", "left"), [((47, 49), 1), ((48, 49), 0), ((46, 49), 2)])
-def test_no_call_comes_at_or_before_the_one_before_it(end: tuple[int, int], left: int) -> None:
-    of = candidate((0, 10, 20, 30, *end), 0.5)
+def test_it_ends_where_a_line_through_the_judged_budgets_says() -> None:
+    """Logarithms of -0.22 at 8 calls, 0.1 at 11 and 0.14 at 15: their line is 0 at 10.6."""
 
-    assert _left(_Run(lambda tail: 0.1 - 0.01 * tail), of) == left
+    def loss(budget: int, tail: int) -> float:
+        return 0.1 * {8: 0.8, 11: 1.1, 15: 1.15}.get(budget, 1.0) ** min(tail, 1)
 
-
-def test_one_that_has_a_tail_gets_no_shorter_one() -> None:
-    run = _Run(lambda tail: 0.1 + 0.01 * abs(tail - 3))
-
-    assert _left(run, candidate((0, 10, 20, 30, 47), 0.5)) == 3
-    assert sorted(run.tried) == [2, 3]
+    assert _chosen(_Run(loss)) == (1, 10)
 
 
-def test_a_failure_leaves_it_as_it_is_and_says_so(caplog: pytest.LogCaptureFixture) -> None:
-    def loss(tail: int) -> float:
+def test_no_further_budget_is_judged_where_it_is_hopeless() -> None:
+    run = _Run(lambda budget, tail: 0.1 * (2.0 if budget > 8 else 0.9) ** min(tail, 1))
+
+    assert _chosen(run) == (1, 8)
+    assert {budget for budget, _ in run.tried} == {8, 11}
+
+
+@pytest.mark.parametrize(
+    ("ratios", "until"),
+    [({8: -0.1}, 8), ({8: -0.1, 11: -0.1, 15: -0.05}, 15), ({8: 0.1, 11: -0.3}, None)],
+)
+def test_up_to_which_budget(ratios: dict[int, float], until: int | None) -> None:
+    assert last_winning_budget(ratios) == until
+
+
+def test_a_failure_leaves_none_and_says_so(caplog: pytest.LogCaptureFixture) -> None:
+    def loss(budget: int, tail: int) -> float:
         raise EvaluationError("no memory")
 
     with caplog.at_level(logging.WARNING, "otcache"):
-        assert _left(_Run(loss)) == 0
+        assert _chosen(_Run(loss)) is None
     assert "a tail could not be judged: no memory" in caplog.text
 
 
 def test_one_that_was_stopped_tries_none() -> None:
-    run = _Run(lambda tail: 0.1 - 0.01 * tail)
+    run = _Run(lambda budget, tail: 0.1 - 0.01 * tail)
     run.stopped = True
 
-    assert _left(run) == 0
+    assert _chosen(run) is None
     assert run.tried == []
 
 
-def test_neither_the_papers_way_nor_other_estimators_leave_any() -> None:
+def test_neither_the_papers_way_nor_quick_nor_other_estimators_leave_any() -> None:
     assert leaves_tails(Settings())
-    assert leaves_tails(Settings.quick())
+    assert not leaves_tails(Settings.quick())
     assert not leaves_tails(Settings(search=paper_search(), gains=False))
     assert not leaves_tails(Settings(estimator="reuse"))
     assert not leaves_tails(Settings(curve=False))
@@ -164,10 +185,19 @@ class _Runner:
         return 100
 
 
-def test_a_calibration_hands_it_on_to_its_predictions() -> None:
-    steps = 20
-    runner, search = _Runner(steps), SearchSettings(trials=6, patience=1)
-    settings = Settings(steps, 9, 4, search=search, rhos=(1.0,))
+SHORT = {"steps": 20, "reference_budget": 9, "anchor_budget": 4, "rhos": (1.0,)}
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [
+        Settings(**SHORT, search=SearchSettings(trials=6, patience=1)),  # type: ignore[arg-type]
+        Settings.quick(**SHORT),
+    ],
+)
+def test_a_calibration_hands_it_on_to_its_predictions(settings: Settings) -> None:
+    """So does one without a search, whose last calls come earlier each by itself."""
+    steps, runner = settings.steps, _Runner(settings.steps)
     sampling = Sampling(sigmas=runner.sigmas)
 
     anchor, report = calibrate(runner, settings, name="m", architecture="A", sampling=sampling)
@@ -175,8 +205,7 @@ def test_a_calibration_hands_it_on_to_its_predictions() -> None:
     assert anchor.anchor.computed_steps[-1] == steps - 2
     assert report.search.best.computed_steps == anchor.anchor.computed_steps
     assert anchor.objective is not None and anchor.objective.best == pytest.approx(0.05)
-    # The last of nine calls is one step behind the one before it where there is no tail.
-    assert {s.computed_steps[-1] for s in anchor.fitted} == {steps - 2}
+    assert {known.computed_steps[-1] for known in (*anchor.fitted, anchor.reference)} == {steps - 2}
     assert predict_schedule(anchor, 5).schedule.computed_steps[-1] == steps - 2
     without = replace(settings, curve=False)
     plain, _ = calibrate(runner, without, name="m", architecture="A", sampling=sampling)
