@@ -52,7 +52,7 @@ _CALIBRATE_NOTE = """\
 ## Once per model: find the steps that matter
 
 Press **Run**. The node says what it costs and, once it runs, how long. For a quick look set *size*
-to *quick*: 3 prompts and no search, about 500 model calls instead of 6,300.
+to *quick*: 3 prompts and no search, about 500 model calls instead of 6,600.
 
 - **Calibration Prompts** holds one prompt a line. They become a list, so **CLIP Text Encode** runs
   once per prompt.
