@@ -30,6 +30,11 @@ EARLIER = 1.15
 """Exponent by which the anchor's shape has more of its many steps early. With 1 it was level with
 the path where with this it was closer."""
 
+USUAL_RHO = 1.1
+"""The exponent of predictions that kinds of references are compared by: about what calibrations
+choose once they have one. With the paper's, steps of the anchor's shape crowd early, and it was
+given up where it is the closest."""
+
 
 def choose_reference(run: CalibrationRun, found: SearchResult) -> Candidate:
     """The schedule at the reference's budget, fitted.
@@ -67,7 +72,10 @@ def _predicted_towards(
     """What the anchor would predict at a budget with each kind as its reference."""
     anchor = run.anchor(found)
     anchors = {steps: replace(anchor, reference=run.schedule(candidate(steps))) for steps in kinds}
-    return {steps: run.predicted(of, budget, fit=run.fit_well) for steps, of in anchors.items()}
+    return {
+        steps: run.predicted(of, budget, USUAL_RHO, fit=run.fit_well)
+        for steps, of in anchors.items()
+    }
 
 
 def anchor_shape(run: CalibrationRun, best: Candidate) -> Steps:

@@ -81,9 +81,10 @@ class _Run:
     def fit_well(self, of: Candidate) -> Candidate:
         return candidate(of.computed_steps, 0.5)
 
-    def predicted(self, anchor: Anchor, budget: int, *, fit: Fit) -> Candidate:
-        assert budget == 15
-        of = fit(candidate(predict_schedule(anchor, budget).schedule.computed_steps))
+    def predicted(self, anchor: Anchor, budget: int, rho: float, *, fit: Fit) -> Candidate:
+        # Rho comes to be later; the paper's would crowd steps early.
+        assert (anchor.rho, budget, rho) == (None, 15, 1.1)
+        of = fit(candidate(predict_schedule(anchor, budget, rho=rho).schedule.computed_steps))
         self.towards[of] = self.kinds[anchor.reference.computed_steps]
         return of
 
