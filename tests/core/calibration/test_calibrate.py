@@ -24,7 +24,7 @@ from otcache_core.calibration.calibrate import (
 from otcache_core.calibration.cost import calibration_cost
 from otcache_core.calibration.full_runs import FullRun, FullRuns, state_elements
 from otcache_core.calibration.memo import PrefixMemo
-from otcache_core.calibration.reference import EARLIER
+from otcache_core.calibration.reference import EARLIER, USUAL_RHO
 from otcache_core.calibration.run import CalibrationRun, fit_prompts
 from otcache_core.calibration.warm_starts import LATEST_REFERENCE, Graphs
 from otcache_core.documents.anchor import Anchor, Sampling, load_anchor, save_anchor
@@ -225,9 +225,9 @@ def test_stage_one_decides_reference_and_warm_starts(calibrated: Calibrated) -> 
     if anchor.estimator == "slope":
         # Each kind was judged by what it predicts half-way, and those that did not lose there by
         # themselves; the one that loses least at both was taken.
-        asked = {s.computed_steps: s for s, _ in runner.asked}
+        asked = {s.computed_steps: s for s, _ in reversed(runner.asked)}  # the first of each
         kinds = {expected, shape, graphs.path(9)}
-        plain = replace(anchor, rho=None, fitted=(), anchor=_made(report.search.best))
+        plain = replace(anchor, rho=USUAL_RHO, fitted=(), anchor=_made(report.search.best))
         lost = {
             kind: _mean_root(asked[half_way]) * _mean_root(asked[kind])
             for kind in kinds
