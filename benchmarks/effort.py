@@ -13,10 +13,14 @@ import argparse
 import tempfile
 import time
 from collections.abc import Mapping, Sequence
+from itertools import product
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from benchmarks.instruments.kept import Kept
+from benchmarks.instruments.losses import Losses, read_losses, write_losses
 from benchmarks.instruments.numbers import Row, interval, ratio_interval
 from benchmarks.instruments.record import read_results, write_record
 from benchmarks.models import grounds
@@ -35,6 +39,14 @@ SIZES: Mapping[str, tuple[int, Mapping[str, Any]]] = {
     "custom": (48, {"size": "custom", "trials": 60, "patience": 15}),
 }
 """Prompts of each size, and what the node is given; the least effort first."""
+
+RATIO = "over_size_before_"
+"""What a ratio to the size before is called, with the budget after it."""
+
+
+def loss_key(name: str, size: str, budget: int | str) -> str:
+    """Under which a size's losses by prompt are kept beside the record."""
+    return f"{name} {size} @ {budget}"
 
 
 def effort(host: Host, name: str, size: str, work: Path) -> tuple[Any, float]:
@@ -67,27 +79,46 @@ def measure(host: Host, name: str, size: str, work: Path) -> dict[str, Any]:
     }
 
 
-def rows_of(name: str, lines: Mapping[str, dict[str, Any]]) -> list[Row]:
-    """A model's rows of the record: means with intervals, and ratios to the size before."""
-    import numpy as np
+def row_of(name: str, size: str, line: Mapping[str, Any]) -> Row:
+    """A row of the record: what a size spent, and means with intervals."""
+    row: Row = {"model": name, "size": size, "prompts": SIZES[size][0]}
+    row |= {key: line[key] for key in ("model_calls", "seconds", "learned_from")}
+    for budget, losses in line["losses"].items():
+        shown = (float(np.mean(losses)), *interval(np.array(losses)))
+        row[f"lpips_{budget}"] = [round(value, 6) for value in shown]
+    return row
 
-    rows: list[Row] = []
-    before: dict[str, Any] | None = None
-    for size in SIZES:
-        if (line := lines.get(f"{name} {size}")) is None:
-            continue
-        row: Row = {"model": name, "size": size, "prompts": SIZES[size][0]}
-        row |= {key: line[key] for key in ("model_calls", "seconds", "learned_from")}
-        for budget, losses in line["losses"].items():
-            values = np.array(losses)
-            shown = [float(values.mean()), *interval(values)]
-            row[f"lpips_{budget}"] = [round(value, 6) for value in shown]
-            if before is not None:
-                ratio = ratio_interval(values, np.array(before["losses"][budget]))
-                row[f"over_size_before_{budget}"] = [round(part, 3) for part in ratio]
-        rows.append(row)
-        before = line
-    return rows
+
+def merged(before: Sequence[Row], now: Sequence[Row], losses: Losses) -> list[Row]:
+    """A record's rows, new ones in the place of old ones, with their ratios to the size before.
+
+    A ratio that is not what it was and cannot be taken anew is left out.
+
+    Args:
+        before: The record's.
+        now: Those that were measured anew.
+        losses: By prompt, of both as far as they are known, the new ones where there are two.
+    """
+    old, new = ({(row["model"], row["size"]): row for row in rows} for rows in (before, now))
+    found = old | new
+    for model, size in found:
+        smaller = [
+            (model, s) for s in list(SIZES)[: list(SIZES).index(size)] if (model, s) in found
+        ]
+        if smaller and not {(model, size), smaller[-1]}.isdisjoint(new):
+            found[model, size] = _compared(found[model, size], smaller[-1], losses)
+    return list(found.values())
+
+
+def _compared(row: Row, smaller: tuple[str, str], losses: Losses) -> Row:
+    """A row with its ratios to the size before it, as far as losses of both are known."""
+    row = {key: value for key, value in row.items() if not key.startswith(RATIO)}
+    for budget in BUDGETS:
+        keys = (loss_key(row["model"], row["size"], budget), loss_key(*smaller, budget))
+        if all(key in losses for key in keys):
+            ratio = ratio_interval(*(np.array(losses[key]) for key in keys))
+            row[f"{RATIO}{budget}"] = [round(part, 3) for part in ratio]
+    return row
 
 
 def main(arguments: Sequence[str]) -> None:
@@ -108,9 +139,12 @@ def main(arguments: Sequence[str]) -> None:
                     kept.put(key, measure(host, name, size, work / name))
                 print(key, {b: round(sum(v) / len(v), 5) for b, v in
                             kept.lines[key]["losses"].items()}, flush=True)  # fmt: skip
+    now, losses = [], read_losses("effort")
+    for name, size in product(options.model, SIZES):
+        if (line := kept.lines.get(f"{name} {size}")) is not None:
+            now.append(row_of(name, size, line))
+            losses |= {loss_key(name, size, b): values for b, values in line["losses"].items()}
     results = read_results("effort") or {"held_out_prompts": PROMPTS, "rows": []}
-    now = [row for name in options.model for row in rows_of(name, kept.lines)]
-    done = {(row["model"], row["size"]) for row in now}
-    old = [row for row in results["rows"] if (row["model"], row["size"]) not in done]
-    results["rows"] = [*old, *now]
+    results["rows"] = merged(results["rows"], now, losses)
+    write_losses("effort", losses)
     print("record:", write_record("effort", "nox -s bench -- effort", results).name)

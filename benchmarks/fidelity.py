@@ -22,10 +22,11 @@ from typing import Any
 from benchmarks.contestants.everyone import chosen, everyone
 from benchmarks.contestants.generic import GENERIC
 from benchmarks.contestants.meancache import MEANCACHE
-from benchmarks.contestants.measuring import measure_missing, rows_of
+from benchmarks.contestants.measuring import key_of, measure_missing, rows_of
 from benchmarks.contestants.vde import VDE_ON_OURS
 from benchmarks.instruments.kept import Kept
-from benchmarks.instruments.numbers import OURS, Row, worse
+from benchmarks.instruments.losses import Losses, read_losses, write_losses
+from benchmarks.instruments.numbers import OURS, Row, by_prompt, ours_over, worse
 from benchmarks.instruments.record import RECORDS, read_results, write_record
 from benchmarks.models import grounds
 from benchmarks.pages.fidelity_plot import draw_pareto
@@ -103,12 +104,15 @@ def parts_of(names: Sequence[str], options: argparse.Namespace, work: Path) -> l
     return parts
 
 
-def rows_at(work: Path, name: str, options: argparse.Namespace) -> list[Row]:
-    """All that was measured of a model."""
+def measured_at(work: Path, name: str, options: argparse.Namespace) -> tuple[list[Row], Losses]:
+    """All that was measured of a model: its rows, and their losses by prompt."""
     lines: dict[str, Any] = {}
     for budget in options.budgets:
         lines |= _kept(work, name, budget).lines
-    return rows_of(_contestants(options), lines, options.budgets, _extent(options).seeds)
+    seeds = _extent(options).seeds
+    rows = rows_of(_contestants(options), lines, options.budgets, seeds)
+    keys = [key_of(row["contestant"], row["budget"]) for row in rows]
+    return rows, {key: by_prompt(lines[key]["lpips"], seeds).tolist() for key in keys}
 
 
 def keep_record(work: Path, name: str, rows: Sequence[Row], short: bool = False) -> None:
@@ -125,20 +129,32 @@ def keep_record(work: Path, name: str, rows: Sequence[Row], short: bool = False)
     print(f"wrote {path}")
 
 
-def merged(before: Sequence[Row], now: Sequence[Row]) -> list[Row]:
+def merged(before: Sequence[Row], now: Sequence[Row], losses: Losses) -> list[Row]:
     """A record's rows, those of contestants that were measured anew in the place of their old ones.
 
-    At a budget where OTCache itself is not what it was, the others' ratios to it would be wrong:
-    there the old rows stay.
+    At a budget where OTCache itself is not what it was, the others' ratios to it are taken anew,
+    from their losses; where one's are not known, the old rows stay.
+
+    Args:
+        before: The record's.
+        now: Those that were measured anew.
+        losses: By prompt, of both as far as they are known, the new ones where there are two.
     """
     old, new = ({(row["contestant"], row["budget"]): row for row in rows} for rows in (before, now))
     ours = [budget for name, budget in new if name == OURS and (name, budget) in old]
-    moved = [b for b in ours if new[OURS, b]["lpips"] != old[OURS, b]["lpips"]]
-    for budget in moved:
-        print(
-            f"{OURS} at {budget} calls is not what the record says: measure all contestants there"
-        )
-    return list((old | {key: row for key, row in new.items() if key[1] not in moved}).values())
+    for budget in (b for b in ours if new[OURS, b]["lpips"] != old[OURS, b]["lpips"]):
+        others = [place for place in old if place[1] == budget and place not in new]
+        if any(key_of(*place) not in losses for place in others):
+            print(
+                f"{OURS} at {budget} calls is not what the record says: "
+                "measure all contestants there"
+            )
+            new = {place: row for place, row in new.items() if place[1] != budget}
+            continue
+        for place in others:
+            ratio = ours_over(losses[key_of(OURS, budget)], losses[key_of(*place)])
+            old[place] = old[place] | {"ours_over": ratio}
+    return list((old | new).values())
 
 
 def refuse_smaller(names: Sequence[str], extent: Extent) -> None:
@@ -196,13 +212,18 @@ def main(arguments: list[str]) -> None:
             left[name] -= 1
             if left[name]:
                 return
-            rows = rows_at(work, name, options)
+            rows, losses = measured_at(work, name, options)
             for row in rows:
                 shown = f"{row['budget']:3} {row['calls']:6.1f} {row['lpips']:.5f}"
                 print(f"{name:9} {shown}  {row['contestant']}", flush=True)
             if options.merge:
-                rows = merged((read_results(f"ground-{name}") or {"rows": []})["rows"], rows)
+                before = (read_results(f"ground-{name}") or {"rows": []})["rows"]
+                known = read_losses(f"ground-{name}")
+                after = merged(before, rows, known | losses)
+                taken = [key_of(row["contestant"], row["budget"]) for row in rows if row in after]
+                rows, losses = after, known | {key: losses[key] for key in taken}
             if recorded:
                 keep_record(work, name, rows, options.short)
+                write_losses(f"ground-{name}", losses)
 
         run_all(parts, options.workers, ended)

@@ -52,14 +52,26 @@ def _row(contestant: str, budget: int, lpips: float) -> dict[str, object]:
     return {"contestant": contestant, "budget": budget, "lpips": lpips}
 
 
+PLACES = ((OURS, 8), ("a", 8), ("b", 8), (OURS, 10), ("a", 10), ("b", 10))
+
+
 def test_what_was_measured_anew_takes_the_place_of_its_rows(capsys) -> None:
-    places = ((OURS, 8), ("a", 8), ("b", 8), (OURS, 10), ("a", 10))
-    before = [_row(*place, lpips=0.1) for place in places]
+    before = [_row(*place, lpips=0.1) for place in PLACES]
     changed = {("a", 8): 0.05, (OURS, 10): 0.09, ("a", 10): 0.05}
-    now = [_row(*place, changed.get(place, 0.1)) for place in (*places[:2], ("c", 8), *places[3:])]
+    now = [_row(*place, changed.get(place, 0.1)) for place in (*PLACES[:2], ("c", 8), *PLACES[3:5])]
 
-    kept = fidelity.merged(before, now)
+    kept = fidelity.merged(before, now, {})
 
-    # At 10 calls the others' ratios are to another OTCache.
+    # At 10 calls b's ratio is to another OTCache, and its losses are not known.
     assert kept == [before[0], now[1], before[2], *before[3:], now[2]]
     assert capsys.readouterr().out.count("measure all contestants") == 1
+
+
+def test_ratios_to_another_otcache_are_taken_anew_where_losses_are_known(capsys) -> None:
+    before = [_row(*place, lpips=0.1) for place in PLACES]
+    now = [_row(OURS, 10, lpips=0.05), _row("a", 10, lpips=0.2)]
+
+    kept = fidelity.merged(before, now, {"OTCache @ 10": [0.05, 0.05], "b @ 10": [0.1, 0.1]})
+
+    assert kept == [*before[:3], *now, before[5] | {"ours_over": [0.5, 0.5, 0.5]}]
+    assert capsys.readouterr().out == ""
