@@ -17,6 +17,7 @@ BENCHMARKS = {
     "transfer": "error of one anchor at other step counts, shifts, schedulers and denoise",
     "auto": "the node OTCache at 20 steps beside plain steps and EasyCache, on every model",
     "schedulers": "the node OTCache behind another scheduler, at three scales of guidance",
+    "drawn": "the node OTCache in settings drawn by chance, which nothing was tuned on",
     "fidelity": "distance to the full run at equal calls, beside everything else, on every model",
     "speed": "what the pack costs beside the model: time of a step, memory, start-up; on the CPU",
     "gpu": "full-size FLUX, Qwen-Image and HunyuanVideo with random weights; needs a GPU",

@@ -17,6 +17,8 @@ from benchmarks.pages.auto import (
     auto_steps_table,
     auto_table,
 )
+from benchmarks.pages.drawn import drawn_table
+from benchmarks.pages.drawn import summary_table as drawn_summary_table
 from benchmarks.pages.gpu import gpu_node_table, gpu_table
 from benchmarks.pages.ground import (
     left_out_table,
@@ -107,6 +109,8 @@ TABLES: dict[str, tuple[str, Callable[[Any], str]]] = {
     "auto-steps": ("auto", auto_steps_table),
     "auto-solvers": ("auto", auto_solvers_table),
     "schedulers": ("schedulers", schedulers_table),
+    "drawn-summary": ("drawn", drawn_summary_table),
+    "drawn": ("drawn", drawn_table),
     "left-out": ("presets", left_out_table),
     "speed-natural": ("speed", natural_table),
     "speed-sizes": ("speed", sizes_table),
