@@ -18,6 +18,7 @@ from PIL import Image
 
 from benchmarks.contestants.contestant import ON_OURS
 from benchmarks.instruments.record import read_results, write_record
+from benchmarks.pages.drawn import summary_table as drawn_summary
 from benchmarks.pages.tables import markdown_table, replace_table, rewrite
 from otcache_core.drawing.contact_sheet import contact_sheet
 from scripts.host.find import REPOSITORY
@@ -101,7 +102,8 @@ def readme(text: str) -> str:
     """The README's text with its measured tables replaced."""
     demo = read_results("demo")
     text = replace_table(text, "demo", table(demo["runs"]))
-    return replace_table(text, "hard", hard_table(demo["hard"]))
+    text = replace_table(text, "hard", hard_table(demo["hard"]))
+    return replace_table(text, "drawn-summary", drawn_summary(read_results("drawn")))
 
 
 def results(text: str) -> str:
