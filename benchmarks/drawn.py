@@ -126,6 +126,7 @@ def row_of(setting: Setting, lines: Mapping[str, Any]) -> dict[str, Any]:
     return {
         **asdict(setting),
         "calls": round(lines["default"]["calls"], 2),
+        "plain_calls": round(lines["plain"]["calls"], 2),
         "plain_lpips": round(float(np.mean(lines["plain"]["lpips"])), 6),
         "default": over("default", "plain"),
         "few": {str(calls): over(f"ours {calls}", f"plain {calls}") for calls in few(setting)},

@@ -44,12 +44,13 @@ def test_a_setting_has_a_row_and_the_tables_show_it():
 
     row = drawn.row_of(setting, lines)
 
-    assert (row["model"], row["calls"], row["plain_lpips"]) == ("demo", 12.6, 0.2)
+    assert (row["model"], row["calls"], row["plain_calls"]) == ("demo", 12.6, 14.0)
+    assert row["plain_lpips"] == 0.2
     assert row["default"] == [0.5, 0.5, 0.5] and row["few"] == {"8": [1.25, 1.25, 1.25]}
     results = {"settings": [row, row | {"few": {"8": [0.5] * 3, "11": [0.5] * 3}}]}
     default, at_8, at_11 = summary_table(results).splitlines()[2:]
-    assert default.endswith("| 2 | 2 | 2 | 0 | 0 | 0.50 | 0.50 |")
-    assert at_8.endswith("| 2 | 1 | 1 | 1 | 1 | 0.79 | 1.25 |")
-    assert at_11.endswith("| 1 | 1 | 1 | 0 | 0 | 0.50 | 0.50 |")
+    assert default.endswith("| 0.90 | 2 | 2 | 2 | 0 | 0 | 0.50 | 0.50 |")
+    assert at_8.endswith("| 1 | 2 | 1 | 1 | 1 | 1 | 0.79 | 1.25 |")
+    assert at_11.endswith("| 1 | 1 | 1 | 1 | 0 | 0 | 0.50 | 0.50 |")
     shown = drawn_table(results).splitlines()[2]
     assert "| `demo` | 2.5 | its own |" in shown and shown.endswith("| 12.6 | 0.50 | 1.25 | - |")
