@@ -7,8 +7,12 @@ from __future__ import annotations
 
 import json
 import sys
+from itertools import pairwise
 from typing import Any
 
+import numpy as np
+
+from benchmarks.effort import BUDGETS, RATIO, SIZES
 from benchmarks.instruments.record import RECORDS
 from benchmarks.pages.tables import markdown_table, replace_table, rewrite
 from scripts.host.find import REPOSITORY
@@ -82,10 +86,34 @@ def effort_table(results: dict[str, Any]) -> str:
     return markdown_table(columns, [
         (
             f"`{row['model']}`", row["size"], str(row["prompts"]), f"{row['model_calls']:,}",
-            *(_loss(row[key][0]) for key in budgets), str(row["learned_from"] or "-"),
+            *(f"{row[key][0]:.5f}" for key in budgets), str(row["learned_from"] or "-"),
         )
-        for row in results["rows"]
+        for row in _by_model(results["rows"])
     ])  # fmt: skip
+
+
+def effort_ratios_table(results: dict[str, Any]) -> str:
+    """Each size's LPIPS over that of the size before, and where it is surely closer or farther."""
+    lines = []
+    for before, size in pairwise(SIZES):
+        rows = [r for r in results["rows"] if r["size"] == size and f"{RATIO}8" in r]
+        ratios = {budget: [row[f"{RATIO}{budget}"] for row in rows] for budget in BUDGETS}
+        every = [ratio for of_budget in ratios.values() for ratio in of_budget]
+        if every:
+            means = (np.exp(np.mean(np.log([ratio[0] for ratio in r]))) for r in ratios.values())
+            sure = (sum(high < 1 for *_, high in every), sum(low > 1 for _, low, _ in every))
+            lines.append(
+                (f"{size} over {before}", str(len(rows)), *(f"{mean:.2f}" for mean in means),
+                 *(f"{places} of {len(every)}" for places in sure))
+            )  # fmt: skip
+    columns = ("sizes", "models:", *(f"{budget} calls:" for budget in BUDGETS), "surely closer:",
+               "surely farther:")  # fmt: skip
+    return markdown_table(columns, lines)
+
+
+def _by_model(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    models = list(dict.fromkeys(row["model"] for row in rows))
+    return sorted(rows, key=lambda r: (models.index(r["model"]), list(SIZES).index(r["size"])))
 
 
 TABLES = {"variants": variants_table, "regret": regret_table, "expected": expected_table}
@@ -95,7 +123,9 @@ def with_tables(text: str) -> str:
     """The page's text with every table as its record has it."""
     for name, table in TABLES.items():
         text = replace_table(text, name, table(_results("calibration")))
-    text = replace_table(text, "effort", effort_table(_results("effort")))
+    effort = _results("effort")
+    text = replace_table(text, "effort", effort_table(effort))
+    text = replace_table(text, "effort-ratios", effort_ratios_table(effort))
     return replace_table(text, "workers", workers_table(_results("workers")))
 
 
