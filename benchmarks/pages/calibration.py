@@ -12,12 +12,16 @@ from typing import Any
 
 import numpy as np
 
-from benchmarks.effort import BUDGETS, RATIO, SIZES
 from benchmarks.instruments.record import RECORDS
 from benchmarks.pages.tables import markdown_table, replace_table, rewrite
 from scripts.host.find import REPOSITORY
 
 PAGE = REPOSITORY / "docs" / "calibration.md"
+
+SIZES = ("quick", "small", "standard", "custom")
+BUDGETS = (8, 10, 12, 15, 20)
+RATIO = "over_size_before_"
+"""What the record calls a ratio to the size before, with the budget after it."""
 
 
 def _loss(value: float | None) -> str:
@@ -113,7 +117,7 @@ def effort_ratios_table(results: dict[str, Any]) -> str:
 
 def _by_model(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
     models = list(dict.fromkeys(row["model"] for row in rows))
-    return sorted(rows, key=lambda r: (models.index(r["model"]), list(SIZES).index(r["size"])))
+    return sorted(rows, key=lambda r: (models.index(r["model"]), SIZES.index(r["size"])))
 
 
 TABLES = {"variants": variants_table, "regret": regret_table, "expected": expected_table}
