@@ -19,7 +19,6 @@ import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from functools import partial
-from itertools import cycle, islice
 from pathlib import Path
 from typing import Any
 
@@ -28,7 +27,7 @@ import numpy as np
 from benchmarks.auto import CONVERGED, FIRST_SEED, PROMPTS, Way, measure_ways, with_node
 from benchmarks.contestants.loading import ensure_extra
 from benchmarks.instruments.kept import Kept
-from benchmarks.instruments.numbers import ratio_interval
+from benchmarks.instruments.numbers import rounded_ratio
 from benchmarks.instruments.record import read_results, write_record
 from benchmarks.models import grounds
 from benchmarks.models.ground_model import GroundModel
@@ -120,8 +119,7 @@ def row_of(setting: Setting, lines: Mapping[str, Any]) -> dict[str, Any]:
     """A setting's row: losses, and the node's over plain ones with their intervals."""
 
     def over(ours: str, plain: str) -> list[float]:
-        values = (np.array(lines[name]["lpips"]) for name in (ours, plain))
-        return [round(part, 4) for part in ratio_interval(*values)]
+        return rounded_ratio(*(lines[name]["lpips"] for name in (ours, plain)))
 
     return {
         **asdict(setting),
@@ -137,8 +135,7 @@ def measure(host: Host, setting: Setting, folder: Path) -> dict[str, Any]:
     """One setting's row: what is not kept in its folder yet is measured."""
     folder.mkdir(parents=True, exist_ok=True)
     ground = _ground(host, setting)
-    texts = list(islice(cycle(ground.prompts("held_out")), PROMPTS))
-    sampled = SampledModel(host, ground, texts, seed=FIRST_SEED)
+    sampled = SampledModel(host, ground, ground.prompts("held_out")[:PROMPTS], seed=FIRST_SEED)
     sampled.keep_references(folder / "converged.pt", steps=CONVERGED)
     kept = Kept(folder / "drawn.json")
     measure_ways(sampled, _ways(host, ground, setting), kept)

@@ -21,7 +21,7 @@ import numpy as np
 
 from benchmarks.instruments.kept import Kept
 from benchmarks.instruments.losses import Losses, read_losses, write_losses
-from benchmarks.instruments.numbers import Row, interval, ratio_interval
+from benchmarks.instruments.numbers import Row, interval, rounded_ratio
 from benchmarks.instruments.record import read_results, write_record
 from benchmarks.models import grounds
 from benchmarks.models.sampled import SampledModel
@@ -102,9 +102,8 @@ def merged(before: Sequence[Row], now: Sequence[Row], losses: Losses) -> list[Ro
     old, new = ({(row["model"], row["size"]): row for row in rows} for rows in (before, now))
     found = old | new
     for model, size in found:
-        smaller = [
-            (model, s) for s in list(SIZES)[: list(SIZES).index(size)] if (model, s) in found
-        ]
+        sizes = [known for known in SIZES if (model, known) in found]
+        smaller = [(model, known) for known in sizes[: sizes.index(size)]]
         if smaller and not {(model, size), smaller[-1]}.isdisjoint(new):
             found[model, size] = _compared(found[model, size], smaller[-1], losses)
     return list(found.values())
@@ -116,8 +115,7 @@ def _compared(row: Row, smaller: tuple[str, str], losses: Losses) -> Row:
     for budget in BUDGETS:
         keys = (loss_key(row["model"], row["size"], budget), loss_key(*smaller, budget))
         if all(key in losses for key in keys):
-            ratio = ratio_interval(*(np.array(losses[key]) for key in keys))
-            row[f"{RATIO}{budget}"] = [round(part, 3) for part in ratio]
+            row[f"{RATIO}{budget}"] = rounded_ratio(*(losses[key] for key in keys))
     return row
 
 

@@ -26,7 +26,7 @@ from benchmarks.contestants.measuring import key_of, measure_missing, rows_of
 from benchmarks.contestants.vde import VDE_ON_OURS
 from benchmarks.instruments.kept import Kept
 from benchmarks.instruments.losses import Losses, read_losses, write_losses
-from benchmarks.instruments.numbers import OURS, Row, by_prompt, ours_over, worse
+from benchmarks.instruments.numbers import OURS, Row, by_prompt, rounded_ratio, worse
 from benchmarks.instruments.record import RECORDS, read_results, write_record
 from benchmarks.models import grounds
 from benchmarks.pages.fidelity_plot import draw_pareto
@@ -152,7 +152,7 @@ def merged(before: Sequence[Row], now: Sequence[Row], losses: Losses) -> list[Ro
             new = {place: row for place, row in new.items() if place[1] != budget}
             continue
         for place in others:
-            ratio = ours_over(losses[key_of(OURS, budget)], losses[key_of(*place)])
+            ratio = rounded_ratio(losses[key_of(OURS, budget)], losses[key_of(*place)])
             old[place] = old[place] | {"ours_over": ratio}
     return list((old | new).values())
 

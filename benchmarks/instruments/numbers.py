@@ -45,8 +45,8 @@ def ratio_interval(
     return (float(ours.mean() / max(theirs.mean(), 1e-12)), *_bounds(ratios))
 
 
-def ours_over(ours: Sequence[float], theirs: Sequence[float]) -> list[float]:
-    """As a record has it: the ratio of OTCache's mean loss to another's, and its bounds."""
+def rounded_ratio(ours: Sequence[float], theirs: Sequence[float]) -> list[float]:
+    """As a record has it: the ratio of a mean loss to another, and its bounds."""
     return [round(part, 4) for part in ratio_interval(np.array(ours), np.array(theirs))]
 
 
@@ -77,7 +77,7 @@ def row_of(name: str, budget: int, line: Row, lines: dict[str, Any], seeds: int)
     }
     ours = lines.get(f"{OURS} @ {budget}")
     if ours is not None and name != OURS:
-        row["ours_over"] = ours_over(by_prompt(ours["lpips"], seeds).tolist(), lpips.tolist())
+        row["ours_over"] = rounded_ratio(by_prompt(ours["lpips"], seeds).tolist(), lpips.tolist())
     return row
 
 

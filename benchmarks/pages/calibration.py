@@ -105,13 +105,19 @@ def effort_ratios_table(results: dict[str, Any]) -> str:
         every = [ratio for of_budget in ratios.values() for ratio in of_budget]
         if every:
             means = (np.exp(np.mean(np.log([ratio[0] for ratio in r]))) for r in ratios.values())
-            sure = (sum(high < 1 for *_, high in every), sum(low > 1 for _, low, _ in every))
+            sure = sum(high < 1 for *_, high in every)
+            farther = [
+                f"`{row['model']}` {budget} ({row[f'{RATIO}{budget}'][0]:.2f})"
+                for row in rows
+                for budget in BUDGETS
+                if row[f"{RATIO}{budget}"][1] > 1
+            ]
             lines.append(
                 (f"{size} over {before}", str(len(rows)), *(f"{mean:.2f}" for mean in means),
-                 *(f"{places} of {len(every)}" for places in sure))
+                 f"{sure} of {len(every)}", ", ".join(farther) or "-")
             )  # fmt: skip
     columns = ("sizes", "models:", *(f"{budget} calls:" for budget in BUDGETS), "surely closer:",
-               "surely farther:")  # fmt: skip
+               "surely farther")  # fmt: skip
     return markdown_table(columns, lines)
 
 

@@ -4,9 +4,16 @@ from __future__ import annotations
 
 import json
 
-from benchmarks.effort import BUDGETS
+from benchmarks import effort
 from benchmarks.instruments.record import RECORDS
-from benchmarks.pages.calibration import PAGE, effort_ratios_table, effort_table, with_tables
+from benchmarks.pages import calibration
+from benchmarks.pages.calibration import (
+    BUDGETS,
+    PAGE,
+    effort_ratios_table,
+    effort_table,
+    with_tables,
+)
 
 
 def test_measured_tables_are_the_record() -> None:
@@ -38,7 +45,13 @@ def test_sizes_are_compared_over_all_models_that_have_both() -> None:
 
     lines = effort_ratios_table({"rows": rows}).splitlines()
 
-    assert lines[2:] == [f"| small over quick | 2 |{' 1.00 |' * 5} 5 of 10 | 5 of 10 |"]
+    farther = ", ".join(f"`a` {budget} (2.00)" for budget in BUDGETS)
+    assert lines[2:] == [f"| small over quick | 2 |{' 1.00 |' * 5} 5 of 10 | {farther} |"]
     models = [line.split(" | ")[:2] for line in effort_table({"rows": rows}).splitlines()[2:]]
     assert models == [["| `b`", "quick"], ["| `b`", "small"], ["| `b`", "standard"],
                       ["| `a`", "small"]]  # fmt: skip
+
+
+def test_the_page_knows_the_sizes_that_are_measured() -> None:
+    assert calibration.SIZES == tuple(effort.SIZES)
+    assert (calibration.BUDGETS, calibration.RATIO) == (effort.BUDGETS, effort.RATIO)

@@ -52,7 +52,7 @@ def test_every_part_runs_on_a_small_model(host, key, capsys):
     assert node["first_computed"] == node["computed"] == 16 and node["grid"] > node["steps"] == 20
     if small.calibrates:
         calibration = saved["calibration"]
-        assert 50 + 8 + 11 + 15 + 20 < calibration["model_calls"] < 180  # a full run, four budgets
+        assert 135 < calibration["model_calls"] < 165  # one prompt
         assert 0.0 < calibration["model_seconds"] < calibration["seconds"]
     assert saved["memory"]["held"] >= small.latent_bytes
     assert saved["decode"]["shape"][-1] == 3
